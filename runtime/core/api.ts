@@ -1,0 +1,122 @@
+/**
+ * The two faces of the system. {@link Service} is what the supervisor offers, keyed by the names of the protocol; the
+ * socket server and the embedded runtime both call it. {@link Runtime} is what programs hold: the same whether
+ * `createRuntime` made it in this process or `connect` made it over the socket.
+ */
+import type { Duration } from './duration.ts'
+import type { EventFilter, EventListener, EventStream } from './events.ts'
+import type { EnqueueOptions, EnqueueRequest, EnqueueResult, JobFilter, JobPage, JobView, QueueView } from './job.ts'
+import type { JobState } from './lifecycle.ts'
+
+/** One function per protocol method: one object in, one value out. `rpc/methods.ts` holds schema and documentation of each. */
+export interface ServiceMethods {
+  enqueue(params: EnqueueRequest): Promise<EnqueueResult>
+  enqueueMany(params: { jobs: EnqueueRequest[] }): Promise<{ ids: string[] }>
+  'job.get'(params: { id: string }): Promise<JobView>
+  'job.list'(params: JobFilter): Promise<JobPage>
+  'job.wait'(params: { id: string; timeout?: Duration }): Promise<JobView>
+  'job.cancel'(params: { id: string }): Promise<JobChange>
+  'job.retry'(params: { id: string; params?: unknown }): Promise<JobChange>
+  'job.remove'(params: { id: string }): Promise<{ id: string; removed: true }>
+  'queue.list'(params: Record<string, never>): Promise<{ queues: QueueView[] }>
+  'queue.pause'(params: { queue: string }): Promise<QueueView>
+  'queue.resume'(params: { queue: string }): Promise<QueueView>
+  'queue.purge'(params: { queue: string; state?: JobState }): Promise<{ removed: number }>
+  'method.list'(params: Record<string, never>): Promise<{ methods: MethodView[] }>
+  status(params: Record<string, never>): Promise<StatusView>
+  shutdown(params: { deadline?: Duration }): Promise<{ stopping: true }>
+}
+
+export interface Service {
+  readonly methods: ServiceMethods
+  readonly events: EventStream
+}
+
+/** A job after cancel or retry. `changed` is false where there was nothing to do, such as cancelling a finished job. */
+export interface JobChange {
+  id: string
+  state: JobState
+  changed: boolean
+}
+
+/** A method that can be enqueued. `functionName` and `sourceHash` let a program find the path of a function it holds (E1). */
+export interface MethodView {
+  method: string
+  file: string
+  functionName: string
+  sourceHash: string
+}
+
+export interface StatusView {
+  version: string
+  pid: number
+  /** `running`; `stopping` once asked to stop; `storageFull` while the disk takes no writes. */
+  state: 'running' | 'stopping' | 'storageFull'
+  startedAt: string
+  uptimeMs: number
+  dataDir: string
+  socket: string | null
+  node: string
+  queues: QueueView[]
+  store: { format: number; bytes: number }
+  memory: { residentBytes: number }
+}
+
+/** A function that an actor module exports. */
+// biome-ignore lint/suspicious/noExplicitAny: any method of a user's, whatever its parameters
+export type ActorFunction = (params: any, ctx: any) => unknown
+
+export interface Subscription {
+  /** Ends the subscription; safe to call twice. */
+  unsubscribe(): Promise<void>
+}
+
+export interface Runtime {
+  /**
+   * Enqueues one job. When the promise resolves, the job is flushed to disk.
+   *
+   * @param method dotted path (E2), or a function that an actor module exports (E1)
+   * @throws RuntimeError `METHOD_UNKNOWN`, `QUEUE_UNKNOWN`, `PARAMS_INVALID`, `PAYLOAD_TOO_LARGE`, `JOB_EXISTS`,
+   * `QUEUE_FULL`, `STORAGE_FULL`, `STOPPING`
+   */
+  enqueue(method: string | ActorFunction, params?: unknown, options?: EnqueueOptions): Promise<EnqueueResult>
+  /** Enqueues all of the jobs or none, in one commit. Same errors as {@link Runtime.enqueue}. */
+  enqueueMany(jobs: EnqueueRequest[]): Promise<{ ids: string[] }>
+  readonly job: {
+    /** @throws RuntimeError `JOB_UNKNOWN` */
+    get(id: string): Promise<JobView>
+    /** Newest first, one page at a time. */
+    list(filter?: JobFilter): Promise<JobPage>
+    /**
+     * Resolves once the job is completed, failed or cancelled. Default: waits without limit.
+     * @throws RuntimeError `JOB_UNKNOWN`, `WAIT_TIMEOUT`
+     */
+    wait(id: string, options?: { timeout?: Duration }): Promise<JobView>
+    /** Cancels in any state; the thread of a running job is killed. A finished job stays as it is. */
+    cancel(id: string): Promise<JobChange>
+    /** Starts a finished job again with all its attempts, or brings a scheduled one forward; `params` replace the old ones. */
+    retry(id: string, options?: { params?: unknown }): Promise<JobChange>
+    /** Forgets a job. @throws RuntimeError `JOB_STATE` while it runs: cancel it first. */
+    remove(id: string): Promise<{ id: string; removed: true }>
+  }
+  readonly queue: {
+    list(): Promise<QueueView[]>
+    /** No job of the queue is started until `resume`; survives restarts. */
+    pause(queue: string): Promise<QueueView>
+    resume(queue: string): Promise<QueueView>
+    /** Removes the jobs of one state, by default the scheduled and ready ones. Running jobs are never removed. */
+    purge(queue: string, options?: { state?: JobState }): Promise<{ removed: number }>
+  }
+  /** Calls `listener` for each event from now on that passes the filter. */
+  subscribe(filter: EventFilter, listener: EventListener): Promise<Subscription>
+  status(): Promise<StatusView>
+  /** Any protocol method by name, as PROTOCOL.md lists them. */
+  call(method: string, params?: unknown): Promise<unknown>
+  /** Asks the supervisor to stop, wherever it runs. Running jobs get `deadline` (default 30 s), then go back to ready. */
+  shutdown(options?: { deadline?: Duration }): Promise<void>
+  /**
+   * Ends this handle; safe to call twice. Made by `createRuntime`: stops the supervisor in this process as `shutdown`
+   * does and resolves when the store is closed. Made by `connect`: closes the connection; the supervisor goes on.
+   */
+  stop(options?: { deadline?: Duration }): Promise<void>
+}

@@ -1,0 +1,38 @@
+/**
+ * The retry rule: how long a job waits before its next attempt.
+ * To add a rule: a member of {@link Backoff}, its case in {@link backoffDelayMs}, its schema in `core/job-options.ts`.
+ */
+import type { Duration } from './duration.ts'
+
+/** As a user writes it. Durations: a number is seconds, or text with a unit. */
+export interface Backoff {
+  /** `fixed`: `delay` each time. `exponential`: `delay`, twice, four times, … */
+  type: 'fixed' | 'exponential'
+  /** Wait before the second attempt. Default 1 s. */
+  delay?: Duration
+  /** Upper bound of any wait. Default: 1 day. */
+  max?: Duration
+  /** Share of the wait that is drawn at random, 0 to 1: with 0.2 a wait of 10 s becomes 8 to 10 s. Default 0. */
+  jitter?: number
+}
+
+/** As it is stored: every field present, milliseconds. */
+export interface BackoffRule {
+  type: 'fixed' | 'exponential'
+  delayMs: number
+  maxMs: number
+  jitter: number
+}
+
+export const backoffDefault: BackoffRule = { type: 'fixed', delayMs: 0, maxMs: 24 * 3600 * 1000, jitter: 0 }
+
+/**
+ * @param failures counted failures so far, 1 after the first
+ * @param random a number from 0 to 1, exclusive
+ * @returns whole milliseconds to wait
+ */
+export function backoffDelayMs(rule: BackoffRule, failures: number, random: number): number {
+  const growth = rule.type === 'exponential' ? 2 ** Math.min(failures - 1, 52) : 1
+  const delayMs = Math.min(rule.delayMs * growth, rule.maxMs)
+  return Math.round(delayMs * (1 - rule.jitter * random))
+}

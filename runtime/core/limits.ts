@@ -1,0 +1,52 @@
+/**
+ * Every bound of the system, with its unit in its name. A value that a caller can exceed has an error code beside it.
+ */
+
+/** Longest request, response or batch on the socket. Beyond: `FRAME_TOO_LARGE`, and the connection is closed. */
+export const frameBytesMax = 16 * 1024 * 1024
+/** Largest `params` of one job as JSON text. Beyond: `PAYLOAD_TOO_LARGE`. */
+export const payloadBytesMax = 8 * 1024 * 1024
+/** Largest result of one job as JSON text. Beyond: the job fails with `RESULT_INVALID`. */
+export const resultBytesMax = 8 * 1024 * 1024
+/** Deepest nesting of arrays and objects in anything a caller sends. Beyond: `PARAMS_INVALID`. */
+export const jsonDepthMax = 64
+/** Most entries in one JSON-RPC batch. */
+export const batchEntriesMax = 1_000
+/** Most jobs in one `enqueueMany`. */
+export const enqueueManyMax = 100_000
+/** Open connections to the socket. */
+export const connectionsMax = 1_000
+/** Requests of one connection that wait for an answer at the same time. Beyond: `TOO_MANY_REQUESTS`. */
+export const requestsInFlightMax = 20_000
+/** Bytes that a client may leave unread before it is disconnected. */
+export const unreadOutputBytesMax = 32 * 1024 * 1024
+/** Unix socket paths are cut silently beyond this by the kernel (`sun_path`), so longer ones are refused. */
+export const socketPathBytesMax = 107
+
+/** Characters of a job id, job name and queue name. */
+export const nameCharsMax = 255
+/** Job priorities: a larger number runs first. */
+export const priorityMin = -1_000_000
+export const priorityMax = 1_000_000
+export const attemptsMax = 1_000_000
+/** Longest timeout, delay or backoff: 100 years. */
+export const durationMsMax = 100 * 365.25 * 24 * 3600 * 1000
+/** Last instant that can be stored: the end of the year 9999. */
+export const instantMsMax = Date.UTC(9999, 11, 31, 23, 59, 59, 999)
+
+/** Jobs in one page of `job.list`. */
+export const listPageMax = 1_000
+/** Past attempts kept on a job; the oldest are dropped first. */
+export const historyEntriesMax = 20
+/** Log lines kept on a job; the oldest are dropped first. */
+export const logLinesMax = 200
+/** Characters kept of one log line, error message and error stack. */
+export const logLineCharsMax = 4_000
+export const errorMessageCharsMax = 8_000
+export const errorStackCharsMax = 16_000
+
+/** Operations that share one commit, and the bytes they may write. */
+export const commitOperationsMax = 1_000
+export const commitBytesMax = 1024 * 1024
+/** Jobs moved by one transaction of promote, recover and purge, so that none stalls the queue. */
+export const moveBatchMax = 1_000
