@@ -3,6 +3,7 @@
  * socket server and the embedded runtime both call it. {@link Runtime} is what programs hold: the same whether
  * `createRuntime` made it in this process or `connect` made it over the socket.
  */
+import type { Context } from './context.ts'
 import type { Duration } from './duration.ts'
 import type { EventFilter, EventListener, EventStream } from './events.ts'
 import type { EnqueueOptions, EnqueueRequest, EnqueueResult, JobFilter, JobPage, JobView, QueueView } from './job.ts'
@@ -64,7 +65,7 @@ export interface StatusView {
 
 /** A function that an actor module exports. */
 // biome-ignore lint/suspicious/noExplicitAny: any method of a user's, whatever its parameters
-export type ActorFunction = (params: any, ctx: any) => unknown
+export type ActorFunction = (params: any, ctx: Context) => unknown
 
 export interface Subscription {
   /** Ends the subscription; safe to call twice. */

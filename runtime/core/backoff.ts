@@ -2,7 +2,7 @@
  * The retry rule: how long a job waits before its next attempt.
  * To add a rule: a member of {@link Backoff}, its case in {@link backoffDelayMs}, its schema in `core/job-options.ts`.
  */
-import type { Duration } from './duration.ts'
+import { type Duration, durationToMs } from './duration.ts'
 
 /** As a user writes it. Durations: a number is seconds, or text with a unit. */
 export interface Backoff {
@@ -25,6 +25,22 @@ export interface BackoffRule {
 }
 
 export const backoffDefault: BackoffRule = { type: 'fixed', delayMs: 0, maxMs: 24 * 3600 * 1000, jitter: 0 }
+
+/** @param backoff that `backoffSchema` of `core/job-options.ts` accepts; an unchecked duration is a defect of the caller */
+export function backoffRule(backoff: Backoff): BackoffRule {
+  return {
+    type: backoff.type,
+    delayMs: checkedMs(backoff.delay ?? '1s'),
+    maxMs: backoff.max === undefined ? backoffDefault.maxMs : checkedMs(backoff.max),
+    jitter: backoff.jitter ?? backoffDefault.jitter
+  }
+}
+
+function checkedMs(duration: Duration): number {
+  const spanMs = durationToMs(duration)
+  if (spanMs === undefined) throw new TypeError(`Not a duration: ${String(duration)}`)
+  return spanMs
+}
 
 /**
  * @param failures counted failures so far, 1 after the first

@@ -1,6 +1,6 @@
 import { instantMsMax } from './limits.ts'
 
-const iso = /^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?\s*(Z|[+-]\d{2}:?\d{2})?)?$/i
+const isoForm = /^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?\s*(Z|[+-]\d{2}:?\d{2})?)?$/i
 const zoned = /(Z|[+-]\d{2}:?\d{2})$/i
 
 /**
@@ -17,11 +17,16 @@ export function instantToMs(instant: unknown): number | undefined {
 function toMs(instant: unknown): number | undefined {
   if (typeof instant === 'number') return instant
   if (instant instanceof Date) return instant.getTime()
-  if (typeof instant !== 'string' || !iso.test(instant.trim())) return undefined
+  if (typeof instant !== 'string' || !isoForm.test(instant.trim())) return undefined
   const text = instant.trim().replace(' ', 'T').replace(',', '.')
   const [year = 0, month = 0, day = 0] = text.slice(0, 10).split('-').map(Number)
   // Date.parse takes the 31st of February for the 3rd of March.
   if (day > new Date(Date.UTC(year, month, 0)).getUTCDate()) return undefined
   const hasTime = text.includes('T')
   return Date.parse(hasTime && !zoned.test(text) ? `${text}Z` : text)
+}
+
+/** @returns ISO 8601 text in UTC, as every instant is shown. */
+export function iso(atMs: number): string {
+  return new Date(atMs).toISOString()
 }

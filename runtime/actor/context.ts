@@ -1,0 +1,113 @@
+/**
+ * Makes the `ctx` of one job. Everything a job tells leaves through `tell` as plain data, bounded in size and in rate, so
+ * that no loop of a job can flood the process it runs in.
+ */
+import { format, inspect } from 'node:util'
+import type { Context, LogWriter } from '../core/context.ts'
+import type { JobLogLine } from '../core/job.ts'
+import { logLineCharsMax, logLinesMax, nameCharsMax } from '../core/limits.ts'
+import type { JobMessage } from '../core/pool.ts'
+import { boundedText } from './bounded-text.ts'
+import type { ThreadMessage } from './messages.ts'
+
+/** Shortest time between two progress messages of a job. */
+const progressIntervalMs = 50
+
+export interface JobContext {
+  ctx: Context
+  /** Tells the last progress if it was held back. Called once, when the method has ended. */
+  finish(): void
+}
+
+export function createContext(job: JobMessage, tell: (message: ThreadMessage) => void): JobContext {
+  const progress = new Progress(tell)
+  const log = new Log(tell)
+  const ctx: Context = {
+    id: job.id,
+    queue: job.queue,
+    method: job.method,
+    attempt: job.attempt,
+    attemptsMax: job.attemptsMax,
+    deadlineAtMs: Date.now() + job.timeoutMs,
+    signal: new AbortController().signal,
+    progress: (percent, stage) => progress.report(percent, stage),
+    log: {
+      debug: log.writer('debug'),
+      info: log.writer('info'),
+      warn: log.writer('warn'),
+      error: log.writer('error')
+    }
+  }
+  return { ctx, finish: () => progress.finish() }
+}
+
+/** Tells the first report at once, then the newest one per interval. */
+class Progress {
+  readonly #tell: (message: ThreadMessage) => void
+  #toldAtMs = Number.NEGATIVE_INFINITY
+  #held: (ThreadMessage & { type: 'progress' }) | undefined
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(tell: (message: ThreadMessage) => void) {
+    this.#tell = tell
+  }
+
+  report(percent: number, stage: string | undefined): void {
+    if (typeof percent !== 'number' || !Number.isFinite(percent)) {
+      throw new TypeError(`ctx.progress expects a percentage from 0 to 100, got ${inspect(percent, { depth: 0 })}`)
+    }
+    if (stage !== undefined && stage !== null && typeof stage !== 'string') {
+      throw new TypeError(`ctx.progress expects the stage as text, got ${inspect(stage, { depth: 0 })}`)
+    }
+    this.#held = {
+      type: 'progress',
+      percent: Math.min(100, Math.max(0, percent)),
+      stage: typeof stage === 'string' ? boundedText(stage, nameCharsMax) : null
+    }
+    const waitMs = this.#toldAtMs + progressIntervalMs - performance.now()
+    if (waitMs <= 0) this.finish()
+    // Without a reference, so that it is not taken for something the job left behind.
+    else this.#timer ??= setTimeout(() => this.finish(), waitMs).unref()
+  }
+
+  finish(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    if (this.#held === undefined) return
+    this.#toldAtMs = performance.now()
+    this.#tell(this.#held)
+    this.#held = undefined
+  }
+}
+
+class Log {
+  readonly #tell: (message: ThreadMessage) => void
+  #lines = 0
+
+  constructor(tell: (message: ThreadMessage) => void) {
+    this.#tell = tell
+  }
+
+  writer(level: JobLogLine['level']): LogWriter {
+    return (...args) => {
+      if (this.#lines > logLinesMax) return
+      if (this.#lines < logLinesMax) this.#write(level, printed(args))
+      else this.#write('warn', `The log of this attempt is full: after ${logLinesMax} lines further ones are dropped`)
+    }
+  }
+
+  #write(level: JobLogLine['level'], message: string): void {
+    this.#lines += 1
+    const line = { at: new Date().toISOString(), level, message: boundedText(message, logLineCharsMax) }
+    this.#tell({ type: 'log', line })
+  }
+}
+
+/** A value that refuses to be printed is no reason to fail a job. */
+function printed(args: readonly unknown[]): string {
+  try {
+    return format(...args)
+  } catch {
+    return '(a value that cannot be printed)'
+  }
+}

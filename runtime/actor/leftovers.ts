@@ -1,0 +1,40 @@
+/**
+ * Finds out whether a job that has ended left something running: a timer, a socket, a file operation, a child process.
+ * Such things fire while the *next* job of the thread runs, and an error in them ends the thread under it.
+ * What holds no reference (`unref`) is not seen; it is taken for harmless.
+ */
+import { setImmediate, setTimeout } from 'node:timers/promises'
+
+/** Streams and connections that are just closing get this long. */
+const restWithinMs = 20
+
+export type Resources = ReadonlyMap<string, number>
+
+/** What keeps the event loop of this thread alive, counted by kind. */
+export function activeResources(): Resources {
+  const counts = new Map<string, number>()
+  for (const kind of process.getActiveResourcesInfo()) counts.set(kind, (counts.get(kind) ?? 0) + 1)
+  return counts
+}
+
+/** One turn of the event loop: rejections that nobody handles come to light in it, while their job is still the one that runs. */
+export async function turn(): Promise<void> {
+  await setImmediate()
+}
+
+export function isAtRest(before: Resources): boolean {
+  for (const [kind, count] of activeResources()) {
+    if (count > (before.get(kind) ?? 0)) return false
+  }
+  return true
+}
+
+/** @returns whether nothing is left after a short wait */
+export async function comesToRest(before: Resources): Promise<boolean> {
+  const untilMs = performance.now() + restWithinMs
+  while (performance.now() < untilMs) {
+    await setTimeout(1)
+    if (isAtRest(before)) return true
+  }
+  return false
+}

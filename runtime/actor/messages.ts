@@ -1,0 +1,45 @@
+/**
+ * What crosses between the pool and one of its threads. Each task brings a port of its own: whatever a job does with
+ * `parentPort`, it cannot disturb this channel, and what a killed job still says ends at a closed port. Order on the port
+ * is `started`, then any number of `progress` and `log`. The outcome is the value of the task itself; the pool reads the
+ * port empty before it passes that on.
+ *
+ * One exception: a job that left something behind (see thread.ts) has its `outcome` told on the port, so that it is known
+ * while the thread is given a moment to come to rest. `retire` says that it did not: the thread must get no further job.
+ */
+import type { MessagePort } from 'node:worker_threads'
+import type { JobLogLine } from '../core/job.ts'
+import type { JobMessage, Outcome } from '../core/pool.ts'
+
+export interface ThreadTask {
+  job: JobMessage
+  /** Absolute path of the module, from the catalogue; never a caller's text. */
+  file: string
+  port: MessagePort
+}
+
+/** null: the outcome went over the port. */
+export type TaskValue = Outcome | null
+
+export type ThreadMessage =
+  | { type: 'started' }
+  | { type: 'progress'; percent: number; stage: string | null }
+  | { type: 'log'; line: JobLogLine }
+  | { type: 'outcome'; outcome: Outcome }
+  | { type: 'retire' }
+
+/** One export of a module, as the child process of scan.ts tells it. */
+export interface ScannedExport {
+  name: string
+  /** `function` for what can be a method; otherwise what it is, for messages. */
+  kind: string
+  functionName: string
+  /** SHA-256 of the function's source text, hexadecimal. */
+  sourceHash: string
+}
+
+/** `ready` once; then one of the others for each file asked for, in that order. */
+export type ScanMessage =
+  | { type: 'ready' }
+  | { type: 'module'; file: string; exports: ScannedExport[] }
+  | { type: 'failure'; file: string; message: string }

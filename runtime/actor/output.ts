@@ -1,0 +1,52 @@
+/**
+ * What jobs print belongs to their log, never to standard output of the process around them: that carries the answers of
+ * commands. So in a thread, what is written to `process.stdout` and `process.stderr`, `console` included, becomes lines of
+ * the running job's log: `info` from stdout, `warn` from stderr. Nobody's output, between jobs, is dropped.
+ *
+ * Out of reach: writes to file descriptor 1 itself, such as `fs.writeSync(1, …)`, addons, and child processes that were
+ * given `stdio: 'inherit'`.
+ */
+import type { Context } from '../core/context.ts'
+import { logLineCharsMax } from '../core/limits.ts'
+
+let owner: Context['log'] | undefined
+
+/** Output goes to `log` until the function that is returned is called; it passes on a last line without an end. */
+export function sendOutputTo(log: Context['log']): () => void {
+  owner = log
+  return () => {
+    for (const flush of flushes) flush()
+    owner = undefined
+  }
+}
+
+const flushes = [capture(process.stdout, 'info'), capture(process.stderr, 'warn')]
+
+/** @returns the function that passes on what has no line end yet */
+function capture(stream: NodeJS.WriteStream, level: 'info' | 'warn'): () => void {
+  let line = ''
+  const flush = () => {
+    if (line !== '') owner?.[level]('%s', line)
+    line = ''
+  }
+  const write = (chunk: string | Uint8Array, encoding?: unknown, written?: unknown): boolean => {
+    const [first = '', ...others] = textOf(chunk, encoding).split('\n')
+    line += first
+    for (const other of others) {
+      flush()
+      line = other
+    }
+    if (line.length > logLineCharsMax) flush()
+    const callback = typeof encoding === 'function' ? encoding : written
+    if (typeof callback === 'function') process.nextTick(callback as () => void)
+    return true
+  }
+  stream.write = write as typeof stream.write
+  return flush
+}
+
+function textOf(chunk: string | Uint8Array, encoding: unknown): string {
+  if (typeof chunk !== 'string') return Buffer.from(chunk).toString()
+  const isEncoded = encoding === 'hex' || encoding === 'base64' || encoding === 'base64url'
+  return isEncoded ? Buffer.from(chunk, encoding).toString() : chunk
+}

@@ -1,0 +1,51 @@
+/**
+ * Entry of a child process: imports the actor modules whose files its parent names and tells what each of them exports.
+ * Modules are user code that runs on import: it may print, throw, exit or never return. So this has a process of its own,
+ * whose output goes nowhere, and which the parent kills when a module takes too long; the parent knows by the order of the
+ * answers which module is to blame.
+ */
+import { createHash } from 'node:crypto'
+import { loadModule } from './load.ts'
+import type { ScanMessage, ScannedExport } from './messages.ts'
+import { thrownError } from './thrown.ts'
+
+// Kept from before the first import: a module can take these away.
+const send = process.send?.bind(process)
+const exit = process.exit.bind(process)
+
+process.once('message', (files: string[]) => void scan(files))
+process.once('disconnect', () => exit())
+// What a module left behind and fails later is not the fault of the module that is being imported then.
+process.on('uncaughtException', () => {})
+tell({ type: 'ready' })
+
+async function scan(files: readonly string[]): Promise<void> {
+  for (const file of files) tell(await scanModule(file))
+}
+
+async function scanModule(file: string): Promise<ScanMessage> {
+  try {
+    const module = await loadModule(file)
+    return { type: 'module', file, exports: Object.keys(module).map((name) => describe(name, module[name])) }
+  } catch (error) {
+    const { name, message, stack = '' } = thrownError(error)
+    const place = /(?<=^|[\s(])(?:file:\/\/)?\/[^\s()]+?:\d+(?::\d+)?/.exec(stack)
+    return { type: 'failure', file, message: `${name}: ${message}${place === null ? '' : ` (${place[0]})`}` }
+  }
+}
+
+function describe(name: string, value: unknown): ScannedExport {
+  if (typeof value !== 'function')
+    return { name, kind: value === null ? 'null' : typeof value, functionName: '', sourceHash: '' }
+  const source = Function.prototype.toString.call(value)
+  return {
+    name,
+    kind: /^class\b/.test(source) ? 'class' : 'function',
+    functionName: typeof value.name === 'string' ? value.name : '',
+    sourceHash: createHash('sha256').update(source).digest('hex')
+  }
+}
+
+function tell(message: ScanMessage): void {
+  send?.(message)
+}

@@ -1,0 +1,225 @@
+/**
+ * The command line: every command with its arguments and options, as `--help` shows them. Only what is needed to read
+ * the arguments is imported here; a command's own file is imported when it runs, so that help and short commands start
+ * fast.
+ *
+ * The options of the program itself (`--socket`, `--config`, `--data-dir`, `--json`) may stand before or after the
+ * command.
+ */
+import { Command, Option } from 'commander'
+import { jobStates } from '../core/lifecycle.ts'
+import { attemptsMax, listPageMax, priorityMax, priorityMin } from '../core/limits.ts'
+import { packageVersion } from '../core/version.ts'
+import { collectPair, integerBetween, parseDuration, parseInstant } from './argument-values.ts'
+import { type ClientSession, withSupervisor } from './client-session.ts'
+import { type ExitCode, exitCodes } from './exit-code.ts'
+import type { GlobalOptions } from './global-options.ts'
+import { Output, type Streams } from './output.ts'
+
+const afterHelp = `
+Every command but serve and check talks to a running supervisor. Its socket is --socket, else $RUNTIME_SOCKET, else what
+the configuration says: --config, else $RUNTIME_CONFIG, else config/runtime.yaml or config/runtime.json in this folder.
+$RUNTIME_DATA_DIR names the data directory. Durations are seconds, or a text with a unit: 250ms, 30s, 5m, 2h, 3d.
+
+With --json, standard output holds one JSON value and nothing else (events: one a line), by default the answer that
+PROTOCOL.md describes. Errors go to standard error, then as {"error":{"code","message","data"}}.
+
+Exit codes: 0 done, 1 the thing asked for failed, 2 wrong usage or configuration, 3 no supervisor reachable,
+4 timed out waiting.`
+
+type Finish = (code: ExitCode) => void
+type OutputOf = () => Output
+
+/**
+ * @param streams where help and answers go
+ * @param finish receives the exit code of the command that ran; errors are thrown by `parseAsync` instead
+ */
+export function buildProgram(streams: Streams, finish: Finish): Command {
+  const program = new Command('runtime')
+    .description('Durable background jobs and scheduled events on one machine.')
+    .version(packageVersion(), '-V, --version', 'print the version')
+    .option('--socket <path>', 'Unix socket of the supervisor')
+    .option('--config <file>', 'configuration file')
+    .option('--data-dir <folder>', 'folder of the store')
+    .option('--json', 'print JSON for programs')
+    .addHelpText('after', afterHelp)
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({
+      writeOut: (text) => void streams.stdout.write(text),
+      writeErr: (text) => void streams.stderr.write(text),
+      outputError: () => {}
+    })
+    .exitOverride()
+  const outputOf = () => new Output(program.opts<GlobalOptions>().json === true, streams)
+  addLocalCommands(program, outputOf, finish)
+  const client = clientOf(program, outputOf, finish)
+  addEnqueue(program, client)
+  addJobCommands(program, client)
+  addQueueCommands(program, client)
+  addSupervisorCommands(program, client)
+  return program
+}
+
+function addLocalCommands(program: Command, outputOf: OutputOf, finish: Finish): void {
+  program
+    .command('serve')
+    .description('run the supervisor in the foreground until SIGTERM, SIGINT or "runtime stop"')
+    .option('--actors <folder>', 'folder of actor modules')
+    .addOption(
+      new Option('--log-level <level>', 'what to log to standard error, as JSON lines')
+        .choices(['error', 'warn', 'info', 'debug', 'silent'])
+        .default('info')
+    )
+    .action(async (options: { actors?: string; logLevel: string }) => {
+      const { serve } = await import('./commands/serve.ts')
+      const { startRuntime } = await import('../embed/start-runtime.ts')
+      finish(await serve(program.opts(), outputOf(), options, startRuntime))
+    })
+  program
+    .command('check')
+    .description('list every problem of configuration and actors, without starting')
+    .option('--actors <folder>', 'folder of actor modules')
+    .action(async (options: { actors?: string }) => {
+      const { check } = await import('./commands/check.ts')
+      finish(await check(program.opts(), outputOf(), options))
+    })
+}
+
+/** The action of a command that talks to the supervisor. A command that returns nothing has done what was asked. */
+type Client = <Args extends unknown[]>(
+  command: (session: ClientSession, ...args: Args) => Promise<ExitCode> | Promise<void>
+) => (...args: Args) => Promise<void>
+
+function clientOf(program: Command, outputOf: OutputOf, finish: Finish): Client {
+  return (command) =>
+    async (...args) => {
+      const code = await withSupervisor(program.opts(), outputOf(), async (session) => command(session, ...args))
+      finish(code ?? exitCodes.done)
+    }
+}
+
+function addEnqueue(program: Command, client: Client): void {
+  program
+    .command('enqueue')
+    .description('enqueue a job and print its id once it is on disk')
+    .argument('<method>', 'dotted path of the method, such as reports.daily.run')
+    .option('--params <json>', 'parameters as a JSON object; - reads standard input')
+    .option('-p, --param <key=value>', 'one parameter over --params, JSON or else text; repeatable', collectPair)
+    .option('--queue <name>', 'queue (default: "default")')
+    .option('--timeout <duration>', "time one attempt may take (default: the queue's)", parseDuration)
+    .option('--delay <duration>', 'not before this much time has passed', parseDuration)
+    .addOption(
+      new Option('--at <time>', 'not before this instant, such as 2026-01-31T18:15:00Z')
+        .argParser(parseInstant)
+        .conflicts('delay')
+    )
+    .option('--priority <number>', 'a larger one runs first', integerBetween(priorityMin, priorityMax))
+    .option('--at-front', 'before everything waiting in the queue')
+    .option('--job-name <name>', 'label to search by')
+    .option('--job-id <id>', 'id to give to the job; refused when in use')
+    .option('--deduplicate', 'with --job-id: take the unfinished job of that id if there is one')
+    .option('--attempts <number>', 'how often it may be tried', integerBetween(1, attemptsMax))
+    .option('--now', 'run it before everything waiting, and print its result')
+    .option('--wait', 'follow its progress and print its result; exit code 1 when it fails')
+    .addOption(
+      new Option('--wait-timeout <duration>', '--wait, at most this long; then exit code 4, and the job goes on')
+        .argParser(parseDuration)
+        .implies({ wait: true })
+        .conflicts('now')
+    )
+    .action(
+      client(async (session, method: string, flags: object) =>
+        (await import('./commands/enqueue.ts')).enqueue(session, method, flags)
+      )
+    )
+}
+
+function stateOption(description: string): Option {
+  return new Option('--state <state>', description).choices(jobStates)
+}
+
+function addJobCommands(program: Command, client: Client): void {
+  program
+    .command('job <id>')
+    .description('show a job')
+    .action(client(async (session, id: string) => (await import('./commands/job.ts')).job(session, id)))
+  program
+    .command('jobs')
+    .description('list jobs, newest first')
+    .option('--queue <name>')
+    .addOption(stateOption('only jobs in this state'))
+    .option('--method <path>')
+    .option('--name <name>', 'only jobs with this --job-name')
+    .option('--limit <number>', 'most jobs to list', integerBetween(1, listPageMax))
+    .option('--cursor <cursor>', 'the page after the one that named this cursor')
+    .action(client(async (session, options: object) => (await import('./commands/jobs.ts')).jobs(session, options)))
+  program
+    .command('cancel <id>')
+    .description('cancel a job in whatever state; a running one is killed')
+    .action(client(async (session, id: string) => (await import('./commands/cancel.ts')).cancel(session, id)))
+  program
+    .command('retry [ids...]')
+    .description('start finished jobs again, or bring scheduled ones forward')
+    .option('--failed', 'every failed job')
+    .option('--queue <name>', 'with --failed: of this queue')
+    .action(
+      client(async (session, ids: string[], options: object) =>
+        (await import('./commands/retry.ts')).retry(session, ids, options)
+      )
+    )
+  program
+    .command('remove <id>')
+    .description('forget a job that does not run')
+    .action(client(async (session, id: string) => (await import('./commands/remove.ts')).remove(session, id)))
+}
+
+function addQueueCommands(program: Command, client: Client): void {
+  program
+    .command('queues')
+    .description('show the queues with their jobs per state')
+    .action(client(async (session) => (await import('./commands/queues.ts')).queues(session)))
+  program
+    .command('pause <queue>')
+    .description('start no further job of a queue until resume')
+    .action(client(async (session, queue: string) => (await import('./commands/pause.ts')).pause(session, queue)))
+  program
+    .command('resume <queue>')
+    .description('start jobs of a paused queue again')
+    .action(client(async (session, queue: string) => (await import('./commands/resume.ts')).resume(session, queue)))
+  program
+    .command('purge <queue>')
+    .description('remove the scheduled and ready jobs of a queue')
+    .addOption(stateOption('remove the jobs in this state instead'))
+    .action(
+      client(async (session, queue: string, options: object) =>
+        (await import('./commands/purge.ts')).purge(session, queue, options)
+      )
+    )
+}
+
+function addSupervisorCommands(program: Command, client: Client): void {
+  program
+    .command('events')
+    .description('print what happens to jobs, as it happens, until interrupted')
+    .option('--follow', 'accepted for clarity: events are always followed')
+    .option('--queue <name>', 'only of this queue')
+    .option('--job <id>', 'only of this job')
+    .action(client(async (session, options: object) => (await import('./commands/events.ts')).events(session, options)))
+  program
+    .command('status')
+    .description('show the supervisor and its queues')
+    .action(client(async (session) => (await import('./commands/status.ts')).status(session)))
+  program
+    .command('stop')
+    .description('stop the supervisor gracefully and wait until it has')
+    .option('--deadline <duration>', 'time for running jobs to finish (default: 30s)', parseDuration)
+    .action(client(async (session, options: object) => (await import('./commands/stop.ts')).stop(session, options)))
+  program
+    .command('call <method> [json]')
+    .description('call any method of PROTOCOL.md and print its result; json - reads standard input')
+    .action(
+      client(async (session, method: string, json: string | undefined) =>
+        (await import('./commands/call.ts')).call(session, method, json)
+      )
+    )
+}

@@ -1,0 +1,28 @@
+import type { StatusView } from '../../core/api.ts'
+import { type Look, styled } from './look.ts'
+import { formatQueues } from './queue-text.ts'
+import { formatPairs } from './table.ts'
+import { formatSpan } from './time.ts'
+
+/** `status`: the supervisor, then its queues. */
+export function formatStatus(look: Look, status: StatusView): string {
+  const pairs = formatPairs(look, [
+    ['state', styled(look, status.state === 'running' ? 'green' : 'red', status.state)],
+    ['version', `${status.version} on Node ${status.node}`],
+    ['pid', String(status.pid)],
+    ['up', `${formatSpan(status.uptimeMs)}, since ${status.startedAt}`],
+    ['socket', status.socket ?? 'none'],
+    ['data', status.dataDir],
+    ['store', `${formatBytes(status.store.bytes)}, format ${status.store.format}`],
+    ['memory', formatBytes(status.memory.residentBytes)]
+  ])
+  return `${pairs}\n\n${formatQueues(look, status.queues)}`
+}
+
+/** `1.5 MiB` */
+export function formatBytes(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
+  const power = bytes < 1 ? 0 : Math.min(Math.floor(Math.log2(bytes) / 10), units.length - 1)
+  const amount = bytes / 1024 ** power
+  return `${amount >= 100 || power === 0 ? Math.round(amount) : amount.toFixed(1)} ${units[power]}`
+}

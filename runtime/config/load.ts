@@ -1,0 +1,138 @@
+/**
+ * The configuration: one file, the environment, the command line; or the argument of `createRuntime`.
+ *
+ * The command line beats the environment (`RUNTIME_DATA_DIR`, `RUNTIME_SOCKET`), which beats the file, which beats the
+ * defaults. A relative path of the file or a default starts at the project root: the folder that holds the `config` folder
+ * of the file, else the file's own folder, and without a file the working directory. A relative path of the command line
+ * or the environment starts at the working directory.
+ */
+import { basename, dirname, join, resolve } from 'node:path'
+import { backoffDefault, backoffRule } from '../core/backoff.ts'
+import type { QueueConfig, QueueOptions, RuntimeConfig, RuntimeOptions } from '../core/config.ts'
+import { durationToMs } from '../core/duration.ts'
+import { checkOptions } from './check-options.ts'
+import { findFile } from './find-file.ts'
+import { frozenMap } from './frozen-map.ts'
+import { configInvalid } from './problems.ts'
+import { readYaml } from './read-yaml.ts'
+import { type Reading, readValue } from './written.ts'
+
+export interface ConfigSources {
+  /** Named on the command line. */
+  file?: string | undefined
+  /** Absolute. */
+  workingDirectory: string
+  /** Such as `process.env`. An empty variable counts as not set. */
+  env: Readonly<Record<string, string | undefined>>
+  /** Values of the command line. */
+  overrides: {
+    dataDir?: string | undefined
+    socket?: string | undefined
+    actors?: string | readonly string[] | undefined
+  }
+}
+
+const defaults = { dataDir: '.runtime', socketName: 'runtime.sock', actors: ['actors'] } as const
+
+const queueDefaults: Omit<QueueConfig, 'name'> = {
+  timeoutMs: 300_000,
+  backgroundWorkers: 2,
+  attempts: 1,
+  backoff: backoffDefault,
+  maxQueued: null
+}
+
+/** Queues that always exist, with their own timeouts (E12). */
+const builtInTimeoutsMs: ReadonlyMap<string, number> = new Map([
+  ['short', 300_000],
+  ['default', 300_000],
+  ['long', 1_500_000]
+])
+
+/**
+ * Reads the file that `file`, else `RUNTIME_CONFIG` names, else `config/runtime.yaml`, else `config/runtime.json` under
+ * the working directory; without any, everything has its default. Synchronous; nothing is created.
+ *
+ * @returns the configuration, complete, with absolute paths, deeply frozen
+ * @throws RuntimeError `CONFIG_INVALID`: a named file is missing or cannot be read, or its content has problems; the
+ * message lists all of them, one per line, and so does `data.problems` as `{file, line, column, path, message}`
+ */
+export function loadConfig({ file: named, workingDirectory, env, overrides }: ConfigSources): RuntimeConfig {
+  const found = findFile(named || env.RUNTIME_CONFIG, workingDirectory)
+  const file = found?.file ?? null
+  const root = file === null ? workingDirectory : projectRoot(file)
+  const { options, warnings } = accept(file, found === undefined ? readValue({}) : readYaml(found.text))
+  const here = (path: string | undefined) => (path ? resolve(workingDirectory, path) : undefined)
+  const there = (path: string | undefined) => (path === undefined ? undefined : resolve(root, path))
+
+  const dataDir =
+    here(overrides.dataDir) ?? here(env.RUNTIME_DATA_DIR) ?? resolve(root, options.dataDir ?? defaults.dataDir)
+  const socket =
+    here(overrides.socket) ?? here(env.RUNTIME_SOCKET) ?? there(options.socket) ?? join(dataDir, defaults.socketName)
+  const actors =
+    overrides.actors === undefined
+      ? folders(options.actors ?? defaults.actors, root)
+      : folders(overrides.actors, workingDirectory)
+  return complete({ dataDir, socket, actors, queues: queuesOf(options), file, warnings })
+}
+
+/**
+ * The configuration of an embedded runtime. Relative paths start at the working directory; no socket unless one is named;
+ * the environment has no say.
+ *
+ * @throws RuntimeError `CONFIG_INVALID` as {@link loadConfig}, with null for file, line and column
+ */
+export function configFromOptions(options: RuntimeOptions, workingDirectory: string): RuntimeConfig {
+  const { options: checked, warnings } = accept(null, readValue(options))
+  return complete({
+    dataDir: resolve(workingDirectory, checked.dataDir ?? defaults.dataDir),
+    socket: checked.socket === undefined ? null : resolve(workingDirectory, checked.socket),
+    actors: folders(checked.actors ?? defaults.actors, workingDirectory),
+    queues: queuesOf(checked),
+    file: null,
+    warnings
+  })
+}
+
+function accept(file: string | null, { root, problems }: Reading): { options: RuntimeOptions; warnings: string[] } {
+  if (problems.length > 0) throw configInvalid(file, problems)
+  const checked = checkOptions(root)
+  if (checked.problems.length > 0) throw configInvalid(file, checked.problems)
+  return checked
+}
+
+function projectRoot(file: string): string {
+  const folder = dirname(file)
+  return basename(folder) === 'config' ? dirname(folder) : folder
+}
+
+function folders(actors: string | readonly string[], base: string): string[] {
+  return (typeof actors === 'string' ? [actors] : actors).map((folder) => resolve(base, folder))
+}
+
+function queuesOf({ workers = {} }: RuntimeOptions): Map<string, QueueConfig> {
+  const written = new Map(Object.entries(workers))
+  const names = new Set([...builtInTimeoutsMs.keys(), ...written.keys()])
+  return new Map([...names].map((name) => [name, queueConfig(name, written.get(name) ?? {})]))
+}
+
+function queueConfig(name: string, options: QueueOptions): QueueConfig {
+  return {
+    name,
+    timeoutMs: durationToMs(options.timeout) ?? builtInTimeoutsMs.get(name) ?? queueDefaults.timeoutMs,
+    backgroundWorkers: options.backgroundWorkers ?? queueDefaults.backgroundWorkers,
+    attempts: options.attempts ?? queueDefaults.attempts,
+    backoff: options.backoff === undefined ? { ...queueDefaults.backoff } : backoffRule(options.backoff),
+    maxQueued: options.maxQueued ?? queueDefaults.maxQueued
+  }
+}
+
+function complete(config: RuntimeConfig): RuntimeConfig {
+  for (const queue of config.queues.values()) {
+    Object.freeze(queue.backoff)
+    Object.freeze(queue)
+  }
+  Object.freeze(config.actors)
+  Object.freeze(config.warnings)
+  return Object.freeze({ ...config, queues: frozenMap(config.queues) })
+}

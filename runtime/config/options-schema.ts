@@ -1,0 +1,81 @@
+/**
+ * The keys of a configuration: JSON Schemas of what users write (`RuntimeOptions` of `core/config.ts`), and the keys of
+ * the contract that this version reads without acting on them.
+ *
+ * To bring such a key into effect: a field in `core/config.ts`, its use in `load.ts`, and its line out of the tables below.
+ */
+import { attemptsSchema, backoffSchema, timeoutSchema } from '../core/job-options.ts'
+import { nameCharsMax } from '../core/limits.ts'
+
+/** Threads of one queue. */
+const backgroundWorkersMax = 256
+
+/** Letters, digits and `_.-`: a queue name stands in commands, logs and file names. */
+export const queueName = new RegExp(`^[A-Za-z0-9_.-]{1,${nameCharsMax}}$`)
+
+const text = { type: 'string', minLength: 1 } as const
+const count = { type: 'integer', minimum: 1 } as const
+
+const keptSchema = {
+  type: 'object',
+  additionalProperties: false,
+  properties: { age: timeoutSchema, count: { type: 'integer', minimum: 0 }, bytes: { type: 'integer', minimum: 0 } }
+} as const
+
+const queueSchema = {
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    timeout: timeoutSchema,
+    backgroundWorkers: { ...count, maximum: backgroundWorkersMax },
+    attempts: attemptsSchema,
+    backoff: backoffSchema,
+    maxQueued: count,
+    memoryLimitMb: count,
+    rateLimit: {
+      type: 'object',
+      required: ['max', 'per'],
+      additionalProperties: false,
+      properties: { max: count, per: timeoutSchema }
+    },
+    isolation: { type: 'string', enum: ['process', 'inline'] },
+    env: { type: 'object', additionalProperties: { type: ['string', 'number', 'boolean'] } },
+    permissions: { type: ['object', 'array'] },
+    retention: {
+      type: 'object',
+      additionalProperties: false,
+      properties: { completed: keptSchema, failed: keptSchema }
+    }
+  }
+} as const
+
+export const optionsSchema = {
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    dataDir: text,
+    socket: text,
+    actors: { type: ['string', 'array'], minLength: 1, minItems: 1, items: text },
+    workers: { type: 'object', additionalProperties: queueSchema },
+    schedulerEvents: { type: 'object' },
+    schedulerTickInterval: count,
+    timezone: text
+  }
+} as const
+
+/** Top-level keys without effect, each with what this version does not do. */
+export const idleKeys: Readonly<Record<string, string>> = {
+  schedulerEvents: 'does not run scheduler events yet',
+  schedulerTickInterval: 'does not run scheduler events yet',
+  timezone: 'does not run scheduler events yet'
+}
+
+/** The same, of one queue. */
+export const idleQueueKeys: Readonly<Record<string, string>> = {
+  memoryLimitMb: 'does not limit the memory of a queue yet',
+  rateLimit: 'does not limit the rate of a queue yet',
+  isolation: 'runs every queue in the same way yet',
+  env: 'does not give a queue an environment of its own yet',
+  permissions: 'does not restrict what a queue may do yet',
+  retention: 'keeps finished jobs until they are removed'
+}

@@ -1,0 +1,217 @@
+/**
+ * One queue's way from ready to settled: claims as many jobs as there are free threads, gives each to the pool, holds its
+ * deadline, and settles its outcome. A settle and the claim of the next job are asked for in the same turn, so they share
+ * one commit.
+ *
+ * A job in {@link Dispatcher.#running} is running on disk, and has exactly one of these ends: the pool tells its outcome;
+ * its deadline passes; it is cancelled (the queue has settled it already); the supervisor stops. Whichever comes first
+ * takes it out of the table, and what comes later finds nothing.
+ */
+
+import type { Clock } from '../core/clock.ts'
+import type { QueueConfig } from '../core/config.ts'
+import { RuntimeError } from '../core/errors.ts'
+import type { EventStream, JobEvent, JobEventType } from '../core/events.ts'
+import { iso } from '../core/instant.ts'
+import { logLinesMax } from '../core/limits.ts'
+import type { Pool, PoolListener } from '../core/pool.ts'
+import type { Timers } from '../core/timers.ts'
+import type { Ending } from '../queue/attempts.ts'
+import type { AttemptTrace, ClaimedJob, DurableQueue } from '../queue/durable-queue.ts'
+
+export interface DispatcherParts {
+  config: QueueConfig
+  queue: DurableQueue
+  /** Makes the pool of this queue. */
+  pool: (listener: PoolListener) => Pool
+  timers: Timers
+  clock: Clock
+  events: EventStream
+}
+
+interface Running {
+  job: ClaimedJob
+  trace: AttemptTrace
+  cancelDeadline: () => void
+}
+
+const retryWhenFullMs = 1_000
+
+export class Dispatcher {
+  readonly #parts: DispatcherParts
+  readonly #pool: Pool
+  readonly #running = new Map<string, Running>()
+  /** `claiming` and `claimAgain` are sub-states of `open`: a claim is under way, and something became ready meanwhile. */
+  #state: 'new' | 'open' | 'claiming' | 'claimAgain' | 'quiet' = 'new'
+  /** Claims and settles that are not on disk yet. */
+  readonly #writes = new Set<Promise<void>>()
+  readonly #whenDrained: (() => void)[] = []
+
+  constructor(parts: DispatcherParts) {
+    this.#parts = parts
+    this.#pool = parts.pool({
+      started: (id) => this.#started(id),
+      progress: (id, percent, stage) => this.#progress(id, percent, stage),
+      log: (id, line) => this.#log(id, line),
+      outcome: (id, outcome) => this.#finish(id, outcome)
+    })
+  }
+
+  start(): void {
+    if (this.#state !== 'new') return
+    this.#state = 'open'
+    this.wake()
+  }
+
+  /** Jobs may be ready, or threads free. */
+  wake(): void {
+    if (this.#state === 'claiming') this.#state = 'claimAgain'
+    if (this.#state !== 'open') return
+    const free = this.#parts.config.backgroundWorkers - this.#running.size
+    if (free <= 0) return
+    this.#state = 'claiming'
+    this.#write(async () => {
+      const jobs = await this.#parts.queue.claim(this.#parts.config.name, free)
+      for (const job of jobs) this.#run(job)
+    }).finally(() => this.#claimed())
+  }
+
+  /** The queue has cancelled a running job: its thread is killed and its slot is free. */
+  cancelled(id: string): void {
+    if (this.#take(id) === undefined) return
+    this.#pool.kill(id)
+    this.#slotFree()
+  }
+
+  /** What a running job has said so far; undefined when it does not run here. */
+  trace(id: string): AttemptTrace | undefined {
+    return this.#running.get(id)?.trace
+  }
+
+  /**
+   * Claims nothing more, waits for what runs, after `deadlineMs` kills the rest and returns it to ready, then ends the
+   * threads. May be called again with a shorter deadline.
+   */
+  async stop(deadlineMs: number): Promise<void> {
+    this.#state = 'quiet'
+    const cancel = this.#parts.timers.after(deadlineMs, () => this.#interruptAll())
+    while (this.#running.size > 0 || this.#writes.size > 0) {
+      await Promise.all([...this.#writes, this.#running.size > 0 ? this.#untilDrained() : undefined])
+    }
+    cancel()
+    await this.#pool.stop()
+  }
+
+  #claimed(): void {
+    if (this.#state === 'quiet') return
+    const again = this.#state === 'claimAgain'
+    this.#state = 'open'
+    if (again) this.wake()
+  }
+
+  #run(job: ClaimedJob): void {
+    const running = { job, trace: { progress: null, logs: [] }, cancelDeadline: () => {} }
+    this.#running.set(job.id, running)
+    this.#pool.run(job)
+  }
+
+  #started(id: string): void {
+    const running = this.#running.get(id)
+    if (running === undefined) return
+    running.cancelDeadline = this.#parts.timers.after(running.job.timeoutMs, () => this.#timedOut(id))
+    this.#tell(running, 'started')
+  }
+
+  #progress(id: string, percent: number, stage: string | null): void {
+    const running = this.#running.get(id)
+    if (running === undefined) return
+    const progress = { percent, stage }
+    running.trace.progress = progress
+    this.#tell(running, 'progress', { progress })
+  }
+
+  #log(id: string, line: AttemptTrace['logs'][number]): void {
+    const running = this.#running.get(id)
+    if (running === undefined) return
+    running.trace.logs.push(line)
+    if (running.trace.logs.length > logLinesMax) running.trace.logs.shift()
+    this.#tell(running, 'log', { log: line })
+  }
+
+  #timedOut(id: string): void {
+    const timeoutMs = this.#running.get(id)?.job.timeoutMs
+    this.#pool.kill(id)
+    this.#finish(id, {
+      type: 'failed',
+      final: false,
+      error: {
+        code: 'TIMEOUT',
+        name: 'TimeoutError',
+        message: `The job ran longer than its timeout of ${(timeoutMs ?? 0) / 1000} s and was killed.`
+      }
+    })
+  }
+
+  #interruptAll(): void {
+    for (const id of [...this.#running.keys()]) {
+      this.#pool.kill(id)
+      this.#finish(id, { type: 'interrupted' })
+    }
+  }
+
+  #finish(id: string, ending: Ending): void {
+    const running = this.#take(id)
+    if (running === undefined) return
+    this.#write(async () => {
+      await this.#parts.queue.settle(running.job, ending, running.trace)
+    })
+    this.#slotFree()
+  }
+
+  #take(id: string): Running | undefined {
+    const running = this.#running.get(id)
+    this.#running.delete(id)
+    running?.cancelDeadline()
+    return running
+  }
+
+  #slotFree(): void {
+    if (this.#running.size === 0) for (const resolve of this.#whenDrained.splice(0)) resolve()
+    this.wake()
+  }
+
+  #untilDrained(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#whenDrained.push(resolve)
+    })
+  }
+
+  /**
+   * Runs a write; while the disk is full it is tried again. After any other storage error the supervisor ends, and the
+   * next one recovers what was running.
+   */
+  #write(write: () => Promise<void>): Promise<void> {
+    const done = this.#untilStored(write).finally(() => this.#writes.delete(done))
+    this.#writes.add(done)
+    return done
+  }
+
+  async #untilStored(write: () => Promise<void>): Promise<void> {
+    for (;;) {
+      try {
+        return await write()
+      } catch (error) {
+        if (!(error instanceof RuntimeError)) throw error
+        if (error.code !== 'STORAGE_FULL') return
+      }
+      await new Promise<void>((resolve) => this.#parts.timers.after(retryWhenFullMs, resolve))
+    }
+  }
+
+  #tell({ job }: Running, type: JobEventType, more: Partial<JobEvent> = {}): void {
+    const { events, clock } = this.#parts
+    if (!events.listened) return
+    const { id, queue, method, attempt } = job
+    events.emit({ type, job: id, queue, method, at: iso(clock.wallMs()), state: 'running', attempt, ...more })
+  }
+}

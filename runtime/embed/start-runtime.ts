@@ -1,0 +1,97 @@
+/**
+ * A whole runtime in this process: the supervisor, the socket where one is configured, and the handle that programs hold.
+ * `runtime serve` and `createRuntime` are both this.
+ */
+
+import { runtimeOver } from '../client/facade.ts'
+import { localTransport } from '../client/local-transport.ts'
+import type { Runtime, Service } from '../core/api.ts'
+import type { CatalogueProblem } from '../core/catalogue.ts'
+import type { Clock } from '../core/clock.ts'
+import type { RuntimeConfig } from '../core/config.ts'
+import { durationToMs } from '../core/duration.ts'
+import { RpcServer } from '../rpc/server.ts'
+import { stopDeadlineMsDefault } from '../supervisor/job-service.ts'
+import { Supervisor } from '../supervisor/supervisor.ts'
+
+export interface StartOptions {
+  clock?: Clock
+  /** Told of defects in the service of a socket request. Default: they are written to standard error. */
+  onInternalError?: (error: unknown, method: string) => void
+}
+
+export interface StartedRuntime {
+  runtime: Runtime
+  service: Service
+  /** Actor modules that cannot be used. */
+  problems: readonly CatalogueProblem[]
+  /** Jobs that were running when the last supervisor died, and are ready again. */
+  recovered: number
+  /** Resolves when it has been stopped, by whomever. */
+  stopped: Promise<void>
+  /** Resolves with the reason when the store failed: nothing is acknowledged any more, and the process must end. */
+  failed: Promise<Error>
+  /**
+   * Accepts no new work, gives running jobs `deadlineMs` (default 30 s), returns those that still run to ready, closes.
+   * May be called again with a shorter deadline; all calls resolve when everything is closed.
+   */
+  stop(options?: { deadlineMs?: number }): Promise<void>
+}
+
+/**
+ * @throws RuntimeError `DATA_DIR_LOCKED`, `DATA_DIR_INVALID`, `STORAGE_FULL`, `SOCKET_INVALID`
+ */
+export async function startRuntime(config: RuntimeConfig, options: StartOptions = {}): Promise<StartedRuntime> {
+  const { clock, onInternalError = reportDefect } = options
+  const supervisor = await Supervisor.start(config, {
+    ...(clock === undefined ? {} : { clock }),
+    // The caller gets its answer before anything stops.
+    onShutdown: (deadlineMs) => setImmediate(() => void stop({ deadlineMs }))
+  })
+  const { service } = supervisor
+  const server =
+    config.socket === null ? undefined : new RpcServer({ service, socketPath: config.socket, onInternalError })
+
+  let hasStopped!: () => void
+  const stopped = new Promise<void>((resolve) => {
+    hasStopped = resolve
+  })
+  let closing: Promise<void> | undefined
+
+  async function stop({ deadlineMs = stopDeadlineMsDefault }: { deadlineMs?: number } = {}): Promise<void> {
+    const drained = supervisor.drain(deadlineMs)
+    closing ??= drained.then(close)
+    await closing
+  }
+
+  async function close(): Promise<void> {
+    await server?.stop()
+    await supervisor.close()
+    hasStopped()
+  }
+
+  try {
+    await server?.start()
+  } catch (error) {
+    await stop({ deadlineMs: 0 })
+    throw error
+  }
+  const runtime = runtimeOver(
+    localTransport(service, ({ deadline }) =>
+      stop(deadline === undefined ? {} : { deadlineMs: durationToMs(deadline)! })
+    )
+  )
+  return {
+    runtime,
+    service,
+    problems: supervisor.problems,
+    recovered: supervisor.recovered,
+    stopped,
+    failed: supervisor.failed,
+    stop
+  }
+}
+
+function reportDefect(error: unknown, method: string): void {
+  console.error(`actor-runtime: defect in ${method}:`, error)
+}

@@ -1,0 +1,171 @@
+/**
+ * The methods that can be run: what the modules below the actors folders export, found once at the start and then
+ * completed on demand. A method that is not known is looked for again: its file may be new, or may have been mended. A
+ * module that was loaded stays as it is, since threads hold it too.
+ */
+import { relative, resolve } from 'node:path'
+import type { ScannedExport } from '../actor/messages.ts'
+import type { MethodView } from '../core/api.ts'
+import type { CatalogueProblem, MethodCatalogue } from '../core/catalogue.ts'
+import { didYouMean } from '../core/did-you-mean.ts'
+import { RuntimeError } from '../core/errors.ts'
+import { isMethodPath, isPathSegment } from '../core/method-path.ts'
+import { findModule, findModules, type ModuleFile } from './module-files.ts'
+import { type ScannedModule, scanModules } from './module-scan.ts'
+
+export interface CatalogueOptions {
+  /** Longest time that importing one module may take. Default 10 s. */
+  moduleMsMax?: number
+}
+
+export interface Catalogue extends MethodCatalogue {
+  /** Ends a scan that is under way; what is not known then stays unknown. Safe to call twice. */
+  stop(): void
+}
+
+/**
+ * Scans the folders. Modules that cannot be used do not stop it: see {@link MethodCatalogue.problems}.
+ *
+ * @param folders of actor modules; the first has precedence
+ */
+export async function startCatalogue(folders: readonly string[], options: CatalogueOptions = {}): Promise<Catalogue> {
+  const catalogue = new ScannedCatalogue(folders, options)
+  await catalogue.start()
+  return catalogue
+}
+
+class ScannedCatalogue implements Catalogue {
+  readonly #folders: readonly string[]
+  readonly #moduleMsMax: number
+  readonly #abort = new AbortController()
+  readonly #methods = new Map<string, MethodView>()
+  readonly #modules = new Map<string, ModuleFile & { scanned: ScannedModule }>()
+  /** Scans that are under way, by module path. */
+  readonly #scans = new Map<string, Promise<void>>()
+  /** One child process at a time, however many new files are asked for. */
+  #lastScan: Promise<unknown> = Promise.resolve()
+  #folderProblems: readonly CatalogueProblem[] = []
+
+  constructor(folders: readonly string[], { moduleMsMax = 10_000 }: CatalogueOptions) {
+    this.#folders = folders.map((folder) => resolve(folder))
+    this.#moduleMsMax = moduleMsMax
+  }
+
+  async start(): Promise<void> {
+    const { modules, problems } = await findModules(this.#folders)
+    this.#folderProblems = problems
+    await this.#scan([...modules.values()])
+  }
+
+  stop(): void {
+    this.#abort.abort()
+  }
+
+  known(method: string): MethodView | undefined {
+    return this.#methods.get(method)
+  }
+
+  async resolve(method: string): Promise<MethodView> {
+    const known = this.known(method)
+    if (known !== undefined) return known
+    if (!isMethodPath(method)) throw new RuntimeError('METHOD_UNKNOWN', this.#badForm(method), { method })
+    const [path, name] = splitMethod(method)
+    await this.#lookAgain(path)
+    const found = this.known(method)
+    if (found !== undefined) return found
+    throw new RuntimeError('METHOD_UNKNOWN', `Cannot use method "${method}": ${this.#whyUnknown(path, name)}`, {
+      method
+    })
+  }
+
+  list(): MethodView[] {
+    return [...this.#methods.values()].sort((a, b) => (a.method < b.method ? -1 : 1))
+  }
+
+  get problems(): readonly CatalogueProblem[] {
+    const failures = [...this.#modules.values()].flatMap(({ file, scanned }) =>
+      'failure' in scanned ? [{ file, message: `Cannot load ${shortPath(file)}: ${scanned.failure}` }] : []
+    )
+    return [...this.#folderProblems, ...failures]
+  }
+
+  #lookAgain(path: string): Promise<void> {
+    const shared = this.#scans.get(path)
+    if (shared !== undefined) return shared
+    const scan = this.#scanIfChanged(path).finally(() => this.#scans.delete(path))
+    this.#scans.set(path, scan)
+    return scan
+  }
+
+  async #scanIfChanged(path: string): Promise<void> {
+    const before = this.#modules.get(path)
+    if (before !== undefined && 'exports' in before.scanned) return
+    const now = await findModule(this.#folders, path)
+    const isSame = before !== undefined && before.file === now?.file && before.version === now.version
+    if (now !== undefined && !isSame) await this.#scan([now])
+  }
+
+  async #scan(modules: readonly ModuleFile[]): Promise<void> {
+    const options = { moduleMsMax: this.#moduleMsMax, signal: this.#abort.signal }
+    const files = modules.map(({ file }) => file)
+    const scan = this.#lastScan.then(() => scanModules(files, options))
+    this.#lastScan = scan.catch(() => {})
+    const results = await scan
+    if (this.#abort.signal.aborted) return
+    for (const module of modules) this.#learn(module, results.get(module.file))
+  }
+
+  #learn(module: ModuleFile, scanned: ScannedModule | undefined): void {
+    if (scanned === undefined) return
+    this.#modules.set(module.path, { ...module, scanned })
+    if ('failure' in scanned) return
+    for (const { name, functionName, sourceHash } of scanned.exports.filter(isMethod)) {
+      const method = `${module.path}.${name}`
+      this.#methods.set(method, { method, file: module.file, functionName, sourceHash })
+    }
+  }
+
+  #badForm(method: string): string {
+    const grammar = 'a method path is two or more segments with dots between them, such as "reports.daily.run"'
+    const segment = 'each a letter, "_" or "$", then letters, digits, "_", "$" and "-"'
+    const shown = JSON.stringify(method.length > 100 ? `${method.slice(0, 100)}…` : method)
+    return `Cannot use method ${shown}: ${grammar}, ${segment}.${this.#hint(method.slice(0, 100))}`
+  }
+
+  #whyUnknown(path: string, name: string): string {
+    const module = this.#modules.get(path)
+    if (module === undefined) {
+      const file = `${path.replaceAll('.', '/')}.js`
+      const where = this.#folders.map(shortPath).join(' or ')
+      return `there is no file ${file} below ${where}.${this.#hint(`${path}.${name}`)}`
+    }
+    const file = shortPath(module.file)
+    if ('failure' in module.scanned) return `${file} cannot be loaded: ${module.scanned.failure}`
+    const { exports } = module.scanned
+    const other = exports.find((entry) => entry.name === name)
+    if (other !== undefined) return `what ${file} exports as "${name}" is no function (${other.kind}).`
+    const names = exports.filter(isMethod).map((entry) => entry.name)
+    const hint = didYouMean(name, names).replace(/"(.+)"/, `"${path}.$1"`)
+    const exported = names.length === 0 ? 'no function' : names.join(', ')
+    return `${file} does not export "${name}"; it exports ${exported}. A later change counts after a restart.${hint}`
+  }
+
+  #hint(method: string): string {
+    return didYouMean(method, this.#methods.keys())
+  }
+}
+
+function splitMethod(method: string): [path: string, name: string] {
+  const dot = method.lastIndexOf('.')
+  return [method.slice(0, dot), method.slice(dot + 1)]
+}
+
+function isMethod({ kind, name }: ScannedExport): boolean {
+  return kind === 'function' && isPathSegment(name)
+}
+
+/** Relative where that is shorter to read. */
+function shortPath(file: string): string {
+  const short = relative(process.cwd(), file)
+  return short.startsWith('..') || short === '' ? file : short
+}

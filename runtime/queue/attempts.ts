@@ -1,0 +1,81 @@
+/** The end of an attempt: which arrow it takes out of running, and what it leaves in the history of the job. */
+import { backoffDelayMs } from '../core/backoff.ts'
+import { iso } from '../core/instant.ts'
+import { isFinished } from '../core/lifecycle.ts'
+import { historyEntriesMax } from '../core/limits.ts'
+import type { Outcome } from '../core/pool.ts'
+import type { PastAttempt, Standing } from '../store/records.ts'
+import type { QueueCommit } from './commit.ts'
+import type { StoredJob } from './stored-job.ts'
+
+/** How an attempt ended. `interrupted`: killed because the supervisor stops, or found running after it died. */
+export type Ending = Outcome | { type: 'interrupted' }
+
+/** @param random from 0 to 1, exclusive; for the jitter of the backoff */
+export function endAttempt(commit: QueueCommit, job: StoredJob, ending: Ending, random: number): void {
+  switch (ending.type) {
+    case 'completed':
+      commit.move(job, 'complete', { finishedAtMs: commit.nowMs, result: ending.result, error: null })
+      commit.tell(job, 'completed')
+      break
+    case 'failed':
+      endFailed(commit, job, ending, random)
+      break
+    case 'retryLater':
+      runAgain(commit, job, ending.delayMs, { history: withAttempt(commit, job, 'retryLater', null) })
+      break
+    case 'interrupted':
+      commit.move(job, 'interrupt', { history: withAttempt(commit, job, 'interrupted', null) })
+      commit.tell(job, 'interrupted')
+  }
+}
+
+/** The attempt with which a finished job ended. Its history does not hold it: the standing says the same. */
+export function lastAttempt({ standing }: StoredJob): PastAttempt[] {
+  const { state, made, startedAtMs, finishedAtMs, error } = standing
+  if (!isFinished(state) || made === 0 || startedAtMs === null || finishedAtMs === null) return []
+  return [{ attempt: made, startedAtMs, finishedAtMs, outcome: state as PastAttempt['outcome'], error }]
+}
+
+/** The history of a job that is started again by hand. */
+export function historyForRetry(job: StoredJob): PastAttempt[] {
+  return bounded([...job.standing.history, ...lastAttempt(job)])
+}
+
+function endFailed(
+  commit: QueueCommit,
+  job: StoredJob,
+  { error, final }: Extract<Ending, { type: 'failed' }>,
+  random: number
+): void {
+  const failures = job.standing.failures + 1
+  if (final || failures >= job.spec.attemptsMax) {
+    commit.move(job, 'fail', { finishedAtMs: commit.nowMs, failures, error })
+    commit.tell(job, 'failed', { error })
+    return
+  }
+  const history = withAttempt(commit, job, 'failed', error)
+  runAgain(commit, job, backoffDelayMs(job.spec.backoff, failures, random), { failures, error, history })
+}
+
+function runAgain(commit: QueueCommit, job: StoredJob, delayMs: number, changes: Partial<Standing>): void {
+  const dueAtMs = commit.nowMs + delayMs
+  commit.move(job, 'retryLater', { ...changes, dueAtMs })
+  const { error } = job.standing
+  commit.tell(job, 'retrying', { runAt: iso(dueAtMs), ...(error === null ? {} : { error }) })
+}
+
+function withAttempt(
+  commit: QueueCommit,
+  { standing }: StoredJob,
+  outcome: PastAttempt['outcome'],
+  error: PastAttempt['error']
+): PastAttempt[] {
+  const { made, startedAtMs, history } = standing
+  const attempt = { attempt: made, startedAtMs: startedAtMs!, finishedAtMs: commit.nowMs, outcome, error }
+  return bounded([...history, attempt])
+}
+
+function bounded(history: PastAttempt[]): PastAttempt[] {
+  return history.slice(-historyEntriesMax)
+}

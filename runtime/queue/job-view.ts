@@ -1,0 +1,46 @@
+import { iso } from '../core/instant.ts'
+import type { AttemptView, JobView } from '../core/job.ts'
+import type { PastAttempt } from '../store/records.ts'
+import { lastAttempt } from './attempts.ts'
+import type { StoredJob } from './stored-job.ts'
+
+/** A job as the protocol shows it. */
+export function jobView(job: StoredJob, queue: string): JobView {
+  const { spec, standing } = job
+  const { state, made, error, result } = standing
+  return {
+    id: spec.id,
+    method: spec.method,
+    queue,
+    state,
+    jobName: spec.jobName,
+    params: JSON.parse(spec.params),
+    priority: spec.priority,
+    attempts: { made, max: spec.attemptsMax },
+    crashes: standing.crashes,
+    timeoutMs: spec.timeoutMs,
+    enqueuedAt: iso(spec.enqueuedAtMs),
+    runAt: isoOrNull(standing.dueAtMs ?? spec.runAtMs),
+    startedAt: isoOrNull(standing.startedAtMs),
+    finishedAt: isoOrNull(standing.finishedAtMs),
+    progress: standing.progress,
+    ...(state === 'completed' && result !== null ? { result: JSON.parse(result) } : {}),
+    ...(error !== null && state !== 'completed' ? { error } : {}),
+    logs: standing.logs,
+    history: [...standing.history, ...lastAttempt(job)].map(attemptView)
+  }
+}
+
+function isoOrNull(atMs: number | null): string | null {
+  return atMs === null ? null : iso(atMs)
+}
+
+function attemptView({ attempt, startedAtMs, finishedAtMs, outcome, error }: PastAttempt): AttemptView {
+  return {
+    attempt,
+    startedAt: iso(startedAtMs),
+    finishedAt: iso(finishedAtMs),
+    outcome,
+    ...(error === null ? {} : { error })
+  }
+}

@@ -1,0 +1,62 @@
+/** Queue names and the numbers that stand for them in keys. A name keeps its number for the life of the store. */
+import type { QueueConfig } from '../core/config.ts'
+import { RuntimeError } from '../core/errors.ts'
+import { numberOfQueueKey, queueKey, queueRange } from '../store/keys.ts'
+import { decodeQueue, encodeQueue, type QueueRecord } from '../store/records.ts'
+import type { Reader, Transaction } from '../store/store.ts'
+import type { QueueCommit } from './commit.ts'
+
+export class QueueRegistry {
+  readonly #numbers = new Map<string, number>()
+  readonly #names = new Map<number, string>()
+
+  /** Reads the queues of the store; those that the configuration adds get a number in this commit. */
+  open(commit: QueueCommit, configured: ReadonlyMap<string, QueueConfig>): void {
+    const { transaction } = commit
+    for (const { key, value } of transaction.entries(queueRange)) {
+      this.#learn(numberOfQueueKey(key), decodeQueue(key, value).name)
+    }
+    for (const name of configured.keys()) {
+      if (this.#numbers.has(name)) continue
+      const number = commit.counters.nextQueue++
+      transaction.put(queueKey(number), encodeQueue(queueKey(number), { name, paused: false }))
+      this.#learn(number, name)
+    }
+  }
+
+  get names(): IterableIterator<string> {
+    return this.#numbers.keys()
+  }
+
+  nameOf(number: number): string {
+    return this.#names.get(number)!
+  }
+
+  numberOf(name: string): number | undefined {
+    return this.#numbers.get(name)
+  }
+
+  /** @throws RuntimeError `QUEUE_UNKNOWN` */
+  require(name: string, attempted: string): number {
+    const number = this.#numbers.get(name)
+    if (number !== undefined) return number
+    throw new RuntimeError(
+      'QUEUE_UNKNOWN',
+      `Cannot ${attempted} queue "${name}": there is no such queue. Queues: ${[...this.names].join(', ')}.`,
+      { queue: name }
+    )
+  }
+
+  record(reader: Reader, number: number): QueueRecord {
+    return decodeQueue(queueKey(number), reader.get(queueKey(number))!)
+  }
+
+  write(transaction: Transaction, number: number, record: QueueRecord): void {
+    transaction.put(queueKey(number), encodeQueue(queueKey(number), record))
+  }
+
+  #learn(number: number, name: string): void {
+    this.#numbers.set(name, number)
+    this.#names.set(number, name)
+  }
+}

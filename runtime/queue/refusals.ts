@@ -1,0 +1,36 @@
+/** What the queue says when it refuses. */
+import type { QueueConfig } from '../core/config.ts'
+import { RuntimeError } from '../core/errors.ts'
+import type { JobState } from '../core/lifecycle.ts'
+
+export function idInUse(id: string, state: JobState | undefined): RuntimeError {
+  const holder = state === undefined ? 'another job of the same call has it' : `a ${state} job has it`
+  return new RuntimeError(
+    'JOB_EXISTS',
+    `Cannot enqueue under the id "${id}": ${holder}. Choose another id, remove that job, or ask for deduplicate.`,
+    { id, ...(state === undefined ? {} : { state }) }
+  )
+}
+
+export function queueFull({ name, maxQueued }: QueueConfig): RuntimeError {
+  return new RuntimeError(
+    'QUEUE_FULL',
+    `Cannot enqueue: the queue "${name}" holds its maximum of ${maxQueued} waiting jobs. Try again later, or raise maxQueued.`,
+    { queue: name, maxQueued }
+  )
+}
+
+export function wrongState(attempted: string, id: string, state: JobState, advice: string): RuntimeError {
+  return new RuntimeError('JOB_STATE', `Cannot ${attempted} job "${id}": it is ${state}. ${advice}`, { id, state })
+}
+
+/** Runs `check`; where it refuses one of several jobs, the refusal says which. */
+export function saysWhich<T>(jobs: readonly unknown[], index: number, check: () => T): T {
+  if (jobs.length === 1) return check()
+  try {
+    return check()
+  } catch (error) {
+    if (!(error instanceof RuntimeError)) throw error
+    throw new RuntimeError(error.code, `jobs[${index}]: ${error.message}`, { ...error.data, index })
+  }
+}

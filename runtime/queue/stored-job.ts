@@ -1,0 +1,87 @@
+/** Finding and reading jobs. */
+import { RuntimeError } from '../core/errors.ts'
+import { idKey, jobKey, runningKey, scheduledKey, standingKey } from '../store/keys.ts'
+import {
+  decodeSeq,
+  decodeSpec,
+  decodeStanding,
+  initialStanding,
+  type JobSpec,
+  type Standing
+} from '../store/records.ts'
+import type { Reader } from '../store/store.ts'
+
+export interface StoredJob {
+  seq: number
+  spec: JobSpec
+  standing: Standing
+}
+
+/**
+ * An id made by the store is its tag and the number of the job, `1x4k2p9-a7`, so that it needs no index. Ids chosen by
+ * callers are looked up.
+ */
+export function makeId(tag: string, seq: number): string {
+  return `${tag}-${seq.toString(36)}`
+}
+
+export function isMadeId(id: string, tag: string): boolean {
+  return seqOfMadeId(id, tag) !== undefined
+}
+
+function seqOfMadeId(id: string, tag: string): number | undefined {
+  if (!id.startsWith(tag) || id[tag.length] !== '-') return undefined
+  const seq = Number.parseInt(id.slice(tag.length + 1), 36)
+  return Number.isSafeInteger(seq) && seq < 2 ** 48 && makeId(tag, seq) === id ? seq : undefined
+}
+
+export function findJob(reader: Reader, id: string, tag: string): StoredJob | undefined {
+  const seq = seqOfMadeId(id, tag) ?? seqOfChosenId(reader, id)
+  return seq === undefined ? undefined : readJob(reader, seq)
+}
+
+/** @throws RuntimeError `JOB_UNKNOWN` */
+export function requireJob(reader: Reader, id: string, tag: string, attempted: string): StoredJob {
+  const job = findJob(reader, id, tag)
+  if (job !== undefined) return job
+  throw new RuntimeError(
+    'JOB_UNKNOWN',
+    `Cannot ${attempted} job "${id}": no job has this id. It may have been removed; "runtime jobs" lists those that exist.`,
+    { id }
+  )
+}
+
+export function readJob(reader: Reader, seq: number): StoredJob | undefined {
+  const value = reader.get(jobKey(seq))
+  if (value === undefined) return undefined
+  const spec = decodeSpec(jobKey(seq), value)
+  return { seq, spec, standing: readStanding(reader, seq) ?? waitingStanding(reader, seq, spec) }
+}
+
+/** A job whose ready entry says that it has no standing of its own. */
+export function readFreshJob(reader: Reader, seq: number): StoredJob | undefined {
+  const value = reader.get(jobKey(seq))
+  if (value === undefined) return undefined
+  const spec = decodeSpec(jobKey(seq), value)
+  return { seq, spec, standing: initialStanding(spec, 'ready') }
+}
+
+function readStanding(reader: Reader, seq: number): Standing | undefined {
+  for (const key of [standingKey(seq), runningKey(seq)]) {
+    const value = reader.get(key)
+    if (value !== undefined) return decodeStanding(key, value)
+  }
+  return undefined
+}
+
+/** Never started: it waits for its time while that entry exists, else it is ready. */
+function waitingStanding(reader: Reader, seq: number, spec: JobSpec): Standing {
+  const waits = spec.runAtMs !== null && reader.has(scheduledKey(spec.runAtMs, seq))
+  return initialStanding(spec, waits ? 'scheduled' : 'ready')
+}
+
+function seqOfChosenId(reader: Reader, id: string): number | undefined {
+  const key = idKey(id)
+  const value = reader.get(key)
+  return value === undefined ? undefined : decodeSeq(key, value)
+}

@@ -1,0 +1,40 @@
+import {
+  batchEntriesMax,
+  connectionsMax,
+  frameBytesMax,
+  jsonDepthMax,
+  requestsInFlightMax,
+  unreadOutputBytesMax
+} from '../core/limits.ts'
+
+/** What one server lets its clients use. Each bound has an answer of its own, which PROTOCOL.md lists. */
+export interface Bounds {
+  /** Bytes of one request or batch. Beyond: `FRAME_TOO_LARGE`, and the connection is closed. */
+  frameBytesMax: number
+  /** Levels of arrays and objects in the `params` of one request. Beyond: `PARAMS_INVALID`. */
+  paramsDepthMax: number
+  /** Beyond: `TOO_MANY_REQUESTS` for the batch as a whole. */
+  batchEntriesMax: number
+  /** Beyond: `TOO_MANY_REQUESTS`, and the new connection is closed. */
+  connectionsMax: number
+  /** Unanswered requests of one connection. Beyond: `TOO_MANY_REQUESTS`. */
+  requestsInFlightMax: number
+  /** Event subscriptions of one connection. Beyond: `TOO_MANY_REQUESTS`. */
+  subscriptionsMax: number
+  /**
+   * Bytes of one answer; beyond, the answer is `FRAME_TOO_LARGE`. Also the bytes that a client may leave unread; beyond,
+   * it is disconnected.
+   */
+  unreadOutputBytesMax: number
+}
+
+export const boundsDefault: Readonly<Bounds> = {
+  frameBytesMax,
+  // The params of a job, whose depth the queue checks, lie three levels deep in those of `enqueueMany`.
+  paramsDepthMax: jsonDepthMax + 3,
+  batchEntriesMax,
+  connectionsMax,
+  requestsInFlightMax,
+  subscriptionsMax: 100,
+  unreadOutputBytesMax
+}

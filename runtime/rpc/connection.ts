@@ -1,0 +1,253 @@
+/**
+ * One client of the server: frames in, answers and events out. Requests run at the same time and are answered as they
+ * end, so answers may come in another order; the answers of a batch come together, as one list.
+ *
+ * States: **open** → **draining** → **closed**. A draining connection takes no more requests and sends no more events; it
+ * ends once what it owes has been answered. It drains because
+ * - the client ended its side: answers may take as long as they take,
+ * - the client broke the framing: whatever it still sends is swallowed for {@link drainMs}, so that the error can reach a
+ *   client that is in the middle of writing,
+ * - the server stops: owed answers have {@link drainMs}.
+ */
+
+import { isUtf8 } from 'node:buffer'
+import type { Socket } from 'node:net'
+import type { Service } from '../core/api.ts'
+import { RuntimeError } from '../core/errors.ts'
+import type { EventFilter } from '../core/events.ts'
+import { jsonDepth } from '../core/json-depth.ts'
+import type { Bounds } from './bounds.ts'
+import { cutBelow, valueDeeperThan } from './depth.ts'
+import { checkedParams, dispatch, paramsInvalid } from './dispatch.ts'
+import { FrameSplitter } from './framing.ts'
+import {
+  errorText,
+  invalidRequest,
+  isRequest,
+  parseError,
+  RpcError,
+  type RpcRequest,
+  resultText,
+  standardErrors
+} from './json-rpc.ts'
+import { Output } from './output.ts'
+import { answerTooLarge, tooManyEntries, tooManyInFlight } from './refusals.ts'
+import { Subscriptions } from './subscriptions.ts'
+
+/** Time that a connection which the server closes has to take its answers. */
+const drainMs = 1_000
+/** How often a connection whose client ended its side, but is owed an answer, is checked for being gone altogether. */
+const probeMs = 1_000
+
+export interface ConnectionContext {
+  readonly service: Service
+  readonly bounds: Readonly<Bounds>
+  /** Told of whatever is thrown that is not an operating error, and by which method; `accept`: by the listener. */
+  readonly onInternalError: (error: unknown, method: string) => void
+}
+
+/** The text of an answer; undefined: none is due, as for notifications. */
+type Answer = string | undefined
+
+export class Connection {
+  /** Resolves when the socket is closed. */
+  readonly closed: Promise<void>
+  readonly #socket: Socket
+  readonly #context: ConnectionContext
+  readonly #splitter: FrameSplitter
+  readonly #output: Output
+  readonly #subscriptions: Subscriptions
+  #state: 'open' | 'draining' | 'closed' = 'open'
+  #requestsInFlight = 0
+  #framesOwed = 0
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(socket: Socket, context: ConnectionContext) {
+    this.#socket = socket
+    this.#context = context
+    this.#splitter = new FrameSplitter(context.bounds.frameBytesMax)
+    this.#output = new Output(socket, context.bounds.unreadOutputBytesMax)
+    this.#subscriptions = new Subscriptions(context.service.events, context.bounds.subscriptionsMax)
+    socket.on('data', (chunk: Buffer) => this.#read(chunk))
+    socket.on('end', () => this.#clientEnded())
+    // A client may go away at any moment; `close` follows and says all there is to say.
+    socket.on('error', () => undefined)
+    this.closed = new Promise((resolve) => {
+      socket.on('close', () => {
+        this.#state = 'closed'
+        clearInterval(this.#timer)
+        this.#subscriptions.endAll()
+        resolve()
+      })
+    })
+  }
+
+  /** Takes no more requests, sends the answers that are owed, and closes within {@link drainMs}. Safe to call twice. */
+  stop(): Promise<void> {
+    this.#closeWithin(drainMs)
+    this.#socket.once('finish', () => this.#socket.destroy())
+    if (this.#socket.writableFinished) this.#socket.destroy()
+    return this.closed
+  }
+
+  /** Answers nothing but `error`, then closes. */
+  refuse(error: RuntimeError | RpcError): void {
+    this.#send(errorText(null, error))
+    this.#closeWithin(drainMs)
+  }
+
+  #read(chunk: Buffer): void {
+    if (this.#state !== 'open') return
+    for (const frame of this.#splitter.push(chunk)) this.#takeFrame(frame)
+    if (this.#splitter.violation !== undefined) this.refuse(this.#splitter.violation)
+  }
+
+  #takeFrame(frame: Buffer): void {
+    const { paramsDepthMax, unreadOutputBytesMax } = this.#context.bounds
+    let parsed: ParsedFrame
+    try {
+      parsed = parse(frame, paramsDepthMax)
+    } catch (error) {
+      this.#send(errorText(null, error as RpcError))
+      return
+    }
+    const { message, deep } = parsed
+    const room = { bytes: unreadOutputBytesMax, deep }
+    this.#framesOwed += 1
+    const answer = Array.isArray(message) ? this.#answerBatch(message, room) : this.#answer(message, room)
+    if (answer instanceof Promise) answer.then((text) => this.#settleFrame(text))
+    else this.#settleFrame(answer)
+  }
+
+  #settleFrame(answer: Answer): void {
+    this.#framesOwed -= 1
+    if (answer !== undefined) this.#send(answer)
+    this.#endIfNothingOwed()
+  }
+
+  #answerBatch(messages: readonly unknown[], room: Room): Answer | Promise<Answer> {
+    const { batchEntriesMax } = this.#context.bounds
+    if (messages.length === 0) return errorText(null, invalidRequest('the batch is empty'))
+    if (messages.length > batchEntriesMax) return errorText(null, tooManyEntries(messages.length, batchEntriesMax))
+    return Promise.all(messages.map((message) => this.#answer(message, room))).then((answers) => {
+      const texts = answers.filter((text) => text !== undefined)
+      return texts.length === 0 ? undefined : `[${texts.join(',')}]`
+    })
+  }
+
+  /** @returns the answer, not as a promise where it needs no waiting: that of `events.subscribe` goes out before any event */
+  #answer(message: unknown, room: Room): Answer | Promise<Answer> {
+    if (!isRequest(message)) return errorText(null, invalidRequest('not a request object of JSON-RPC 2.0'))
+    const { bounds, service } = this.#context
+    try {
+      if (this.#requestsInFlight >= bounds.requestsInFlightMax) throw tooManyInFlight(bounds.requestsInFlightMax)
+      if (room.deep && valueDeeperThan(message.params, bounds.paramsDepthMax)) {
+        throw paramsInvalid(message.method, `params are nested more than ${bounds.paramsDepthMax} levels deep.`)
+      }
+      if (message.method === 'events.subscribe') return this.#succeed(message, this.#subscribe(message.params), room)
+      if (message.method === 'events.unsubscribe') {
+        return this.#succeed(message, this.#unsubscribe(message.params), room)
+      }
+    } catch (error) {
+      return this.#fail(message, error)
+    }
+    this.#requestsInFlight += 1
+    return (
+      dispatch(service, message.method, message.params)
+        .then((result) => this.#succeed(message, result, room))
+        .catch((error: unknown) => this.#fail(message, error))
+        // An error whose data is not JSON is a defect like any other.
+        .catch((error: unknown) => this.#fail(message, error))
+        .finally(() => {
+          this.#requestsInFlight -= 1
+        })
+    )
+  }
+
+  #succeed({ id }: RpcRequest, result: unknown, room: Room): Answer {
+    if (id === undefined || this.#state === 'closed') return undefined
+    const text = resultText(id, result)
+    const bytes = Buffer.byteLength(text)
+    if (bytes > room.bytes) return errorText(id, answerTooLarge(bytes, this.#context.bounds.unreadOutputBytesMax))
+    room.bytes -= bytes
+    return text
+  }
+
+  #fail({ id, method }: RpcRequest, error: unknown): Answer {
+    const known = error instanceof RuntimeError || error instanceof RpcError
+    if (!known) this.#context.onInternalError(error, method)
+    return id === undefined ? undefined : errorText(id, known ? error : internalError(method))
+  }
+
+  #subscribe(params: unknown): { subscription: string } {
+    const filter = checkedParams('events.subscribe', params) as EventFilter
+    const subscription = this.#subscriptions.add(filter, (id, event) => {
+      this.#send(JSON.stringify({ jsonrpc: '2.0', method: 'event', params: { subscription: id, event } }))
+    })
+    return { subscription }
+  }
+
+  #unsubscribe(params: unknown): { unsubscribed: boolean } {
+    const { subscription } = checkedParams('events.unsubscribe', params) as { subscription: string }
+    return { unsubscribed: this.#subscriptions.end(subscription) }
+  }
+
+  #send(text: string): void {
+    this.#output.send(text, this.#splitter.framing)
+  }
+
+  #clientEnded(): void {
+    if (this.#state !== 'open') return
+    this.#drain()
+    // A client that is gone looks like one that only ended its side, until something is written: nothing will do.
+    this.#timer ??= setInterval(() => this.#socket.writable && this.#socket.write(Buffer.alloc(0)), probeMs).unref()
+  }
+
+  #closeWithin(timeMs: number): void {
+    clearInterval(this.#timer)
+    this.#timer = setTimeout(() => this.#socket.destroy(), timeMs)
+    this.#drain()
+  }
+
+  #drain(): void {
+    if (this.#state === 'open') this.#state = 'draining'
+    this.#subscriptions.endAll()
+    this.#endIfNothingOwed()
+  }
+
+  #endIfNothingOwed(): void {
+    if (this.#state === 'draining' && this.#framesOwed === 0) this.#output.end()
+  }
+}
+
+interface ParsedFrame {
+  message: unknown
+  /** Some params in it may be too deep; those that are have been cut, but not to a depth that is allowed. */
+  deep: boolean
+}
+
+/** What the answers to one frame may still use, and whether its params need a look for depth. */
+interface Room {
+  bytes: number
+  readonly deep: boolean
+}
+
+/** @throws RpcError the frame is not UTF-8 or not JSON */
+function parse(frame: Buffer, paramsDepthMax: number): ParsedFrame {
+  if (!isUtf8(frame)) throw parseError('the frame is not UTF-8')
+  const text = frame.toString()
+  // Each level takes two characters, and one level is the request, or two the batch and the request.
+  const deep = text.length > 2 * paramsDepthMax && jsonDepth(text) > paramsDepthMax + 1
+  try {
+    return { message: JSON.parse(deep ? cutBelow(frame, paramsDepthMax + 2).toString() : text), deep }
+  } catch (error) {
+    throw parseError((error as Error).message)
+  }
+}
+
+function internalError(method: string): RpcError {
+  return new RpcError(
+    standardErrors.internalError.rpc,
+    `Internal error: "${method}" met a defect of the supervisor, which has logged it.`
+  )
+}

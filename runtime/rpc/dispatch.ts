@@ -1,0 +1,74 @@
+/**
+ * From a method name and params to a call of the service: looked up, checked, called. The socket server and the runtime
+ * in this process both come through here, so params are any values, not only what JSON can say.
+ */
+import type { Service, ServiceMethods } from '../core/api.ts'
+import { RuntimeError } from '../core/errors.ts'
+import { compileSchema, formatPath, type SchemaCheck } from '../core/schema.ts'
+import { openRpcDocument } from './discover.ts'
+import { RpcMethodNotFound } from './json-rpc.ts'
+import { type MethodDefinition, protocolMethods, serviceMethods } from './methods.ts'
+
+/**
+ * Calls a method of the service, or `rpc.discover`.
+ *
+ * @param params an object by name, or a list in the order of the method's reference; default: no params
+ * @throws RpcMethodNotFound where the protocol has no such method, or only a connection has it (`events.…`)
+ * @throws RuntimeError `PARAMS_INVALID`, and what the method throws
+ */
+export async function dispatch(service: Service, method: string, params?: unknown): Promise<unknown> {
+  if (method === 'rpc.discover') {
+    checkedParams(method, params)
+    return openRpcDocument()
+  }
+  if (!isServiceMethod(method)) throw RpcMethodNotFound.of(method, Object.keys(protocolMethods))
+  return service.methods[method](checkedParams(method, params) as never)
+}
+
+/**
+ * @param method a method of the protocol
+ * @returns the params by name, which fit the schema of the method
+ * @throws RuntimeError `PARAMS_INVALID`
+ */
+export function checkedParams(method: string, params: unknown = {}): object {
+  const named = Array.isArray(params) ? byName(method, params) : params
+  const [problem] = checkOf(method)(named)
+  if (problem !== undefined) {
+    const place = formatPath(problem.path) || 'params'
+    throw paramsInvalid(method, `${place}: ${problem.message}`, { path: place })
+  }
+  return named as object
+}
+
+/** @returns the error of params that do not fit `method` */
+export function paramsInvalid(method: string, problem: string, data: Record<string, unknown> = {}): RuntimeError {
+  return new RuntimeError('PARAMS_INVALID', `Cannot call "${method}": ${problem}`, data)
+}
+
+function isServiceMethod(method: string): method is keyof ServiceMethods {
+  return Object.hasOwn(serviceMethods, method)
+}
+
+function byName(method: string, values: readonly unknown[]): object {
+  const names = Object.keys(definitionOf(method).params.properties)
+  if (values.length > names.length) {
+    const order = names.length === 0 ? 'it takes none' : `at most ${names.length}: ${names.join(', ')}`
+    throw paramsInvalid(method, `${values.length} params by position, ${order}.`)
+  }
+  return Object.fromEntries(values.map((value, index) => [names[index]!, value]))
+}
+
+const checks = new Map<string, SchemaCheck>()
+
+function checkOf(method: string): SchemaCheck {
+  let check = checks.get(method)
+  if (check === undefined) {
+    check = compileSchema(definitionOf(method).params, 'first')
+    checks.set(method, check)
+  }
+  return check
+}
+
+function definitionOf(method: string): MethodDefinition {
+  return protocolMethods[method]!
+}

@@ -1,0 +1,297 @@
+/**
+ * Every method of the protocol, once. Validation, `rpc.discover` and the reference in PROTOCOL.md are made from this table.
+ *
+ * The compiler holds the table against `core/api.ts`: an entry for each key of {@link ServiceMethods}, and in each entry a
+ * schema with exactly the keys of that method's params and result.
+ *
+ * The order of `params.properties` is part of the protocol: params may be sent by position. Append, never reorder.
+ */
+import type { SchemaObject } from 'ajv'
+import type { ServiceMethods } from '../core/api.ts'
+import type { ErrorCode } from '../core/errors.ts'
+import { type EventFilter, jobEventTypes } from '../core/events.ts'
+import { durationSchema, enqueueSchema, nameSchema, stateSchema } from '../core/job-options.ts'
+import { enqueueManyMax, listPageMax } from '../core/limits.ts'
+import {
+  enqueueResultSchema,
+  jobChangeSchema,
+  jobPageSchema,
+  jobViewSchema,
+  methodViewSchema,
+  type ObjectSchema,
+  queueViewSchema,
+  statusViewSchema
+} from './view-schemas.ts'
+
+type Params<M extends keyof ServiceMethods> = Parameters<ServiceMethods[M]>[0]
+type Result<M extends keyof ServiceMethods> = Awaited<ReturnType<ServiceMethods[M]>>
+
+interface Definition<P, R> {
+  /** One sentence or two. */
+  summary: string
+  params: ObjectSchema<P> & { additionalProperties: false }
+  result: ObjectSchema<R>
+  /** Besides `PARAMS_INVALID` and those of the connection, which any method can meet. */
+  errors: readonly ErrorCode[]
+}
+
+/** An entry of the table without its types. */
+export interface MethodDefinition {
+  readonly summary: string
+  readonly params: {
+    readonly type: 'object'
+    readonly additionalProperties: false
+    readonly properties: Readonly<Record<string, SchemaObject>>
+    readonly required?: readonly string[]
+  }
+  readonly result: SchemaObject
+  readonly errors: readonly ErrorCode[]
+}
+
+type Table = { [M in keyof ServiceMethods]: Definition<Params<M>, Result<M>> }
+
+/** `satisfies` allows keys that come out of a spread or a constant; here they become `never`, which nothing fits. */
+type WithoutExtraKeys<T extends Table> = {
+  [M in keyof T]: M extends keyof ServiceMethods
+    ? {
+        params: { properties: OnlyKeysOf<Params<M>, T[M]['params']['properties']> }
+        result: { properties: OnlyKeysOf<Result<M>, T[M]['result']['properties']> }
+      }
+    : never
+}
+type OnlyKeysOf<T, Properties> = { [K in keyof Properties]: K extends keyof T ? unknown : never }
+
+function exactly<const T extends Table>(table: T & WithoutExtraKeys<T>): T {
+  return table
+}
+
+const id = { type: 'string', minLength: 1, description: 'Job id.' } as const
+const queue = { ...nameSchema, description: 'Name of the queue.' } as const
+const noParams = { type: 'object', additionalProperties: false, properties: {} } as const
+const queueParams = { type: 'object', additionalProperties: false, required: ['queue'], properties: { queue } } as const
+const idParams = { type: 'object', additionalProperties: false, required: ['id'], properties: { id } } as const
+
+const enqueueErrors = [
+  'METHOD_UNKNOWN',
+  'QUEUE_UNKNOWN',
+  'PAYLOAD_TOO_LARGE',
+  'JOB_EXISTS',
+  'QUEUE_FULL',
+  'STORAGE_FULL',
+  'STORAGE_FAILED',
+  'STOPPING'
+] as const satisfies readonly ErrorCode[]
+const writeErrors = ['STORAGE_FULL', 'STORAGE_FAILED', 'STOPPING'] as const satisfies readonly ErrorCode[]
+
+/** The methods of the service. */
+export const serviceMethods = exactly({
+  enqueue: {
+    summary:
+      'Enqueues one job; answered when the job is flushed to disk. With `isAsync: false` or `now`, answered when the job has ended.',
+    params: enqueueSchema,
+    result: enqueueResultSchema,
+    errors: enqueueErrors
+  },
+  enqueueMany: {
+    summary: 'Enqueues all of the jobs or none, in one commit.',
+    params: {
+      type: 'object',
+      additionalProperties: false,
+      required: ['jobs'],
+      properties: {
+        jobs: {
+          type: 'array',
+          maxItems: enqueueManyMax,
+          items: enqueueSchema,
+          description: 'Each as the params of `enqueue`.'
+        }
+      }
+    },
+    result: {
+      type: 'object',
+      required: ['ids'],
+      properties: { ids: { type: 'array', items: { type: 'string' }, description: 'In the order of `jobs`.' } }
+    },
+    errors: enqueueErrors
+  },
+  'job.get': { summary: 'Shows a job.', params: idParams, result: jobViewSchema, errors: ['JOB_UNKNOWN'] },
+  'job.list': {
+    summary: 'Lists jobs, newest first, one page at a time.',
+    params: {
+      type: 'object',
+      additionalProperties: false,
+      properties: {
+        queue: { ...queue, description: 'Only jobs of this queue.' },
+        state: { ...stateSchema, description: 'Only jobs in this state.' },
+        method: { type: 'string', description: 'Only jobs of this method path.' },
+        jobName: { ...nameSchema, description: 'Only jobs with this label.' },
+        limit: { type: 'integer', minimum: 1, maximum: listPageMax, description: 'Jobs per page. Default 50.' },
+        cursor: { type: 'string', description: 'The `cursor` of the page before.' }
+      }
+    },
+    result: jobPageSchema,
+    errors: []
+  },
+  'job.wait': {
+    summary: 'Answered once the job is completed, failed or cancelled.',
+    params: {
+      type: 'object',
+      additionalProperties: false,
+      required: ['id'],
+      properties: { id, timeout: { ...durationSchema, description: 'Longest time to wait. Default: no limit.' } }
+    },
+    result: jobViewSchema,
+    errors: ['JOB_UNKNOWN', 'WAIT_TIMEOUT', 'STOPPING']
+  },
+  'job.cancel': {
+    summary: 'Cancels in any state; the thread of a running job is killed. A finished job stays as it is.',
+    params: idParams,
+    result: jobChangeSchema,
+    errors: ['JOB_UNKNOWN', ...writeErrors]
+  },
+  'job.retry': {
+    summary: 'Starts a finished job again with all its attempts, or brings a scheduled one forward.',
+    params: {
+      type: 'object',
+      additionalProperties: false,
+      required: ['id'],
+      properties: { id, params: { description: 'In place of the old ones. Default: the old ones.' } }
+    },
+    result: jobChangeSchema,
+    errors: ['JOB_UNKNOWN', 'JOB_STATE', 'PAYLOAD_TOO_LARGE', ...writeErrors]
+  },
+  'job.remove': {
+    summary: 'Forgets a job. Refused while it runs: cancel it first.',
+    params: idParams,
+    result: {
+      type: 'object',
+      required: ['id', 'removed'],
+      properties: { id: { type: 'string' }, removed: { const: true } }
+    },
+    errors: ['JOB_UNKNOWN', 'JOB_STATE', ...writeErrors]
+  },
+  'queue.list': {
+    summary: 'Shows every queue with its counts.',
+    params: noParams,
+    result: {
+      type: 'object',
+      required: ['queues'],
+      properties: { queues: { type: 'array', items: queueViewSchema } }
+    },
+    errors: []
+  },
+  'queue.pause': {
+    summary: 'No job of the queue is started until `queue.resume`; survives restarts.',
+    params: queueParams,
+    result: queueViewSchema,
+    errors: ['QUEUE_UNKNOWN', ...writeErrors]
+  },
+  'queue.resume': {
+    summary: 'Starts jobs of the queue again.',
+    params: queueParams,
+    result: queueViewSchema,
+    errors: ['QUEUE_UNKNOWN', ...writeErrors]
+  },
+  'queue.purge': {
+    summary: 'Removes the jobs of one state, by default the scheduled and ready ones. Running jobs are never removed.',
+    params: {
+      type: 'object',
+      additionalProperties: false,
+      required: ['queue'],
+      properties: { queue, state: { ...stateSchema, description: 'Default: scheduled and ready.' } }
+    },
+    result: {
+      type: 'object',
+      required: ['removed'],
+      properties: { removed: { type: 'integer', minimum: 0, description: 'Number of jobs.' } }
+    },
+    errors: ['QUEUE_UNKNOWN', ...writeErrors]
+  },
+  'method.list': {
+    summary: 'Lists the methods that can be enqueued.',
+    params: noParams,
+    result: {
+      type: 'object',
+      required: ['methods'],
+      properties: { methods: { type: 'array', items: methodViewSchema } }
+    },
+    errors: []
+  },
+  status: { summary: 'Shows the supervisor.', params: noParams, result: statusViewSchema, errors: [] },
+  shutdown: {
+    summary: 'Stops the supervisor. Running jobs get `deadline` to end, then go back to ready.',
+    params: {
+      type: 'object',
+      additionalProperties: false,
+      properties: { deadline: { ...durationSchema, description: 'Default 30 s.' } }
+    },
+    result: { type: 'object', required: ['stopping'], properties: { stopping: { const: true } } },
+    errors: []
+  }
+})
+
+/** The methods of a connection, which answers them itself. */
+const connectionMethods = {
+  'events.subscribe': {
+    summary:
+      'From the answer on, each event that passes the filter is sent as a notification `event` with params `{subscription, event}`, until `events.unsubscribe` or the end of the connection.',
+    params: {
+      type: 'object',
+      additionalProperties: false,
+      properties: {
+        queue: { ...queue, description: 'Only events of this queue.' },
+        job: { ...id, description: 'Only events of this job.' },
+        types: {
+          type: 'array',
+          minItems: 1,
+          items: { type: 'string', enum: jobEventTypes },
+          description: 'Only events of these types.'
+        }
+      }
+    },
+    result: {
+      type: 'object',
+      required: ['subscription'],
+      properties: { subscription: { type: 'string', description: 'Unique on the connection.' } }
+    },
+    errors: ['TOO_MANY_REQUESTS']
+  },
+  'events.unsubscribe': {
+    summary: 'Ends a subscription of this connection.',
+    params: {
+      type: 'object',
+      additionalProperties: false,
+      required: ['subscription'],
+      properties: { subscription: { type: 'string', description: 'As `events.subscribe` answered.' } }
+    },
+    result: {
+      type: 'object',
+      required: ['unsubscribed'],
+      properties: { unsubscribed: { type: 'boolean', description: 'False: there was no such subscription.' } }
+    },
+    errors: []
+  }
+} as const satisfies {
+  'events.subscribe': Definition<EventFilter, { subscription: string }>
+  'events.unsubscribe': Definition<{ subscription: string }, { unsubscribed: boolean }>
+}
+
+/** Every method by name, in the order of the documentation. */
+export const protocolMethods: Readonly<Record<string, MethodDefinition>> = {
+  ...serviceMethods,
+  ...connectionMethods,
+  'rpc.discover': {
+    summary: 'Answers with the OpenRPC document of the protocol.',
+    params: noParams,
+    result: {
+      type: 'object',
+      required: ['openrpc', 'info', 'methods'],
+      properties: {
+        openrpc: { type: 'string', description: 'Version of the OpenRPC specification.' },
+        info: { type: 'object' },
+        methods: { type: 'array', items: { type: 'object' } }
+      }
+    },
+    errors: []
+  }
+}

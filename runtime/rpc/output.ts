@@ -1,0 +1,49 @@
+/**
+ * What is sent on one socket. Texts of one tick leave in one write.
+ *
+ * A peer that does not read makes its output pile up here. Once more than `unreadBytesMax` of it waits and yet another
+ * text comes, the socket is destroyed; so one text may be larger than the bound, and memory stays within the bound and
+ * one text.
+ */
+import type { Socket } from 'node:net'
+import { type Framing, frameText } from './framing.ts'
+
+export class Output {
+  readonly #socket: Socket
+  readonly #unreadBytesMax: number
+  #texts: string[] = []
+  #waitingBytes = 0
+
+  constructor(socket: Socket, unreadBytesMax: number) {
+    this.#socket = socket
+    this.#unreadBytesMax = unreadBytesMax
+  }
+
+  /** Sends one JSON value. Does nothing once the socket is destroyed or ended. */
+  send(text: string, framing: Framing): void {
+    if (!this.#socket.writable) return
+    if (this.#socket.writableLength + this.#waitingBytes > this.#unreadBytesMax) {
+      this.#texts = []
+      this.#socket.destroy()
+      return
+    }
+    if (this.#texts.length === 0) process.nextTick(() => this.#flush())
+    const framed = frameText(text, framing)
+    this.#texts.push(framed)
+    this.#waitingBytes += Buffer.byteLength(framed)
+  }
+
+  /** Sends what waits, then ends this side of the connection. */
+  end(): void {
+    this.#flush()
+    this.#socket.end()
+  }
+
+  #flush(): void {
+    if (this.#texts.length === 0) return
+    const bytes = Buffer.from(this.#texts.join(''))
+    this.#texts = []
+    this.#waitingBytes = 0
+    if (this.#socket.writable) this.#socket.write(bytes)
+  }
+}

@@ -1,0 +1,50 @@
+/** What a client is told when it meets one of the {@link Bounds} of the server. */
+import { RuntimeError } from '../core/errors.ts'
+
+export function tooManyConnections(connectionsMax: number): RuntimeError {
+  return new RuntimeError(
+    'TOO_MANY_REQUESTS',
+    `Cannot take the connection: ${connectionsMax} are open. Close some, or send more requests over one.`,
+    { connectionsMax }
+  )
+}
+
+export function tooManyInFlight(requestsInFlightMax: number): RuntimeError {
+  return new RuntimeError(
+    'TOO_MANY_REQUESTS',
+    `Cannot take the request: ${requestsInFlightMax} of this connection wait for an answer. Wait for some of them.`,
+    { requestsInFlightMax }
+  )
+}
+
+export function tooManyEntries(entries: number, batchEntriesMax: number): RuntimeError {
+  return new RuntimeError(
+    'TOO_MANY_REQUESTS',
+    `Cannot take a batch of ${entries} requests: at most ${batchEntriesMax}. Send several batches, or use enqueueMany.`,
+    { batchEntriesMax }
+  )
+}
+
+export function tooManySubscriptions(subscriptionsMax: number): RuntimeError {
+  return new RuntimeError(
+    'TOO_MANY_REQUESTS',
+    `Cannot subscribe: this connection has ${subscriptionsMax} subscriptions. End one, or open another connection.`,
+    { subscriptionsMax }
+  )
+}
+
+export function frameTooLarge(bytesMax: number): RuntimeError {
+  return new RuntimeError(
+    'FRAME_TOO_LARGE',
+    `Cannot read the request: it is larger than ${bytesMax} bytes. Send less in one request or batch. The connection is closed.`,
+    { bytesMax }
+  )
+}
+
+export function answerTooLarge(bytes: number, bytesMax: number): RuntimeError {
+  return new RuntimeError(
+    'FRAME_TOO_LARGE',
+    `Cannot send the answer of ${bytes} bytes: with the others of its batch it is larger than ${bytesMax}. The request was carried out. Ask for less at a time.`,
+    { bytesMax }
+  )
+}

@@ -1,0 +1,238 @@
+/**
+ * The JSON Schemas of what the protocol answers with. {@link ObjectSchema} makes the compiler hold each against the type
+ * of `core/`: a key that is missing or too many does not compile.
+ */
+import type { SchemaObject } from 'ajv'
+import type { JobChange, MethodView, StatusView } from '../core/api.ts'
+import { jobErrorCodes } from '../core/errors.ts'
+import { type JobEvent, jobEventTypes } from '../core/events.ts'
+import type { AttemptView, EnqueueResult, JobError, JobLogLine, JobPage, JobView, QueueView } from '../core/job.ts'
+import { stateSchema } from '../core/job-options.ts'
+import { jobStates } from '../core/lifecycle.ts'
+
+type RequiredKey<T> = { [K in keyof T]-?: undefined extends T[K] ? never : K }[keyof T]
+
+/** The schema of an object type: exactly its keys. `Record<string, never>` is the object without keys. */
+export interface ObjectSchema<T> extends SchemaObject {
+  type: 'object'
+  properties: string extends keyof T ? Record<string, never> : { [K in keyof T]-?: SchemaObject }
+  required?: string extends keyof T ? never : readonly RequiredKey<T>[]
+}
+
+const text = { type: 'string' } as const
+const count = { type: 'integer', minimum: 0 } as const
+const flag = { type: 'boolean' } as const
+const instant = { type: 'string', description: 'ISO 8601, UTC.' } as const
+const instantOrNull = { type: ['string', 'null'], description: 'ISO 8601, UTC.' } as const
+const anything = { description: 'Any JSON value.' } as const
+
+const jobErrorSchema = {
+  title: 'JobError',
+  description: 'Why an attempt, or the job, failed.',
+  type: 'object',
+  required: ['code', 'name', 'message'],
+  properties: {
+    code: { type: 'string', enum: Object.keys(jobErrorCodes) },
+    name: { ...text, description: 'Class of what was thrown, such as "TypeError".' },
+    message: text,
+    stack: text,
+    thrownCode: { type: ['string', 'number'], description: 'The `code` of what was thrown, such as "ENOENT".' }
+  }
+} as const satisfies ObjectSchema<JobError>
+
+const logLineSchema = {
+  title: 'JobLogLine',
+  description: 'One line that the method logged.',
+  type: 'object',
+  required: ['at', 'level', 'message'],
+  properties: { at: instant, level: { type: 'string', enum: ['debug', 'info', 'warn', 'error'] }, message: text }
+} as const satisfies ObjectSchema<JobLogLine>
+
+const progressSchema = {
+  type: 'object',
+  required: ['percent', 'stage'],
+  properties: { percent: { type: 'number' }, stage: { type: ['string', 'null'] } }
+} as const
+
+const attemptViewSchema = {
+  title: 'AttemptView',
+  description: 'One attempt that ended. `interrupted`: the supervisor stopped or died under it; not a failure.',
+  type: 'object',
+  required: ['attempt', 'startedAt', 'finishedAt', 'outcome'],
+  properties: {
+    attempt: count,
+    startedAt: instant,
+    finishedAt: instant,
+    outcome: { type: 'string', enum: ['completed', 'failed', 'cancelled', 'interrupted', 'retryLater'] },
+    error: jobErrorSchema
+  }
+} as const satisfies ObjectSchema<AttemptView>
+
+export const jobViewSchema = {
+  title: 'JobView',
+  description: 'A job as it is shown.',
+  type: 'object',
+  required: [
+    'id',
+    'method',
+    'queue',
+    'state',
+    'jobName',
+    'params',
+    'priority',
+    'attempts',
+    'crashes',
+    'timeoutMs',
+    'enqueuedAt',
+    'runAt',
+    'startedAt',
+    'finishedAt',
+    'progress',
+    'logs',
+    'history'
+  ],
+  properties: {
+    id: text,
+    method: text,
+    queue: text,
+    state: stateSchema,
+    jobName: { type: ['string', 'null'] },
+    params: anything,
+    priority: { type: 'integer' },
+    attempts: {
+      type: 'object',
+      description: '`made`: attempts started. `max`: counted failures after which the job is failed.',
+      required: ['made', 'max'],
+      properties: { made: count, max: count }
+    },
+    crashes: { ...count, description: 'Ends of the host process under this job.' },
+    timeoutMs: { type: 'number' },
+    enqueuedAt: instant,
+    runAt: { ...instantOrNull, description: 'When it is or was due; null where it was to run at once.' },
+    startedAt: instantOrNull,
+    finishedAt: instantOrNull,
+    progress: { ...progressSchema, type: ['object', 'null'] },
+    result: { description: 'What the method returned; only when completed.' },
+    error: jobErrorSchema,
+    logs: { type: 'array', items: logLineSchema },
+    history: { type: 'array', items: attemptViewSchema, description: 'Past attempts, oldest first.' }
+  }
+} as const satisfies ObjectSchema<JobView>
+
+export const jobPageSchema = {
+  type: 'object',
+  required: ['jobs', 'cursor'],
+  properties: {
+    jobs: { type: 'array', items: jobViewSchema, description: 'Newest first.' },
+    cursor: { type: ['string', 'null'], description: 'For the next page; null on the last.' }
+  }
+} as const satisfies ObjectSchema<JobPage>
+
+export const enqueueResultSchema = {
+  title: 'EnqueueResult',
+  description: 'A job that is on disk.',
+  type: 'object',
+  required: ['id', 'state', 'deduplicated'],
+  properties: {
+    id: text,
+    state: stateSchema,
+    deduplicated: { ...flag, description: 'True when `deduplicate` found the job already there.' },
+    result: { description: 'Only with `now` or `isAsync: false`: what the method returned.' },
+    error: jobErrorSchema
+  }
+} as const satisfies ObjectSchema<EnqueueResult>
+
+export const jobChangeSchema = {
+  title: 'JobChange',
+  description: 'A job after cancel or retry. `changed` is false where there was nothing to do.',
+  type: 'object',
+  required: ['id', 'state', 'changed'],
+  properties: { id: text, state: stateSchema, changed: flag }
+} as const satisfies ObjectSchema<JobChange>
+
+const countsSchema = {
+  type: 'object',
+  description: 'Jobs by state.',
+  required: jobStates,
+  properties: { scheduled: count, ready: count, running: count, completed: count, failed: count, cancelled: count }
+} as const satisfies ObjectSchema<QueueView['counts']>
+
+export const queueViewSchema = {
+  title: 'QueueView',
+  description: 'One queue and how many jobs it holds in each state.',
+  type: 'object',
+  required: ['queue', 'paused', 'configured', 'backgroundWorkers', 'timeoutMs', 'counts'],
+  properties: {
+    queue: text,
+    paused: flag,
+    configured: { ...flag, description: 'False: the configuration no longer has the queue; its jobs wait.' },
+    backgroundWorkers: count,
+    timeoutMs: { type: 'number' },
+    counts: countsSchema
+  }
+} as const satisfies ObjectSchema<QueueView>
+
+export const methodViewSchema = {
+  title: 'MethodView',
+  description: 'A method that can be enqueued.',
+  type: 'object',
+  required: ['method', 'file', 'functionName', 'sourceHash'],
+  properties: {
+    method: text,
+    file: { ...text, description: 'Absolute path of the module.' },
+    functionName: { ...text, description: 'The `name` of the function.' },
+    sourceHash: { ...text, description: 'SHA-256 of the source text of the function, hexadecimal.' }
+  }
+} as const satisfies ObjectSchema<MethodView>
+
+export const statusViewSchema = {
+  title: 'StatusView',
+  description: 'The supervisor.',
+  type: 'object',
+  required: [
+    'version',
+    'pid',
+    'state',
+    'startedAt',
+    'uptimeMs',
+    'dataDir',
+    'socket',
+    'node',
+    'queues',
+    'store',
+    'memory'
+  ],
+  properties: {
+    version: text,
+    pid: count,
+    state: { type: 'string', enum: ['running', 'stopping', 'storageFull'] },
+    startedAt: instant,
+    uptimeMs: { type: 'number' },
+    dataDir: text,
+    socket: { type: ['string', 'null'] },
+    node: text,
+    queues: { type: 'array', items: queueViewSchema },
+    store: { type: 'object', required: ['format', 'bytes'], properties: { format: count, bytes: count } },
+    memory: { type: 'object', required: ['residentBytes'], properties: { residentBytes: count } }
+  }
+} as const satisfies ObjectSchema<StatusView>
+
+export const jobEventSchema = {
+  title: 'JobEvent',
+  description: 'What happened to a job, told after the commit that made it true.',
+  type: 'object',
+  required: ['type', 'job', 'queue', 'method', 'at'],
+  properties: {
+    type: { type: 'string', enum: jobEventTypes },
+    job: { ...text, description: 'Job id.' },
+    queue: text,
+    method: text,
+    at: instant,
+    state: { ...stateSchema, description: 'State after the event; absent once the job is removed.' },
+    attempt: count,
+    runAt: { ...instant, description: '`retrying`: when the next attempt is due.' },
+    error: jobErrorSchema,
+    progress: progressSchema,
+    log: logLineSchema
+  }
+} as const satisfies ObjectSchema<JobEvent>

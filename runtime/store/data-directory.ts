@@ -1,0 +1,331 @@
+/**
+ * The data directory: who may open it, and whether it is what it says.
+ *
+ * ```
+ *  actor-runtime.json   marker: { product, format, tag, initialised }; written and synced before LMDB makes its files
+ *  owner.json           { pid }: present while a supervisor runs, or after one ended without closing
+ *  store/data.mdb       LMDB; store/lock.mdb its lock
+ * ```
+ *
+ * LMDB opens a zero-length file as an empty store, and ends the process on a truncated or damaged one. So nothing is
+ * opened before the marker allows it: a directory that was initialised must hold a data file whose header is sound and
+ * whose pages are all there, and after an unclean stop another process reads it first (`verify.ts`).
+ *
+ * Ownership is a record of the store itself, taken in one transaction, because LMDB's writer lock is the only lock between
+ * processes that Node offers and the kernel releases. `owner.json` only tells people, and the next start, about it.
+ */
+import { randomBytes } from 'node:crypto'
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  writeSync
+} from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { RuntimeError } from '../core/errors.ts'
+import { metaKey } from './keys.ts'
+import { decodeOwner, encodeOwner, formatVersion, type Owner } from './records.ts'
+import { Store } from './store.ts'
+import { verifyInChild } from './verify-in-child.ts'
+
+interface Marker {
+  product: 'actor-runtime'
+  format: number
+  /** Begins every job id made by this store, so that ids of different stores differ. */
+  tag: string
+  initialised: boolean
+}
+
+export interface OpenDataDirectory {
+  store: Store
+  tag: string
+  /** The supervisor before this one ended without closing. */
+  unclean: boolean
+  /** Gives up ownership and closes the store. */
+  close(): Promise<void>
+}
+
+/** LMDB allows one environment per file and process, so a second open in the same process is refused here. */
+const openedHere = new Set<string>()
+
+/**
+ * Opens the store of a data directory, creating both if missing, and makes this process its owner.
+ *
+ * @throws RuntimeError `DATA_DIR_LOCKED` with `data.pid` of the owner · `DATA_DIR_INVALID`: foreign, damaged, not writable,
+ * of a newer format · `STORAGE_FULL`
+ */
+export async function openDataDirectory(directory: string): Promise<OpenDataDirectory> {
+  const marker = prepare(directory)
+  const path = realpathSync(directory)
+  if (openedHere.has(path)) throw locked(directory, process.pid)
+  const unclean = existsSync(ownerFile(directory))
+  if (unclean) refuseLiveOwner(directory)
+  if (marker.initialised) checkHeader(directory)
+  if (marker.initialised && unclean) await verifyInChild(storeFolder(directory), directory)
+
+  openedHere.add(path)
+  let store: Store | undefined
+  let tag: string
+  try {
+    store = openStore(directory)
+    await takeOwnership(store, directory)
+    // Of two processes that met an empty directory the loser may have written the marker last; from here on only the owner writes.
+    tag = readMarker(directory)!.tag
+    if (!marker.initialised) writeSynced(markerFile(directory), { ...marker, tag, initialised: true })
+    writeSynced(ownerFile(directory), { pid: process.pid, birth: birthOf(process.pid) })
+  } catch (error) {
+    await store?.close()
+    openedHere.delete(path)
+    throw error
+  }
+  return {
+    store,
+    tag,
+    unclean,
+    close: () => release(store, directory, path)
+  }
+}
+
+async function release(store: Store, directory: string, path: string): Promise<void> {
+  await store.transact((transaction) => transaction.remove(metaKey('owner'))).catch(() => undefined)
+  await store.close()
+  rmSync(ownerFile(directory), { force: true })
+  openedHere.delete(path)
+}
+
+export function storeFolder(directory: string): string {
+  return join(directory, 'store')
+}
+
+function markerFile(directory: string): string {
+  return join(directory, 'actor-runtime.json')
+}
+
+function ownerFile(directory: string): string {
+  return join(directory, 'owner.json')
+}
+
+function dataFile(directory: string): string {
+  return join(storeFolder(directory), 'data.mdb')
+}
+
+/** Makes the directory and its marker where there is nothing yet, and refuses what is not ours. */
+function prepare(directory: string): Marker {
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 })
+    const marker = readMarker(directory)
+    if (marker !== undefined) {
+      // A read-only directory must be told now, in words, and not by the first commit.
+      closeSync(openSync(existsSync(dataFile(directory)) ? dataFile(directory) : markerFile(directory), 'r+'))
+      return marker
+    }
+    const strangers = readdirSync(directory)
+    if (strangers.length > 0) {
+      throw invalid(
+        directory,
+        `it holds other files (${strangers.slice(0, 3).join(', ')}) and no store of actor-runtime. Choose an empty or a new directory.`
+      )
+    }
+    const fresh: Marker = {
+      product: 'actor-runtime',
+      format: formatVersion,
+      tag: BigInt(`0x${randomBytes(4).toString('hex')}`)
+        .toString(36)
+        .padStart(7, '0'),
+      initialised: false
+    }
+    writeSynced(markerFile(directory), fresh)
+    return fresh
+  } catch (error) {
+    throw inWords(error, directory)
+  }
+}
+
+function readMarker(directory: string): Marker | undefined {
+  if (!existsSync(markerFile(directory))) return undefined
+  const text = readFileSync(markerFile(directory), 'utf8')
+  let marker: Partial<Marker>
+  try {
+    marker = JSON.parse(text) as Partial<Marker>
+  } catch {
+    throw invalid(directory, 'its marker actor-runtime.json is damaged. Restore a backup.')
+  }
+  if (marker?.product !== 'actor-runtime' || typeof marker.tag !== 'string' || !Number.isInteger(marker.format)) {
+    throw invalid(
+      directory,
+      'its marker actor-runtime.json is not one of ours. Choose another directory or restore a backup.'
+    )
+  }
+  if (marker.format! > formatVersion) {
+    throw invalid(
+      directory,
+      `it was written by a newer version (format ${marker.format}; this version reads up to ${formatVersion}). Install that version.`
+    )
+  }
+  return marker as Marker
+}
+
+/** Offsets of the fields of an LMDB meta page of data format 2; each of the first two pages is one. */
+const meta = { magic: 24, version: 28, pageSize: 48, lastPage: 144, transaction: 152, bytes: 160 } as const
+const lmdbMagic = 0xbeefc0de
+const lmdbDataVersion = 2
+
+/** Refuses a data file that LMDB would take for an empty store or would crash on: no file, no header, pages missing. */
+function checkHeader(directory: string): void {
+  const file = dataFile(directory)
+  const damaged = (what: string) =>
+    invalid(directory, `its data file ${what}. Jobs may be lost; restore a backup, or start with a new directory.`)
+  if (!existsSync(file)) throw damaged('store/data.mdb is missing')
+  const descriptor = openSync(file, 'r')
+  try {
+    const fileBytes = fstatSync(descriptor).size
+    if (fileBytes === 0) throw damaged('store/data.mdb is empty')
+    const first = readMeta(descriptor, 0)
+    const pageBytes = first?.pageBytes ?? 4096
+    const metas = [first, readMeta(descriptor, pageBytes)].filter((page) => page !== undefined)
+    const newest = metas.sort((one, other) => other.transaction - one.transaction)[0]
+    if (newest === undefined) throw damaged('store/data.mdb has no valid header')
+    const neededBytes = (newest.lastPage + 1) * newest.pageBytes
+    if (fileBytes < neededBytes) {
+      throw damaged(`store/data.mdb is cut off: ${fileBytes} bytes of ${neededBytes}`)
+    }
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
+function readMeta(descriptor: number, position: number) {
+  const page = Buffer.alloc(meta.bytes)
+  if (readSync(descriptor, page, 0, meta.bytes, position) < meta.bytes) return undefined
+  if (page.readUInt32LE(meta.magic) !== lmdbMagic || page.readUInt32LE(meta.version) !== lmdbDataVersion)
+    return undefined
+  return {
+    pageBytes: page.readUInt32LE(meta.pageSize),
+    lastPage: Number(page.readBigUInt64LE(meta.lastPage)),
+    transaction: Number(page.readBigUInt64LE(meta.transaction))
+  }
+}
+
+function openStore(directory: string): Store {
+  try {
+    return new Store(storeFolder(directory))
+  } catch (error) {
+    throw inWords(error, directory)
+  }
+}
+
+/** In one transaction, so that of two supervisors that start together exactly one becomes the owner. */
+async function takeOwnership(store: Store, directory: string): Promise<void> {
+  const key = metaKey('owner')
+  await store.transact((transaction) => {
+    const value = transaction.get(key)
+    const owner = value === undefined ? undefined : decodeOwner(key, value)
+    if (owner !== undefined && owner.pid !== process.pid && isAlive(owner)) throw locked(directory, owner.pid)
+    transaction.put(key, encodeOwner(key, { pid: process.pid, birth: birthOf(process.pid) }))
+  })
+}
+
+/** Spares a second supervisor the opening of a store that is in use. */
+function refuseLiveOwner(directory: string): void {
+  const { pid, birth } = readOwnerFile(directory)
+  if (pid !== process.pid && isAlive({ pid, birth })) throw locked(directory, pid)
+}
+
+function readOwnerFile(directory: string): Owner {
+  try {
+    const { pid, birth = '' } = JSON.parse(readFileSync(ownerFile(directory), 'utf8')) as Owner
+    return { pid, birth }
+  } catch {
+    // Torn by the crash of its writer; the record in the store decides.
+    return { pid: 0, birth: '' }
+  }
+}
+
+function isAlive(owner: Owner): boolean {
+  if (!Number.isInteger(owner.pid) || owner.pid <= 0) return false
+  try {
+    process.kill(owner.pid, 0)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false
+  }
+  return owner.birth === '' || birthOf(owner.pid) === owner.birth
+}
+
+/** On Linux the boot and the clock tick in which a process started, since pids are given out again. */
+function birthOf(pid: number): string {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    const startTicks = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+    return `${readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()}/${startTicks}`
+  } catch {
+    return ''
+  }
+}
+
+function writeSynced(file: string, content: object): void {
+  const temporary = `${file}.new`
+  const descriptor = openSync(temporary, 'w', 0o600)
+  writeSync(descriptor, `${JSON.stringify(content)}\n`)
+  fsyncSync(descriptor)
+  closeSync(descriptor)
+  renameSync(temporary, file)
+  syncFolder(dirname(file))
+}
+
+function syncFolder(folder: string): void {
+  if (process.platform === 'win32') return
+  const descriptor = openSync(folder, 'r')
+  fsyncSync(descriptor)
+  closeSync(descriptor)
+}
+
+function locked(directory: string, pid: number): RuntimeError {
+  return new RuntimeError(
+    'DATA_DIR_LOCKED',
+    `Cannot open the data directory ${directory}: the supervisor with pid ${pid} owns it. Stop it first, or use another data directory.`,
+    { pid, directory }
+  )
+}
+
+function invalid(directory: string, why: string, cause?: unknown): RuntimeError {
+  return new RuntimeError(
+    'DATA_DIR_INVALID',
+    `Cannot open the data directory ${directory}: ${why}`,
+    { directory },
+    cause === undefined ? undefined : { cause }
+  )
+}
+
+function inWords(error: unknown, directory: string): unknown {
+  if (error instanceof RuntimeError) return error
+  const { code, message } = error as NodeJS.ErrnoException
+  switch (code) {
+    case 'EACCES':
+    case 'EPERM':
+    case 'EROFS':
+      return invalid(
+        directory,
+        `it is not writable for this user (${code}). Change its owner or mode, or choose another one.`,
+        error
+      )
+    case 'ENOTDIR':
+    case 'EEXIST':
+      return invalid(directory, `${basename(directory)} or a part of its path is a file, not a directory.`, error)
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return new RuntimeError('STORAGE_FULL', `Cannot open the data directory ${directory}: the disk is full.`, {
+        directory
+      })
+    default:
+      return invalid(directory, `${message}.`, error)
+  }
+}

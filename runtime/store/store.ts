@@ -1,0 +1,295 @@
+/**
+ * The one door to LMDB, with a durable group commit.
+ *
+ * Operations that are asked for in one turn of the event loop share one synchronous LMDB transaction:
+ *
+ *  1. `transact` puts the operation into a list and arms one `setImmediate`.
+ *  2. The flush runs the operations in order, in one transaction. LMDB writes the pages, calls fdatasync, writes the meta page.
+ *  3. Only then are the after-commit actions run and the promises resolved: **resolved means on disk**.
+ *
+ * An operation looks first and writes last: it may throw (a RuntimeError for bad input) only before its first write. One
+ * that throws after a write, or that the disk refuses, takes the whole transaction down with it; the operations are then run
+ * again one transaction each, so that the others succeed and exactly the offender is refused.
+ *
+ * The asynchronous interface of LMDB is not used: it commits what a throwing callback had written.
+ */
+import { statfsSync } from 'node:fs'
+import { open, type RootDatabase } from 'lmdb'
+import { RuntimeError } from '../core/errors.ts'
+import { commitBytesMax, commitOperationsMax } from '../core/limits.ts'
+import type { KeyRange } from './keys.ts'
+
+export interface Scan extends KeyRange {
+  /** From the end towards the start. Default false. */
+  reverse?: boolean
+  limit?: number
+}
+
+export interface Reader {
+  get(key: Buffer): Buffer | undefined
+  has(key: Buffer): boolean
+  /** Entries in key order. A transaction must not write inside the loop. */
+  entries(scan: Scan): Iterable<{ key: Buffer; value: Buffer }>
+  keys(scan: Scan): Iterable<Buffer>
+}
+
+export interface Transaction extends Reader {
+  put(key: Buffer, value: Buffer): void
+  remove(key: Buffer): void
+}
+
+/**
+ * State that lives as long as one commit and is shared by its operations, such as counts that many of them change: it is
+ * made by the first operation that asks, written once by `beforeCommit`, and told by `afterCommit` that it is on disk.
+ */
+export interface CommitState {
+  beforeCommit(): void
+  afterCommit(): void
+}
+
+interface PendingOperation {
+  run: (transaction: LmdbTransaction) => unknown
+  resolve: (value: never) => void
+  reject: (error: Error) => void
+}
+
+export class Store {
+  readonly path: string
+  readonly #database: RootDatabase<Buffer, Buffer>
+  #pending: PendingOperation[] = []
+  #armed = false
+  #failure: RuntimeError | undefined
+  #full = false
+  #fail!: (error: Error) => void
+
+  /** Resolves with the reason when the disk failed in a way that cannot be lived with; the process must end then. */
+  readonly failed: Promise<Error> = new Promise((resolve) => {
+    this.#fail = resolve
+  })
+
+  /** @param path folder of LMDB's files, created if missing; `data-directory.ts` has checked that it may be opened. */
+  constructor(path: string) {
+    this.path = path
+    this.#database = open({
+      path,
+      noSubdir: false,
+      encoding: 'binary',
+      keyEncoding: 'binary',
+      // Default settings acknowledge commits whose meta page failed to be written.
+      overlappingSync: false,
+      eventTurnBatching: false,
+      permissionsMode: 0o600
+    } as Parameters<typeof open>[0]) as RootDatabase<Buffer, Buffer>
+  }
+
+  /**
+   * Runs `operation` in the next commit, together with the others of this turn. Whatever it wrote is flushed to disk when
+   * the promise resolves with what it returned.
+   *
+   * @param operation synchronous; throws only before its first write
+   * @throws RuntimeError `STORAGE_FULL`: nothing of it was written · `STORAGE_FAILED`: the store is closed for good
+   */
+  transact<T>(operation: (transaction: Transaction, state: CommitStates) => T): Promise<T> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure)
+    return new Promise<T>((resolve, reject) => {
+      this.#pending.push({ run: (transaction) => operation(transaction, transaction.states), resolve, reject })
+      this.#arm()
+    })
+  }
+
+  /** Looks at the last commit. The result must be taken before the next turn of the event loop. */
+  get reader(): Reader {
+    return new LmdbReader(this.#database)
+  }
+
+  /** The disk refused the last write; the next one is tried all the same. */
+  get full(): boolean {
+    return this.#full
+  }
+
+  /** Bytes of the pages in use. */
+  get bytes(): number {
+    const stats = this.#database.getStats() as { pageSize: number; lastPageNumber: number }
+    return stats.pageSize * (stats.lastPageNumber + 1)
+  }
+
+  /** Commits what is pending and closes. Safe to call twice. */
+  async close(): Promise<void> {
+    while (this.#pending.length > 0 && this.#failure === undefined) this.#flush()
+    this.#failure ??= new RuntimeError('STORAGE_FAILED', 'The store is closed.')
+    await this.#database.close()
+  }
+
+  #arm(): void {
+    if (this.#armed) return
+    this.#armed = true
+    setImmediate(() => {
+      this.#armed = false
+      this.#flush()
+      if (this.#pending.length > 0) this.#arm()
+    })
+  }
+
+  #flush(): void {
+    const { batch, error } = this.#commit(this.#pending)
+    this.#pending = this.#pending.slice(batch.length)
+    if (error === undefined) return
+    if (batch.length === 1) {
+      this.#refuse(batch[0]!, error)
+      return
+    }
+    for (const operation of batch) {
+      const alone = this.#failure === undefined ? this.#commit([operation]) : { error: this.#failure }
+      if (alone.error !== undefined) this.#refuse(operation, alone.error)
+    }
+  }
+
+  /** One transaction over as many of `operations` as one commit may hold. */
+  #commit(operations: readonly PendingOperation[]): { batch: readonly PendingOperation[]; error?: unknown } {
+    const transaction = new LmdbTransaction(this.#database)
+    const settlements: (() => void)[] = []
+    let taken = 0
+    try {
+      this.#database.transactionSync(() => {
+        while (taken < operations.length && taken < commitOperationsMax && transaction.bytes < commitBytesMax) {
+          const operation = operations[taken++]!
+          settlements.push(runOne(operation, transaction))
+        }
+        transaction.states.beforeCommit()
+      })
+    } catch (error) {
+      return { batch: operations.slice(0, taken), error }
+    }
+    this.#full = false
+    transaction.states.afterCommit()
+    for (const settle of settlements) settle()
+    return { batch: operations.slice(0, taken) }
+  }
+
+  #refuse(operation: PendingOperation, error: unknown): void {
+    operation.reject(this.#refusal(error))
+    if (this.#failure === undefined) return
+    for (const other of this.#pending.splice(0)) other.reject(this.#failure)
+  }
+
+  /** What the caller of a refused operation is told. */
+  #refusal(error: unknown): Error {
+    // A defect of ours in one operation: its caller learns of it, the others are not touched.
+    if (error instanceof RuntimeError || !isStorageError(error)) return error as Error
+    if (this.#isDiskFull(error)) {
+      this.#full = true
+      return new RuntimeError(
+        'STORAGE_FULL',
+        `Cannot store: the disk of ${this.path} is full. Nothing of the request was stored. Free some space; the next request is tried again.`,
+        {},
+        { cause: error }
+      )
+    }
+    this.#failure = new RuntimeError(
+      'STORAGE_FAILED',
+      `Cannot store: the disk of ${this.path} failed (${(error as Error).message}). Nothing is acknowledged any more; the supervisor must be restarted.`,
+      {},
+      { cause: error }
+    )
+    this.#fail(this.#failure)
+    return this.#failure
+  }
+
+  /** A full disk is told as ENOSPC, as a full map, or as an input/output error after a short write. */
+  #isDiskFull(error: unknown): boolean {
+    const { code, message } = error as { code?: unknown; message: string }
+    if (code === 28 || code === 'ENOSPC' || code === -30792 || /no space|MDB_MAP_FULL|disk quota/i.test(message))
+      return true
+    if (code !== 5 && !/input\/output/i.test(message)) return false
+    const { bavail, bsize } = statfsSync(this.path)
+    return bavail * bsize < commitBytesMax
+  }
+}
+
+/** Errors of LMDB and the system carry a numeric code or name themselves; anything else is a defect in an operation. */
+function isStorageError(error: unknown): boolean {
+  const { code, message } = error as { code?: unknown; message?: unknown }
+  return typeof code === 'number' || /MDB_|input\/output|no space/i.test(String(message))
+}
+
+/** @returns what to do with the operation's promise once the commit is on disk. */
+function runOne(operation: PendingOperation, transaction: LmdbTransaction): () => void {
+  const writesBefore = transaction.writes
+  try {
+    const value = operation.run(transaction)
+    return () => operation.resolve(value as never)
+  } catch (error) {
+    if (transaction.writes !== writesBefore || !(error instanceof RuntimeError)) throw error
+    return () => operation.reject(error)
+  }
+}
+
+/** The {@link CommitState}s of one commit, by the object that owns them. */
+export class CommitStates {
+  readonly #states = new Map<object, CommitState>()
+
+  of<S extends CommitState>(owner: object, create: () => S): S {
+    let state = this.#states.get(owner)
+    if (state === undefined) {
+      state = create()
+      this.#states.set(owner, state)
+    }
+    return state as S
+  }
+
+  beforeCommit(): void {
+    for (const state of this.#states.values()) state.beforeCommit()
+  }
+
+  afterCommit(): void {
+    for (const state of this.#states.values()) state.afterCommit()
+  }
+}
+
+class LmdbReader implements Reader {
+  protected readonly database: RootDatabase<Buffer, Buffer>
+
+  constructor(database: RootDatabase<Buffer, Buffer>) {
+    this.database = database
+  }
+
+  get(key: Buffer): Buffer | undefined {
+    return this.database.get(key)
+  }
+
+  has(key: Buffer): boolean {
+    return this.database.doesExist(key)
+  }
+
+  entries({ start, end, reverse = false, limit }: Scan): Iterable<{ key: Buffer; value: Buffer }> {
+    return this.database.getRange(rangeOptions(start, end, reverse, limit))
+  }
+
+  keys({ start, end, reverse = false, limit }: Scan): Iterable<Buffer> {
+    return this.database.getKeys(rangeOptions(start, end, reverse, limit))
+  }
+}
+
+class LmdbTransaction extends LmdbReader implements Transaction {
+  readonly states = new CommitStates()
+  writes = 0
+  bytes = 0
+
+  put(key: Buffer, value: Buffer): void {
+    this.writes++
+    this.bytes += key.length + value.length
+    this.database.putSync(key, value)
+  }
+
+  remove(key: Buffer): void {
+    this.writes++
+    this.bytes += key.length
+    this.database.removeSync(key)
+  }
+}
+
+/** LMDB walks backwards from its `start`, included, to its `end`, not included; ours is the same range either way. */
+function rangeOptions(start: Buffer, end: Buffer, reverse: boolean, limit: number | undefined) {
+  const bounds = reverse ? { start: end, end: start, exclusiveStart: true, inclusiveEnd: true } : { start, end }
+  return { ...bounds, reverse, ...(limit === undefined ? {} : { limit }) }
+}

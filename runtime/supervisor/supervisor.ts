@@ -1,0 +1,181 @@
+/**
+ * Builds the parts, starts them in order, stops them in reverse. It knows who, never how.
+ *
+ *   data directory ─ store ─► queue (recovers) ─► a dispatcher and pool per queue ─► due jobs
+ */
+import type { StatusView } from '../core/api.ts'
+import type { CatalogueProblem } from '../core/catalogue.ts'
+import { type Clock, systemClock } from '../core/clock.ts'
+import type { RuntimeConfig } from '../core/config.ts'
+import { EventStream } from '../core/events.ts'
+import { iso } from '../core/instant.ts'
+import { packageVersion } from '../core/version.ts'
+import { Dispatcher } from '../dispatcher/dispatcher.ts'
+import { type Catalogue, startCatalogue } from '../pool/catalogue.ts'
+import { ThreadPool } from '../pool/thread-pool.ts'
+import { DurableQueue } from '../queue/durable-queue.ts'
+import { DueJobs } from '../scheduler/due-jobs.ts'
+import { type OpenDataDirectory, openDataDirectory } from '../store/data-directory.ts'
+import { formatVersion } from '../store/records.ts'
+import { ArmedTimers } from '../wheel/armed-timers.ts'
+import { JobService } from './job-service.ts'
+
+export interface SupervisorOptions {
+  clock?: Clock
+  /** Called when a client asks for a shutdown; returns at once. */
+  onShutdown: (deadlineMs: number) => void
+}
+
+export class Supervisor {
+  readonly service: JobService
+  /** Actor modules that cannot be used. */
+  readonly problems: readonly CatalogueProblem[]
+  /** Jobs that were running when the last supervisor died, and are ready again. */
+  readonly recovered: number
+  /** Resolves with the reason when the store failed; the process must end then. */
+  readonly failed: Promise<Error>
+
+  readonly #config: RuntimeConfig
+  readonly #clock: Clock
+  readonly #startedAtMs: number
+  readonly #directory: OpenDataDirectory
+  readonly #catalogue: Catalogue
+  readonly #timers: ArmedTimers
+  readonly #queue: DurableQueue
+  readonly #dispatchers: ReadonlyMap<string, Dispatcher>
+  readonly #dueJobs: DueJobs
+  #state: 'running' | 'stopping' = 'running'
+
+  /**
+   * Resolves when jobs are accepted and run.
+   *
+   * @throws RuntimeError `DATA_DIR_LOCKED`, `DATA_DIR_INVALID`, `STORAGE_FULL`
+   */
+  static async start(config: RuntimeConfig, options: SupervisorOptions): Promise<Supervisor> {
+    // Both take their time in processes of their own.
+    const [directory, catalogue] = await Promise.allSettled([
+      openDataDirectory(config.dataDir),
+      startCatalogue(config.actors)
+    ])
+    if (directory.status === 'rejected' || catalogue.status === 'rejected') {
+      if (directory.status === 'fulfilled') await directory.value.close()
+      if (catalogue.status === 'fulfilled') catalogue.value.stop()
+      throw directory.status === 'rejected' ? directory.reason : (catalogue as PromiseRejectedResult).reason
+    }
+    return Supervisor.#over(config, options, directory.value, catalogue.value)
+  }
+
+  static async #over(
+    config: RuntimeConfig,
+    { clock = systemClock, onShutdown }: SupervisorOptions,
+    directory: OpenDataDirectory,
+    catalogue: Catalogue
+  ): Promise<Supervisor> {
+    const events = new EventStream()
+    const timers = new ArmedTimers(clock)
+    const queue = new DurableQueue({
+      store: directory.store,
+      tag: directory.tag,
+      queues: config.queues,
+      catalogue,
+      clock,
+      random: Math.random,
+      events,
+      listener: {
+        ready: (name) => dispatchers.get(name)?.wake(),
+        scheduled: (atMs) => dueJobs.scheduled(atMs),
+        cancelled: (name, id) => dispatchers.get(name)?.cancelled(id)
+      }
+    })
+    const dueJobs = new DueJobs(queue, timers, clock)
+    const dispatchers = new Map<string, Dispatcher>()
+    for (const [name, queueConfig] of config.queues) {
+      const pool: ConstructorParameters<typeof Dispatcher>[0]['pool'] = (listener) =>
+        new ThreadPool({
+          queue: name,
+          threads: queueConfig.backgroundWorkers,
+          listener,
+          locate: (method) => catalogue.known(method)
+        })
+      dispatchers.set(name, new Dispatcher({ config: queueConfig, queue, pool, timers, clock, events }))
+    }
+    const recovered = await queue.start()
+    const supervisor = new Supervisor(
+      { config, clock, directory, catalogue, timers, queue, dispatchers, dueJobs, events },
+      recovered,
+      onShutdown
+    )
+    for (const dispatcher of dispatchers.values()) dispatcher.start()
+    dueJobs.start()
+    return supervisor
+  }
+
+  private constructor(parts: SupervisorParts, recovered: number, onShutdown: (deadlineMs: number) => void) {
+    this.#config = parts.config
+    this.#clock = parts.clock
+    this.#startedAtMs = parts.clock.wallMs()
+    this.#directory = parts.directory
+    this.#catalogue = parts.catalogue
+    this.#timers = parts.timers
+    this.#queue = parts.queue
+    this.#dispatchers = parts.dispatchers
+    this.#dueJobs = parts.dueJobs
+    this.recovered = recovered
+    this.problems = parts.catalogue.problems
+    this.failed = parts.directory.store.failed
+    this.service = new JobService({
+      ...parts,
+      status: () => this.#status(),
+      isStopping: () => this.#state === 'stopping',
+      shutdown: onShutdown
+    })
+  }
+
+  /**
+   * Accepts no new work, and resolves when nothing runs any more: jobs that still run after `deadlineMs` are killed and go
+   * back to ready. May be called again with a shorter deadline.
+   */
+  async drain(deadlineMs: number): Promise<void> {
+    this.#state = 'stopping'
+    await this.#dueJobs.stop()
+    await Promise.all([...this.#dispatchers.values()].map((dispatcher) => dispatcher.stop(deadlineMs)))
+  }
+
+  /** After {@link Supervisor.drain}: closes the store and gives up the data directory. */
+  async close(): Promise<void> {
+    this.service.stop()
+    this.#catalogue.stop()
+    this.#timers.stop()
+    await this.#directory.close()
+  }
+
+  #status(): StatusView {
+    const nowMs = this.#clock.wallMs()
+    const { store } = this.#directory
+    return {
+      version: packageVersion(),
+      pid: process.pid,
+      state: this.#state === 'running' && store.full ? 'storageFull' : this.#state,
+      startedAt: iso(this.#startedAtMs),
+      uptimeMs: Math.round(nowMs - this.#startedAtMs),
+      dataDir: this.#config.dataDir,
+      socket: this.#config.socket,
+      node: process.version,
+      queues: this.#queue.queues(),
+      store: { format: formatVersion, bytes: store.bytes },
+      memory: { residentBytes: process.memoryUsage.rss() }
+    }
+  }
+}
+
+interface SupervisorParts {
+  config: RuntimeConfig
+  clock: Clock
+  directory: OpenDataDirectory
+  catalogue: Catalogue
+  timers: ArmedTimers
+  queue: DurableQueue
+  dispatchers: ReadonlyMap<string, Dispatcher>
+  dueJobs: DueJobs
+  events: EventStream
+}

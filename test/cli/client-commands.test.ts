@@ -1,0 +1,431 @@
+/** Each client command, over a real socket, against a supervisor that answers what the test says. */
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { describe, it, type TestContext } from 'node:test'
+import type { ServiceMethods } from '../../runtime/core/api.ts'
+import { RuntimeError } from '../../runtime/core/errors.ts'
+import type { JobError } from '../../runtime/core/job.ts'
+import { RpcServer } from '../../runtime/rpc/server.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
+import { event, type FakeService, fakeService, jobView, queueView, statusView } from './fake-service.ts'
+import { type Answered, runCli } from './run-cli.ts'
+import { type Started, startCli } from './spawn-cli.ts'
+
+interface Supervised {
+  folder: string
+  service: FakeService
+  server: RpcServer
+  run(args: readonly string[]): Promise<Answered>
+}
+
+/** A supervisor at the default socket of an empty folder, in which the command then runs. */
+async function supervised(t: TestContext, answers: Partial<ServiceMethods>): Promise<Supervised> {
+  const folder = temporaryFolder(t)
+  const service = fakeService(answers)
+  const socketPath = join(folder, '.runtime', 'runtime.sock')
+  const server = new RpcServer({
+    service,
+    socketPath,
+    onInternalError: (error) => {
+      throw error
+    }
+  })
+  await server.start()
+  t.after(() => server.stop())
+  return { folder, service, server, run: (args) => runCli([...args, '--socket', socketPath]) }
+}
+
+const enqueued = { id: '42', state: 'ready', deduplicated: false } as const
+const thrown: JobError = {
+  code: 'THROWN',
+  name: 'TypeError',
+  message: 'no',
+  stack: 'TypeError: no\n    at run (a.js:1)'
+}
+const change = { id: '42', state: 'ready', changed: true } as const
+
+describe('commands that show', () => {
+  const page = { jobs: [jobView({ id: 'a' }), jobView({ id: 'b', state: 'failed', error: thrown })], cursor: 'next' }
+  const cases: {
+    args: string[]
+    answers: Partial<ServiceMethods>
+    asked: { method: string; params: unknown }
+    text: RegExp
+    json: unknown
+  }[] = [
+    {
+      args: ['status'],
+      answers: { status: async () => statusView() },
+      asked: { method: 'status', params: {} },
+      text: /^state +running\nversion +0\.1\.0 on Node/,
+      json: statusView()
+    },
+    {
+      args: ['queues'],
+      answers: { 'queue.list': async () => ({ queues: [queueView({ paused: true })] }) },
+      asked: { method: 'queue.list', params: {} },
+      text: /^QUEUE .*\ndefault +paused +2 +300 s +1 +2 +3 +4 +5 +6\n$/,
+      json: { queues: [queueView({ paused: true })] }
+    },
+    {
+      args: ['job', '42'],
+      answers: { 'job.get': async () => jobView({ state: 'completed', result: { sum: 3 } }) },
+      asked: { method: 'job.get', params: { id: '42' } },
+      text: /^id +42\n.*result\n {2}\{\n {4}"sum": 3/s,
+      json: jobView({ state: 'completed', result: { sum: 3 } })
+    },
+    {
+      args: ['jobs', '--queue', 'long', '--state', 'failed', '--method', 'a.run', '--name', 'n', '--limit', '2'],
+      answers: { 'job.list': async () => page },
+      asked: {
+        method: 'job.list',
+        params: { queue: 'long', state: 'failed', method: 'a.run', jobName: 'n', limit: 2 }
+      },
+      text: /^ID .*\na .*\nb +failed .*TypeError: no\n$/,
+      json: page
+    },
+    {
+      args: ['pause', 'long'],
+      answers: { 'queue.pause': async () => queueView({ queue: 'long', paused: true }) },
+      asked: { method: 'queue.pause', params: { queue: 'long' } },
+      text: /^Paused long: no job starts, 3 jobs still running/,
+      json: queueView({ queue: 'long', paused: true })
+    },
+    {
+      args: ['resume', 'long'],
+      answers: { 'queue.resume': async () => queueView({ queue: 'long' }) },
+      asked: { method: 'queue.resume', params: { queue: 'long' } },
+      text: /^Resumed long: 2 jobs ready/,
+      json: queueView({ queue: 'long' })
+    },
+    {
+      args: ['purge', 'long', '--state', 'failed'],
+      answers: { 'queue.purge': async () => ({ removed: 7 }) },
+      asked: { method: 'queue.purge', params: { queue: 'long', state: 'failed' } },
+      text: /^Removed 7 failed jobs of long\.\n$/,
+      json: { removed: 7 }
+    },
+    {
+      args: ['cancel', '42'],
+      answers: { 'job.cancel': async () => ({ id: '42', state: 'cancelled', changed: true }) },
+      asked: { method: 'job.cancel', params: { id: '42' } },
+      text: /^Cancelled 42\.\n$/,
+      json: { id: '42', state: 'cancelled', changed: true }
+    },
+    {
+      args: ['remove', '42'],
+      answers: { 'job.remove': async () => ({ id: '42', removed: true }) },
+      asked: { method: 'job.remove', params: { id: '42' } },
+      text: /^Removed 42\.\n$/,
+      json: { id: '42', removed: true }
+    },
+    {
+      args: ['retry', '42'],
+      answers: { 'job.retry': async () => change },
+      asked: { method: 'job.retry', params: { id: '42' } },
+      text: /^Retried 1 job\.\n$/,
+      json: { retried: 1, unchanged: [], refused: [] }
+    },
+    {
+      args: ['call', 'job.get', '{"id":"42"}'],
+      answers: { 'job.get': async () => jobView() },
+      asked: { method: 'job.get', params: { id: '42' } },
+      text: /^\{\n {2}"id": "42"/,
+      json: jobView()
+    }
+  ]
+  for (const { args, answers, asked, text, json } of cases) {
+    it(`${args.join(' ')}, for people and with --json`, async (t) => {
+      const { run, service } = await supervised(t, answers)
+      const human = await run(args)
+      assert.equal(human.code, 0, human.stderr)
+      assert.match(human.stdout, text)
+      assert.deepEqual(service.calls, [asked])
+      const machine = await run([...args, '--json'])
+      assert.equal(machine.code, 0)
+      assert.deepEqual(JSON.parse(machine.stdout), json)
+      assert.equal(machine.stderr, '')
+    })
+  }
+})
+
+describe('enqueue', () => {
+  it('sends every flag and prints the id', async (t) => {
+    const { run, service } = await supervised(t, { enqueue: async () => enqueued })
+    const flags = [
+      ...['--queue', 'long', '--timeout', '5m', '--at', '2026-01-31T18:15:00Z', '--priority', '-5', '--at-front'],
+      ...['--job-name', 'n', '--job-id', '42', '--deduplicate', '--attempts', '3'],
+      ...['--params', '{"a":1,"b":1}', '-p', 'b=2', '-p', 'c=text']
+    ]
+    const { code, stdout, stderr } = await run(['enqueue', 'a.run', ...flags])
+    assert.deepEqual({ code, stdout, stderr }, { code: 0, stdout: '42\n', stderr: '' })
+    const options = {
+      ...{ queue: 'long', timeout: '5m', runAt: '2026-01-31T18:15:00Z', priority: -5, atFront: true },
+      ...{ jobName: 'n', jobId: '42', deduplicate: true, attempts: 3 }
+    }
+    assert.deepEqual(service.calls[0]!.params, { method: 'a.run', params: { a: 1, b: 2, c: 'text' }, ...options })
+  })
+
+  it('sends nothing that was not given', async (t) => {
+    const { run, service } = await supervised(t, { enqueue: async () => enqueued })
+    const { stdout } = await run(['enqueue', 'a.run', '--json', '--delay', '90'])
+    assert.deepEqual(JSON.parse(stdout), enqueued)
+    assert.deepEqual(service.calls[0]!.params, { method: 'a.run', delay: 90 })
+  })
+
+  it('reads --params - from standard input', async (t) => {
+    const { folder, service } = await supervised(t, { enqueue: async () => enqueued })
+    const started = startCli(t, folder, ['enqueue', 'a.run', '--params', '-'])
+    started.process.stdin.end('{"month":3}')
+    const { code, stdout } = await started.ended
+    assert.deepEqual([code, stdout], [0, '42\n'])
+    assert.deepEqual(service.calls[0]!.params, { method: 'a.run', params: { month: 3 } })
+  })
+
+  for (const params of ['{', '[1]', '3', 'null']) {
+    it(`refuses --params ${params} with 2 and sends nothing`, async (t) => {
+      const { run, service } = await supervised(t, {})
+      const { code, stdout, stderr } = await run(['enqueue', 'a.run', '--params', params])
+      assert.deepEqual({ code, stdout, calls: service.calls }, { code: 2, stdout: '', calls: [] })
+      assert.match(stderr, /^runtime: --params/)
+    })
+  }
+
+  const refusals = { METHOD_UNKNOWN: 2, QUEUE_UNKNOWN: 2, PARAMS_INVALID: 2, QUEUE_FULL: 1, STOPPING: 1 } as const
+  for (const [refusal, exit] of Object.entries(refusals)) {
+    it(`ends with ${exit} when refused with ${refusal}`, async (t) => {
+      const refuse = async () => {
+        throw new RuntimeError(refusal as keyof typeof refusals, 'Cannot enqueue.', { hint: 1 })
+      }
+      const { run } = await supervised(t, { enqueue: refuse })
+      const human = await run(['enqueue', 'a.run'])
+      assert.deepEqual([human.code, human.stdout, human.stderr], [exit, '', 'runtime: Cannot enqueue.\n'])
+      const machine = await run(['enqueue', 'a.run', '--json'])
+      assert.deepEqual([machine.code, machine.stdout], [exit, ''])
+      assert.deepEqual(JSON.parse(machine.stderr).error, {
+        code: refusal,
+        message: 'Cannot enqueue.',
+        data: { hint: 1 }
+      })
+    })
+  }
+
+  it('--now prints the result, and ends with 1 where the job failed', async (t) => {
+    const good = await supervised(t, { enqueue: async () => ({ ...enqueued, state: 'completed', result: [1] }) })
+    const { code, stdout } = await good.run(['enqueue', 'a.run', '--now'])
+    assert.deepEqual([code, JSON.parse(stdout)], [0, [1]])
+    assert.deepEqual(good.service.calls[0]!.params, { method: 'a.run', now: true })
+    const bad = await supervised(t, { enqueue: async () => ({ ...enqueued, state: 'failed', error: thrown }) })
+    assert.equal((await bad.run(['enqueue', 'a.run', '--now'])).code, 1)
+  })
+})
+
+describe('enqueue --wait', () => {
+  /** Emits, then answers, once the command waits. */
+  async function waited(t: TestContext, wait: () => ReturnType<ServiceMethods['job.wait']>): Promise<Supervised> {
+    const answers: Partial<ServiceMethods> = {
+      enqueue: async () => enqueued,
+      'job.wait': () => {
+        const { events } = supervisor.service
+        events.emit(event({ type: 'progress', progress: { percent: 50, stage: 'mail' } }))
+        events.emit(event({ type: 'retrying', attempt: 1, error: thrown }))
+        events.emit(event({ type: 'progress', job: 'other', progress: { percent: 99, stage: null } }))
+        return wait()
+      }
+    }
+    const supervisor = await supervised(t, answers)
+    return supervisor
+  }
+
+  it('tells progress on standard error and prints the result', async (t) => {
+    const { run } = await waited(t, async () => jobView({ state: 'completed', result: { sum: 3 } }))
+    const { code, stdout, stderr } = await run(['enqueue', 'a.run', '--wait'])
+    assert.deepEqual([code, JSON.parse(stdout)], [0, { sum: 3 }])
+    assert.equal(stderr, 'job 42\n50% mail\nattempt 1 failed: TypeError: no.\n')
+  })
+
+  it('prints the job and nothing else with --json', async (t) => {
+    const done = jobView({ state: 'completed', result: 3 })
+    const { run } = await waited(t, async () => done)
+    const { code, stdout, stderr } = await run(['enqueue', 'a.run', '--wait', '--json'])
+    assert.deepEqual([code, JSON.parse(stdout), stderr], [0, done, ''])
+  })
+
+  it('prints error and stack of a failed job and ends with 1', async (t) => {
+    const { run } = await waited(t, async () => jobView({ state: 'failed', error: thrown }))
+    const { code, stdout, stderr } = await run(['enqueue', 'a.run', '--wait'])
+    assert.deepEqual([code, stdout], [1, ''])
+    assert.match(stderr, /job 42 failed: TypeError: no\n {2}at run \(a\.js:1\)\n$/)
+  })
+
+  it('prints a cancelled job with --json and ends with 1', async (t) => {
+    const cancelled = jobView({ state: 'cancelled' })
+    const { run } = await waited(t, async () => cancelled)
+    const { code, stdout } = await run(['enqueue', 'a.run', '--wait', '--json'])
+    assert.deepEqual([code, JSON.parse(stdout)], [1, cancelled])
+  })
+
+  it('ends with 4 when the job takes longer than --wait-timeout', async (t) => {
+    const { run, service } = await waited(t, async () => {
+      throw new RuntimeError('WAIT_TIMEOUT', 'Not yet.')
+    })
+    const { code, stdout } = await run(['enqueue', 'a.run', '--wait-timeout', '2s'])
+    assert.deepEqual([code, stdout], [4, ''])
+    assert.deepEqual(service.calls[1], { method: 'job.wait', params: { id: '42', timeout: '2s' } })
+  })
+
+  it('ends with 3 when the supervisor goes away', async (t) => {
+    const supervisor = await waited(t, () => {
+      void supervisor.server.stop()
+      return new Promise(() => {})
+    })
+    assert.equal((await supervisor.run(['enqueue', 'a.run', '--wait'])).code, 3)
+  })
+})
+
+describe('retry', () => {
+  it('goes on after a job that cannot be retried, and ends with 1', async (t) => {
+    const { run } = await supervised(t, {
+      'job.retry': async ({ id }) => {
+        if (id === 'gone') throw new RuntimeError('JOB_UNKNOWN', 'No job "gone".')
+        return { ...change, id }
+      }
+    })
+    const { code, stdout, stderr } = await run(['retry', 'gone', '1', '2'])
+    assert.deepEqual([code, stdout, stderr], [1, 'Retried 2 jobs.\n', 'gone: No job "gone".\n'])
+  })
+
+  it('--failed walks all pages of the queue', async (t) => {
+    const { run, service } = await supervised(t, {
+      'job.list': async ({ cursor }) =>
+        cursor === undefined
+          ? { jobs: [jobView({ id: '3' }), jobView({ id: '2' })], cursor: 'c' }
+          : { jobs: [jobView({ id: '1' })], cursor: null },
+      'job.retry': async ({ id }) => ({ ...change, id })
+    })
+    const { code, stdout } = await run(['retry', '--failed', '--queue', 'long', '--json'])
+    assert.deepEqual([code, JSON.parse(stdout).retried], [0, 3])
+    const lists = service.calls.filter(({ method }) => method === 'job.list').map(({ params }) => params)
+    const filter = { queue: 'long', state: 'failed', limit: 200 }
+    assert.deepEqual(lists, [filter, { ...filter, cursor: 'c' }])
+  })
+
+  it('stops at a refusal that would meet every job', async (t) => {
+    const { run } = await supervised(t, {
+      'job.retry': async () => {
+        throw new RuntimeError('STORAGE_FULL', 'The disk is full.')
+      }
+    })
+    const { code, stdout } = await run(['retry', '1', '2'])
+    assert.deepEqual([code, stdout], [1, ''])
+  })
+
+  for (const args of [[], ['1', '--failed'], ['1', '--queue', 'long']]) {
+    it(`ends with 2 after "retry ${args.join(' ')}"`, async (t) => {
+      const { run } = await supervised(t, {})
+      assert.equal((await run(['retry', ...args])).code, 2)
+    })
+  }
+})
+
+describe('events', { concurrency: true }, () => {
+  async function watching(t: TestContext, ...args: string[]): Promise<Supervised & Started> {
+    const supervisor = await supervised(t, {})
+    const started = startCli(t, supervisor.folder, ['events', ...args])
+    while (!supervisor.service.events.listened) await new Promise((resolve) => setImmediate(resolve))
+    return { ...supervisor, ...started }
+  }
+
+  it('prints one JSON value a line and ends with 0 when interrupted', async (t) => {
+    const { service, process: child, stdout, ended } = await watching(t, '--follow', '--queue', 'long', '--json')
+    service.events.emit(event({ queue: 'short' }))
+    service.events.emit(event({ queue: 'long' }))
+    service.events.emit(event({ queue: 'long', type: 'completed' }))
+    await stdout.said('completed')
+    child.kill('SIGINT')
+    assert.equal((await ended).code, 0)
+    assert.deepEqual(
+      stdout.text
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line)),
+      [event({ queue: 'long' }), event({ queue: 'long', type: 'completed' })]
+    )
+  })
+
+  it('prints lines for people', async (t) => {
+    const { service, stdout } = await watching(t, '--job', '42')
+    service.events.emit(event())
+    await stdout.said('\n')
+    assert.match(stdout.text, /^2026-\S+ {2}started +42 {2}default {2}a\.run\n$/)
+  })
+
+  it('ends with 3 when the supervisor goes away', async (t) => {
+    const { server, ended } = await watching(t)
+    await server.stop()
+    const { code, stderr } = await ended
+    assert.equal(code, 3)
+    assert.match(stderr, /connection to the supervisor ended/)
+  })
+})
+
+describe('stop', () => {
+  it('returns when the supervisor has gone', async (t) => {
+    const { run, service, server } = await supervised(t, {
+      status: async () => statusView(),
+      shutdown: async () => {
+        setImmediate(() => void server.stop())
+        return { stopping: true }
+      }
+    })
+    const { code, stdout } = await run(['stop', '--deadline', '5s'])
+    assert.deepEqual([code, stdout], [0, 'Stopped the supervisor (pid 4194305).\n'])
+    assert.deepEqual(
+      service.calls.find(({ method }) => method === 'shutdown'),
+      { method: 'shutdown', params: { deadline: '5s' } }
+    )
+  })
+})
+
+describe('call', () => {
+  it('ends with 2 after a method that does not exist, and after parameters that do not fit', async (t) => {
+    const { run } = await supervised(t, {})
+    assert.equal((await run(['call', 'nonsense'])).code, 2)
+    assert.equal((await run(['call', 'job.get', '{"idd":1}'])).code, 2)
+    assert.equal((await run(['call', 'job.get', '{'])).code, 2)
+  })
+
+  it('ends with 1 after a job that does not exist', async (t) => {
+    const { run } = await supervised(t, {
+      'job.get': async () => {
+        throw new RuntimeError('JOB_UNKNOWN', 'No job "1".')
+      }
+    })
+    assert.equal((await run(['call', 'job.get', '{"id":"1"}'])).code, 1)
+  })
+})
+
+describe('as processes', { concurrency: true }, () => {
+  const refused = async () => {
+    throw new RuntimeError('WAIT_TIMEOUT', 'Not yet.')
+  }
+  const cases: { args: string[]; exit: number; answers: Partial<ServiceMethods> }[] = [
+    { args: ['status'], exit: 0, answers: { status: async () => statusView() } },
+    {
+      args: ['enqueue', 'a.run', '--wait'],
+      exit: 1,
+      answers: { enqueue: async () => enqueued, 'job.wait': async () => jobView({ state: 'failed', error: thrown }) }
+    },
+    { args: ['call', 'job.wait', '{"id":"42"}'], exit: 4, answers: { 'job.wait': refused } }
+  ]
+  for (const { args, exit, answers } of cases) {
+    it(`"${args.join(' ')}" ends with ${exit}`, async (t) => {
+      const { folder } = await supervised(t, answers)
+      const { code, stdout, stderr } = await startCli(t, folder, [...args, '--json']).ended
+      assert.equal(code, exit)
+      // One of the two streams holds one JSON value, the other nothing.
+      assert.ok(typeof JSON.parse(stdout + stderr) === 'object')
+      assert.equal(stdout === '', exit === 4)
+    })
+  }
+})

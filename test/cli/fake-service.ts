@@ -1,0 +1,83 @@
+/** A supervisor that answers what a test tells it to, and remembers what it was asked. */
+import type { Service, ServiceMethods, StatusView } from '../../runtime/core/api.ts'
+import { EventStream, type JobEvent } from '../../runtime/core/events.ts'
+import type { JobView, QueueView } from '../../runtime/core/job.ts'
+
+interface Call {
+  method: string
+  params: unknown
+}
+
+export interface FakeService extends Service {
+  calls: Call[]
+}
+
+/** @param answers the methods that the test needs; every other one rejects as a defect would */
+export function fakeService(answers: Partial<ServiceMethods>): FakeService {
+  const calls: Call[] = []
+  const methods = new Proxy({} as ServiceMethods, {
+    get: (_, method: keyof ServiceMethods) => async (params: never) => {
+      calls.push({ method, params })
+      const answer = answers[method]
+      if (answer === undefined) throw new Error(`The test does not expect ${method}`)
+      return answer(params)
+    }
+  })
+  return { methods, events: new EventStream(), calls }
+}
+
+export function jobView(fields: Partial<JobView> = {}): JobView {
+  return {
+    id: '42',
+    method: 'a.run',
+    queue: 'default',
+    state: 'ready',
+    jobName: null,
+    params: {},
+    priority: 0,
+    attempts: { made: 1, max: 3 },
+    crashes: 0,
+    timeoutMs: 300_000,
+    enqueuedAt: '2026-01-31T12:00:00.000Z',
+    runAt: null,
+    startedAt: null,
+    finishedAt: null,
+    progress: null,
+    logs: [],
+    history: [],
+    ...fields
+  }
+}
+
+export function queueView(fields: Partial<QueueView> = {}): QueueView {
+  return {
+    queue: 'default',
+    paused: false,
+    configured: true,
+    backgroundWorkers: 2,
+    timeoutMs: 300_000,
+    counts: { scheduled: 1, ready: 2, running: 3, completed: 4, failed: 5, cancelled: 6 },
+    ...fields
+  }
+}
+
+export function statusView(fields: Partial<StatusView> = {}): StatusView {
+  return {
+    version: '0.1.0',
+    pid: 4_194_305,
+    state: 'running',
+    startedAt: '2026-01-31T12:00:00.000Z',
+    uptimeMs: 5_000,
+    dataDir: '/data',
+    socket: '/data/runtime.sock',
+    node: 'v20.20.2',
+    queues: [queueView()],
+    store: { format: 1, bytes: 4096 },
+    memory: { residentBytes: 60_000_000 },
+    ...fields
+  }
+}
+
+export function event(fields: Partial<JobEvent> = {}): JobEvent {
+  return { type: 'started', job: '42', queue: 'default', method: 'a.run', at: '2026-01-31T12:00:00.000Z', ...fields }
+}

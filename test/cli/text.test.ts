@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { stripVTControlCharacters } from 'node:util'
+import { formatEvent } from '../../runtime/cli/text/event-text.ts'
+import { formatError, formatJob, formatJobs } from '../../runtime/cli/text/job-text.ts'
+import { type Look, plainLook } from '../../runtime/cli/text/look.ts'
+import { oneLine, prettyJson } from '../../runtime/cli/text/printable.ts'
+import { formatBytes } from '../../runtime/cli/text/status-text.ts'
+import { formatTable } from '../../runtime/cli/text/table.ts'
+import { formatRelative, formatSpan } from '../../runtime/cli/text/time.ts'
+import { jobView } from './fake-service.ts'
+
+const nowMs = Date.parse('2026-01-31T12:00:00.000Z')
+const plain = plainLook(nowMs)
+const terminal: Look = { colours: true, columns: 40, nowMs }
+
+describe('times', () => {
+  const spans: [number, string][] = [
+    [0, '0 ms'],
+    [999, '999 ms'],
+    [3_400, '3 s'],
+    [119_999, '119 s'],
+    [120_000, '2 min'],
+    [7_200_000, '2 h'],
+    [172_800_000, '2 d']
+  ]
+  for (const [spanMs, text] of spans) it(`shows ${spanMs} ms as ${text}`, () => assert.equal(formatSpan(spanMs), text))
+
+  it('says how far away an instant is', () => {
+    assert.equal(formatRelative('2026-01-31T11:59:57.000Z', nowMs), '3 s ago')
+    assert.equal(formatRelative('2026-01-31T12:05:00.000Z', nowMs), 'in 5 min')
+    assert.equal(formatRelative('2026-01-31T12:00:00.000Z', nowMs), 'just now')
+  })
+})
+
+describe('tables', () => {
+  const rows = [
+    ['1', 'a long cell that needs more room than the window of the terminal has'],
+    ['22', 'b']
+  ]
+
+  it('aligns columns without borders and without blanks at the end', () => {
+    assert.equal(
+      formatTable(
+        plain,
+        ['ID', 'NAME'],
+        [
+          ['1', 'a'],
+          ['333', 'bb']
+        ]
+      ),
+      'ID   NAME\n1    a\n333  bb'
+    )
+  })
+
+  it('cuts nothing where there is no terminal', () => {
+    assert.match(formatTable(plain, ['ID', 'TEXT'], rows), /terminal has$/m)
+  })
+
+  it('cuts the last column to the width of a terminal', () => {
+    const lines = stripVTControlCharacters(formatTable(terminal, ['ID', 'TEXT'], rows)).split('\n')
+    assert.equal(lines.length, 3)
+    assert.ok(lines.every((line) => line.length <= 40))
+    assert.match(lines[1]!, /…$/)
+  })
+})
+
+describe('text of others', () => {
+  it('cannot steer the terminal', () => {
+    assert.equal(oneLine('a\u001b[2Jb\nc\u009bd'), 'a [2Jb c d')
+    assert.doesNotMatch(prettyJson({ text: '\u009b2J' }), /\u009b/)
+    const hostile = jobView({ id: '1', jobName: '\u001b]0;title\u0007', state: 'failed' })
+    hostile.error = { code: 'THROWN', name: 'Error', message: '\u001b[31mred', stack: 'Error: \u001b[31mred\n    at x' }
+    for (const text of [formatJobs(plain, [hostile]), formatJob(plain, hostile), formatError(hostile.error)]) {
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: what must not be there
+      assert.doesNotMatch(text, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/)
+    }
+  })
+})
+
+describe('jobs', () => {
+  it('shows each job on a line with what matters in its state', () => {
+    const text = formatJobs(plain, [
+      jobView({ id: 'a', state: 'running', progress: { percent: 50, stage: 'mail' }, enqueuedAt: iso(-3) }),
+      jobView({ id: 'b', state: 'scheduled', runAt: iso(300), enqueuedAt: iso(-3) }),
+      jobView({ id: 'c', state: 'completed', startedAt: iso(-2), finishedAt: iso(-1), enqueuedAt: iso(-3) })
+    ])
+    const lines = text.split('\n')
+    assert.match(lines[0]!, /^ID +STATE +QUEUE +METHOD +NAME +ATTEMPTS +ENQUEUED +DETAIL$/)
+    assert.match(lines[1]!, /^a +running +default +a\.run +- +1\/3 +3 s ago +50% mail$/)
+    assert.match(lines[2]!, /due in 5 min$/)
+    assert.match(lines[3]!, /took 1 s$/)
+  })
+
+  it('says so when there is none', () => assert.equal(formatJobs(plain, []), 'No jobs.'))
+
+  it('colours states only where colours are wanted', () => {
+    const jobs = [jobView({ state: 'failed' })]
+    assert.ok(formatJobs({ ...terminal, columns: 200 }, jobs).includes('\u001b[31mfailed'))
+    assert.ok(!formatJobs(plain, jobs).includes('\u001b'))
+  })
+
+  it('indents the stack below the error and does not repeat the message', () => {
+    const stack = 'TypeError: no\n    at run (a.js:1:1)\n    at next (b.js:2:2)'
+    assert.equal(
+      formatError({ code: 'THROWN', name: 'TypeError', message: 'no', stack, thrownCode: 'E1' }),
+      'TypeError: no (E1)\n  at run (a.js:1:1)\n  at next (b.js:2:2)'
+    )
+  })
+
+  it('names the code where it was not the method that threw', () => {
+    assert.equal(formatError({ code: 'TIMEOUT', name: 'Error', message: 'too long' }), 'TIMEOUT: too long')
+  })
+})
+
+it('shows an event on one line', () => {
+  const text = formatEvent(plain, {
+    type: 'retrying',
+    job: '7',
+    queue: 'long',
+    method: 'a.run',
+    at: iso(0),
+    runAt: iso(5),
+    error: { code: 'THROWN', name: 'Error', message: 'two\nlines' }
+  })
+  assert.equal(text, '2026-01-31T12:00:00.000Z  retrying     7  long  a.run  Error: two lines  again in 5 s')
+})
+
+it('shows sizes in the unit that fits', () => {
+  assert.deepEqual([0, 1023, 1536, 5 * 1024 ** 3].map(formatBytes), ['0 B', '1023 B', '1.5 KiB', '5.0 GiB'])
+})
+
+function iso(seconds: number): string {
+  return new Date(nowMs + seconds * 1000).toISOString()
+}

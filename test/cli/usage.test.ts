@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, it } from 'node:test'
+import { packageVersion } from '../../runtime/core/version.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
+import { runCli } from './run-cli.ts'
+import { startCli } from './spawn-cli.ts'
+
+describe('runtime without a supervisor', () => {
+  it('prints help and ends with 0', async (t) => {
+    const { code, stdout, stderr } = await startCli(t, temporaryFolder(t), ['--help']).ended
+    assert.equal(code, 0)
+    assert.match(stdout, /Exit codes: 0 done/)
+    assert.equal(stderr, '')
+  })
+
+  it('shows the options of the program in the help of a command', async () => {
+    const { code, stdout } = await runCli(['enqueue', '--help'])
+    assert.equal(code, 0)
+    for (const option of ['--params', '--wait-timeout', '--socket', '--json']) assert.ok(stdout.includes(option))
+  })
+
+  it('prints the version of the package', async () => {
+    const { code, stdout } = await runCli(['--version'])
+    assert.equal(code, 0)
+    assert.equal(stdout, `${packageVersion()}\n`)
+    assert.equal(JSON.parse(readFileSync('package.json', 'utf8')).version, packageVersion())
+  })
+
+  const wrong: [args: string[], message: RegExp][] = [
+    [['nonsense'], /^runtime: unknown command 'nonsense'/],
+    [['jobs', '--nonsense'], /^runtime: unknown option '--nonsense'/],
+    [['job'], /^runtime: missing required argument 'id'/],
+    [['job', 'a', 'b'], /^runtime: too many arguments/],
+    [['jobs', '--limit', '0'], /Expected a whole number from 1 to 1000/],
+    [['jobs', '--state', 'lost'], /Allowed choices are scheduled/],
+    [['enqueue', 'a.run', '--delay', 'soon'], /Expected seconds/],
+    [['enqueue', 'a.run', '--delay', '1', '--at', '2026-01-31'], /cannot be used with option/],
+    [['enqueue', 'a.run', '--now', '--wait-timeout', '1'], /cannot be used with option/],
+    [['serve', '--log-level', 'loud'], /Allowed choices are error/]
+  ]
+  for (const [args, message] of wrong) {
+    it(`ends with 2 after "${args.join(' ')}"`, async () => {
+      const { code, stdout, stderr } = await runCli(args)
+      assert.equal(code, 2)
+      assert.equal(stdout, '')
+      assert.match(stderr, message)
+    })
+  }
+
+  it('ends with 2 and prints help to standard error without a command', async () => {
+    const { code, stdout, stderr } = await runCli([])
+    assert.equal(code, 2)
+    assert.equal(stdout, '')
+    assert.match(stderr, /^Usage: runtime/)
+  })
+
+  it('writes usage errors as JSON with --json', async () => {
+    const { code, stderr } = await runCli(['--json', 'job'])
+    assert.equal(code, 2)
+    assert.equal(JSON.parse(stderr).error.code, 'USAGE')
+  })
+
+  it('ends with 3 where no supervisor listens, and names the socket', async (t) => {
+    const folder = temporaryFolder(t)
+    const { code, stdout, stderr } = await startCli(t, folder, ['status']).ended
+    assert.equal(code, 3)
+    assert.equal(stdout, '')
+    assert.ok(stderr.includes(join(folder, '.runtime', 'runtime.sock')), stderr)
+  })
+
+  it('writes errors as JSON to standard error with --json', async (t) => {
+    const { code, stdout, stderr } = await runCli([
+      'status',
+      '--json',
+      '--socket',
+      join(temporaryFolder(t), 'none.sock')
+    ])
+    assert.equal(code, 3)
+    assert.equal(stdout, '')
+    assert.equal(JSON.parse(stderr).error.code, 'NOT_CONNECTED')
+  })
+
+  it('does not read the configuration where the socket is named', async (t) => {
+    const folder = temporaryFolder(t)
+    const file = join(folder, 'broken.yaml')
+    writeFileSync(file, '{')
+    assert.equal(
+      (await runCli(['status', '--config', file, '--socket', join(temporaryFolder(t), 'none.sock')])).code,
+      3
+    )
+    assert.equal((await runCli(['status', '--config', file])).code, 2)
+  })
+
+  it('lists every problem of the configuration in check, and ends with 1', async (t) => {
+    const folder = temporaryFolder(t)
+    const file = join(folder, 'bad.yaml')
+    writeFileSync(file, 'dataDri: x\nworkers:\n  q: { timeout: never }\n')
+    const human = await runCli(['check', '--config', file])
+    assert.equal(human.code, 1)
+    assert.match(human.stdout, /bad\.yaml:1:1 .*dataDir/)
+    assert.match(human.stdout, /bad\.yaml:3:\d+ /)
+    assert.match(human.stdout, /2 problems found\./)
+    const machine = await runCli(['check', '--config', file, '--json'])
+    assert.equal(machine.code, 1)
+    assert.equal(JSON.parse(machine.stdout).problems.length, 2)
+  })
+})

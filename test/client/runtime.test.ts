@@ -1,0 +1,119 @@
+/** What every {@link Runtime} does, on both transports: over the socket, and in this process. */
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { connect } from '../../runtime/client/connect.ts'
+import { runtimeOver } from '../../runtime/client/facade.ts'
+import { localTransport } from '../../runtime/client/local-transport.ts'
+import type { Runtime } from '../../runtime/core/api.ts'
+import type { JobEvent } from '../../runtime/core/events.ts'
+import { type FakeService, fakeService } from '../rpc/fake-service.ts'
+import { startServer } from '../rpc/raw-client.ts'
+
+type Make = (test: TestContext, service: FakeService) => Promise<Runtime>
+
+const transports: Record<string, Make> = {
+  async socket(test, service) {
+    const { socketPath } = await startServer(test, { service })
+    const runtime = await connect(socketPath)
+    test.after(() => runtime.stop())
+    return runtime
+  },
+  async local(_test, service) {
+    return runtimeOver(localTransport(service, async () => undefined))
+  }
+}
+
+for (const [name, make] of Object.entries(transports)) {
+  test(`${name}: enqueue sends method, params and options, and dates as instants`, async (test) => {
+    const service = fakeService()
+    const runtime = await make(test, service)
+    const runAt = new Date('2030-01-01T00:00:00Z')
+    assert.deepEqual(await runtime.enqueue('a.b', { x: 1 }, { queue: 'long', runAt }), {
+      id: 'job-1',
+      state: 'ready',
+      deduplicated: false
+    })
+    await runtime.enqueue('a.b')
+    assert.deepEqual(await runtime.enqueueMany([{ method: 'c.d', runAt }]), { ids: ['job-3'] })
+    const instant = '2030-01-01T00:00:00.000Z'
+    assert.deepEqual(service.enqueued, [
+      { queue: 'long', runAt: instant, method: 'a.b', params: { x: 1 } },
+      { method: 'a.b' },
+      { method: 'c.d', runAt: instant }
+    ])
+  })
+
+  test(`${name}: every call reaches its method`, async (test) => {
+    const service = fakeService()
+    const runtime = await make(test, service)
+    const { id } = await runtime.enqueue('a.b', null)
+    assert.equal((await runtime.job.get(id)).params, null)
+    assert.equal((await runtime.job.list()).jobs.length, 1)
+    assert.equal((await runtime.job.list({ limit: 1 })).cursor, null)
+    assert.equal((await runtime.job.cancel(id)).changed, true)
+    assert.equal((await runtime.job.retry(id, { params: 1 })).id, id)
+    assert.deepEqual(await runtime.job.remove(id), { id, removed: true })
+    assert.equal((await runtime.queue.list())[0]?.queue, 'default')
+    assert.equal((await runtime.queue.pause('q')).paused, true)
+    assert.equal((await runtime.queue.resume('q')).paused, false)
+    assert.deepEqual(await runtime.queue.purge('q', { state: 'failed' }), { removed: 3 })
+    assert.equal((await runtime.status()).pid, 1)
+    assert.equal(await runtime.shutdown({ deadline: '1s' }), undefined)
+    assert.deepEqual(await runtime.call('queue.purge', ['q']), { removed: 3 })
+    assert.equal(((await runtime.call('rpc.discover')) as { openrpc: string }).openrpc, '1.3.2')
+  })
+
+  test(`${name}: errors carry code and data, whatever is wrong`, async (test) => {
+    const runtime = await make(test, fakeService())
+    const unknown = { name: 'RuntimeError', code: 'METHOD_UNKNOWN', data: { near: 'a.b' } }
+    await assert.rejects(runtime.enqueue('quirks.unknown'), unknown)
+    const at = (path: string) => ({ name: 'RuntimeError', code: 'PARAMS_INVALID', data: { path } })
+    await assert.rejects(runtime.enqueue('a.b', {}, { priority: 0.5 }), at('priority'))
+    await assert.rejects(runtime.enqueue('a.b', {}, { runAt: new Date('x') }), at('runAt'))
+    await assert.rejects(runtime.enqueueMany([{ method: 'a.b', timeout: '1 year' }]), at('jobs[0].timeout'))
+    await assert.rejects(runtime.job.get(undefined as never), at('id'))
+    await assert.rejects(runtime.call('status', null), { code: 'PARAMS_INVALID' })
+    await assert.rejects(
+      runtime.subscribe({ types: ['x' as never] }, () => undefined),
+      at('types[0]')
+    )
+    await assert.rejects(runtime.call('nope'), { name: 'RpcMethodNotFound', rpcCode: -32601 })
+    await assert.rejects(runtime.call('constructor'), { name: 'RpcMethodNotFound' })
+    assert.equal((await runtime.status()).pid, 1)
+  })
+
+  test(`${name}: calls run at the same time`, async (test) => {
+    const service = fakeService()
+    const runtime = await make(test, service)
+    const { id } = await runtime.enqueue('a.b')
+    const wait = runtime.job.wait(id)
+    await runtime.status()
+    service.finish(id)
+    assert.equal((await wait).state, 'completed')
+  })
+
+  test(`${name}: events are told from the moment that subscribe resolves, until unsubscribe`, async (test) => {
+    const service = fakeService()
+    const runtime = await make(test, service)
+    const events: JobEvent[] = []
+    const subscription = await runtime.subscribe({ types: ['started'] }, (event) => events.push(event))
+    service.event({ job: 'a' })
+    service.event({ type: 'failed' })
+    await runtime.status()
+    await subscription.unsubscribe()
+    await subscription.unsubscribe()
+    service.event({ job: 'b' })
+    await runtime.status()
+    assert.deepEqual(
+      events.map(({ job }) => job),
+      ['a']
+    )
+    assert.equal(service.events.listened, false)
+  })
+
+  test(`${name}: stop can be called twice`, async (test) => {
+    const runtime = await make(test, fakeService())
+    await Promise.all([runtime.stop(), runtime.stop()])
+    await runtime.stop()
+  })
+}

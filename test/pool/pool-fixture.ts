@@ -1,0 +1,122 @@
+/**
+ * A pool with its listener's calls recorded. Actor modules are text in the tests, written to a temporary folder: `tsc`
+ * does not copy JavaScript to where the built tests are.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import type { TestContext } from 'node:test'
+import type { JobLogLine } from '../../runtime/core/job.ts'
+import type { JobMessage, Outcome, PoolListener } from '../../runtime/core/pool.ts'
+import { ThreadPool } from '../../runtime/pool/thread-pool.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
+
+interface Said {
+  id: string
+  type: 'started' | 'progress' | 'log' | 'outcome'
+  percent?: number
+  stage?: string | null
+  line?: JobLogLine
+  outcome?: Outcome
+}
+
+class Recorder implements PoolListener {
+  readonly said: Said[] = []
+  #waiting: { test: (said: Said) => boolean; resolve: (said: Said) => void }[] = []
+
+  started(id: string): void {
+    this.#add({ id, type: 'started' })
+  }
+  progress(id: string, percent: number, stage: string | null): void {
+    this.#add({ id, type: 'progress', percent, stage })
+  }
+  log(id: string, line: JobLogLine): void {
+    this.#add({ id, type: 'log', line })
+  }
+  outcome(id: string, outcome: Outcome): void {
+    this.#add({ id, type: 'outcome', outcome })
+  }
+
+  /** The first thing said that passes, said already or to come. */
+  async first(test: (said: Said) => boolean): Promise<Said> {
+    const found = this.said.find(test)
+    return found ?? new Promise((resolve) => this.#waiting.push({ test, resolve }))
+  }
+
+  async startOf(id: string): Promise<void> {
+    await this.first((said) => said.id === id && said.type === 'started')
+  }
+
+  async outcomeOf(id: string): Promise<Outcome> {
+    const { outcome } = await this.first((said) => said.id === id && said.type === 'outcome')
+    return outcome as Outcome
+  }
+
+  of(id: string): Said[] {
+    return this.said.filter((said) => said.id === id)
+  }
+
+  lines(id: string): string[] {
+    return this.of(id).flatMap(({ line }) => (line === undefined ? [] : [`${line.level} ${line.message}`]))
+  }
+
+  #add(said: Said): void {
+    this.said.push(said)
+    const met = this.#waiting.filter(({ test }) => test(said))
+    this.#waiting = this.#waiting.filter((waiting) => !met.includes(waiting))
+    for (const { resolve } of met) resolve(said)
+  }
+}
+
+interface PoolFixture {
+  pool: ThreadPool
+  heard: Recorder
+  folder: string
+  /** Gives the job to the pool; its id is returned. */
+  run(method: string, params?: unknown, options?: Partial<JobMessage>): string
+  /** As `run`, and waits for the outcome. */
+  outcome(method: string, params?: unknown): Promise<Outcome>
+}
+
+/** @param modules text of actor modules by file name, such as `{ 'a.js': 'export function run() {}' }` */
+export function startPool(test: TestContext, modules: Record<string, string>, threads = 1): PoolFixture {
+  const folder = temporaryFolder(test)
+  for (const [name, text] of Object.entries(modules)) writeModule(folder, name, text)
+  return poolOver(test, folder, threads)
+}
+
+export function poolOver(test: TestContext, folder: string, threads = 1): PoolFixture {
+  const heard = new Recorder()
+  const pool = new ThreadPool({
+    queue: 'default',
+    threads,
+    listener: heard,
+    locate: (method) => {
+      if (method.startsWith('gone.')) return undefined
+      const file = `${join(folder, ...method.split('.').slice(0, -1))}.js`
+      return { method, file, functionName: '', sourceHash: '' }
+    }
+  })
+  test.after(() => pool.stop())
+  let jobs = 0
+  const run = (method: string, params: unknown = {}, options: Partial<JobMessage> = {}) => {
+    const id = options.id ?? `job-${++jobs}`
+    const job = {
+      queue: 'default',
+      method,
+      params: JSON.stringify(params),
+      attempt: 1,
+      attemptsMax: 3,
+      timeoutMs: 60_000
+    }
+    pool.run({ ...job, ...options, id })
+    return id
+  }
+  return { pool, heard, folder, run, outcome: (method, params) => heard.outcomeOf(run(method, params)) }
+}
+
+export function writeModule(folder: string, name: string, text: string): string {
+  const file = join(folder, name)
+  mkdirSync(dirname(file), { recursive: true })
+  writeFileSync(file, text)
+  return file
+}

@@ -1,0 +1,94 @@
+/** A durable queue on a real store, with a clock that the test moves. */
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { backoffDefault } from '../../runtime/core/backoff.ts'
+import type { MethodCatalogue } from '../../runtime/core/catalogue.ts'
+import type { QueueConfig } from '../../runtime/core/config.ts'
+import { EventStream, type JobEvent } from '../../runtime/core/events.ts'
+import { DurableQueue } from '../../runtime/queue/durable-queue.ts'
+import { type OpenDataDirectory, openDataDirectory } from '../../runtime/store/data-directory.ts'
+
+export class FakeClock {
+  nowMs = Date.UTC(2026, 0, 1)
+  wallMs(): number {
+    return this.nowMs
+  }
+  monotonicMs(): number {
+    return this.nowMs
+  }
+}
+
+/** Knows every method of the form `a.x`. */
+export const anyMethod: MethodCatalogue = {
+  known: (method) =>
+    method.startsWith('a.') ? { method, file: '/a.js', functionName: method.slice(2), sourceHash: '' } : undefined,
+  resolve: async (method) => {
+    throw new Error(`unknown method ${method}`)
+  },
+  list: () => [],
+  problems: []
+}
+
+export function queueConfig(name: string, options: Partial<QueueConfig> = {}): QueueConfig {
+  return {
+    name,
+    timeoutMs: 300_000,
+    backgroundWorkers: 1,
+    attempts: 1,
+    backoff: backoffDefault,
+    maxQueued: null,
+    ...options
+  }
+}
+
+export interface OpenQueue {
+  queue: DurableQueue
+  clock: FakeClock
+  events: JobEvent[]
+  told: { ready: string[]; scheduled: number[]; cancelled: string[] }
+  recovered: number
+  /** Another queue over the same store, as after a crash: what was running is recovered. */
+  reopen(): Promise<OpenQueue>
+  close(): Promise<void>
+}
+
+export async function openQueue(...queues: QueueConfig[]): Promise<OpenQueue> {
+  // What these tests are about is order and state; that commits reach the disk is the affair of test/store.
+  const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'ar-'))
+  const directory = await openDataDirectory(join(folder, 'data'))
+  const clock = new FakeClock()
+  return over(directory, clock, queues, async () => {
+    await directory.close()
+    rmSync(folder, { recursive: true, force: true })
+  })
+}
+
+async function over(
+  { store, tag }: OpenDataDirectory,
+  clock: FakeClock,
+  configs: QueueConfig[],
+  close: () => Promise<void>
+): Promise<OpenQueue> {
+  const events: JobEvent[] = []
+  const stream = new EventStream()
+  stream.subscribe({}, (event) => events.push(event))
+  const told: OpenQueue['told'] = { ready: [], scheduled: [], cancelled: [] }
+  const queue = new DurableQueue({
+    store,
+    tag,
+    queues: new Map(configs.map((config) => [config.name, config])),
+    catalogue: anyMethod,
+    clock,
+    random: () => 0,
+    events: stream,
+    listener: {
+      ready: (name) => told.ready.push(name),
+      scheduled: (atMs) => told.scheduled.push(atMs),
+      cancelled: (_, id) => told.cancelled.push(id)
+    }
+  })
+  const recovered = await queue.start()
+  const reopen = () => over({ store, tag } as OpenDataDirectory, clock, configs, close)
+  return { queue, clock, events, told, recovered, reopen, close }
+}
