@@ -4,7 +4,7 @@ import { distance } from 'fastest-levenshtein'
 export function didYouMean(name: string, known: Iterable<string>): string {
   const lowered = name.toLowerCase()
   let nearest: string | undefined
-  let nearestDistance = Math.max(1, Math.floor(name.length / 3)) + 1
+  let nearestDistance = Math.ceil(name.length * 0.4) + 1
   for (const candidate of known) {
     const edits = distance(lowered, candidate.toLowerCase())
     if (edits < nearestDistance) {

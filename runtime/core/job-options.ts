@@ -16,7 +16,7 @@ export const durationSchema = {
 /** A duration that may not be zero. */
 export const timeoutSchema = { ...durationSchema, format: 'positive-duration' } as const
 
-export const instantSchema = {
+const instantSchema = {
   type: ['number', 'string'],
   format: 'instant',
   description: 'ISO 8601 text with a zone (UTC when none is given), or epoch milliseconds.'

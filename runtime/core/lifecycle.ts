@@ -17,17 +17,7 @@ export type JobState = (typeof jobStates)[number]
  * - `interrupt`: the supervisor stopped or died under it; not the job's fault
  * - `cancel`, `retry`: asked for by a user; a retry brings a scheduled job forward and starts a finished one again
  */
-export const lifecycleEvents = [
-  'due',
-  'claim',
-  'complete',
-  'retryLater',
-  'fail',
-  'interrupt',
-  'cancel',
-  'retry'
-] as const
-export type LifecycleEvent = (typeof lifecycleEvents)[number]
+export type LifecycleEvent = 'due' | 'claim' | 'complete' | 'retryLater' | 'fail' | 'interrupt' | 'cancel' | 'retry'
 
 export const lifecycle: Readonly<Record<JobState, Partial<Record<LifecycleEvent, JobState>>>> = {
   scheduled: { due: 'ready', retry: 'ready', cancel: 'cancelled' },

@@ -5,7 +5,7 @@
 const segment = /^[A-Za-z_$][A-Za-z0-9_$-]*$/
 
 /** Longest path accepted, in characters. */
-export const methodPathCharsMax = 512
+const methodPathCharsMax = 512
 
 /** @returns whether `text` has the form of a method path: two segments or more, each of the grammar. */
 export function isMethodPath(text: string): boolean {

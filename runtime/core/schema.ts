@@ -7,7 +7,7 @@ import { durationToMs } from './duration.ts'
 import { instantToMs } from './instant.ts'
 import { durationMsMax } from './limits.ts'
 
-export interface SchemaProblem {
+interface SchemaProblem {
   /** Where, as keys and indexes from the root; of an unknown key, the key itself. */
   path: readonly (string | number)[]
   /** Without the place: `expected a whole number, got "x".` */
@@ -42,36 +42,41 @@ function ajvFor(depth: 'first' | 'all'): Ajv {
       allowUnionTypes: true,
       strictTypes: false
     })
-    const isDuration = (value: unknown) => durationToMs(value) !== undefined
-    const isPositiveDuration = (value: unknown) => (durationToMs(value) ?? 0) > 0
-    const isInstant = (value: unknown) => instantToMs(value) !== undefined
-    // A format speaks of one JSON type; durations and instants may be written as either, so each is a keyword of its own.
-    for (const [name, check] of [
-      ['duration', isDuration],
-      ['positive-duration', isPositiveDuration],
-      ['instant', isInstant]
-    ] as const) {
-      ajv.addFormat(name, true)
-      checks.set(name, check)
-    }
+    for (const name of Object.keys(formats)) ajv.addFormat(name, true)
+    // Ajv's own formats speak of one JSON type each; a duration or an instant may be a number or a text.
     ajv.removeKeyword('format')
     ajv.addKeyword({
       keyword: 'format',
       schemaType: 'string',
       errors: false,
-      validate: (format: string, value: unknown) => checks.get(format)?.(value) ?? true
+      // Of another type: that is told by `type`. Of a format that is not ours: it stands in Ajv's own meta schema.
+      validate: (format: string, value: unknown) =>
+        (typeof value !== 'number' && typeof value !== 'string') || (formats[format]?.holds(value) ?? true)
     })
     instances.set(depth, ajv)
   }
   return ajv
 }
 
-const checks = new Map<string, (value: unknown) => boolean>()
+interface Format {
+  holds(value: number | string): boolean
+  /** Completes "expected …". */
+  words: string
+}
 
-const formatWords: Readonly<Record<string, string>> = {
-  duration: `seconds from 0 to ${Math.floor(durationMsMax / 1000)}, or a text with a unit such as "250ms", "30s", "5m", "2h"`,
-  'positive-duration': 'seconds above 0, or a text with a unit such as "250ms", "30s", "5m", "2h"',
-  instant: 'an ISO 8601 instant such as "2026-01-31T18:15:00Z", or epoch milliseconds'
+const formats: Readonly<Record<string, Format>> = {
+  duration: {
+    holds: (value) => durationToMs(value) !== undefined,
+    words: `seconds from 0 to ${Math.floor(durationMsMax / 1000)}, or a text with a unit such as "250ms", "30s", "5m", "2h"`
+  },
+  'positive-duration': {
+    holds: (value) => (durationToMs(value) ?? 0) > 0,
+    words: 'seconds above 0, or a text with a unit such as "250ms", "30s", "5m", "2h"'
+  },
+  instant: {
+    holds: (value) => instantToMs(value) !== undefined,
+    words: 'an ISO 8601 instant such as "2026-01-31T18:15:00Z", or epoch milliseconds'
+  }
 }
 
 const typeWords: Readonly<Record<string, string>> = {
@@ -108,12 +113,14 @@ function toProblem(error: ErrorObject): SchemaProblem {
       return { path, message: `expected ${types.map((type) => typeWords[type] ?? type).join(' or ')}, ${got}.` }
     }
     case 'format':
-      return { path, message: `expected ${formatWords[String(error.schema)] ?? error.schema}, ${got}.` }
+      return { path, message: `expected ${formats[String(error.schema)]?.words ?? error.schema}, ${got}.` }
     case 'enum': {
       const allowed = params.allowedValues as readonly unknown[]
       const hint = typeof error.data === 'string' ? didYouMean(error.data, allowed.map(String)) : ''
       return { path, message: `expected one of ${allowed.join(', ')}, ${got}.${hint}` }
     }
+    case 'pattern':
+      return { path, message: `holds characters that are not allowed, ${got}.` }
     case 'minLength':
       return { path, message: `may not be empty, ${got}.` }
     case 'minimum':

@@ -20,6 +20,7 @@ import {
   existsSync,
   fstatSync,
   fsyncSync,
+  linkSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -28,7 +29,7 @@ import {
   realpathSync,
   renameSync,
   rmSync,
-  writeSync
+  writeFileSync
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { RuntimeError } from '../core/errors.ts'
@@ -64,45 +65,75 @@ const openedHere = new Set<string>()
  * of a newer format · `STORAGE_FULL`
  */
 export async function openDataDirectory(directory: string): Promise<OpenDataDirectory> {
-  const marker = prepare(directory)
-  const path = realpathSync(directory)
-  if (openedHere.has(path)) throw locked(directory, process.pid)
+  let path: string | undefined
+  try {
+    const marker = prepare(directory)
+    const real = realpathSync(directory)
+    if (openedHere.has(real)) throw locked(directory, process.pid)
+    openedHere.add(real)
+    path = real
+    return await openPrepared(directory, real, marker)
+  } catch (error) {
+    if (path !== undefined) openedHere.delete(path)
+    throw inWords(error, directory)
+  }
+}
+
+async function openPrepared(directory: string, path: string, marker: Marker): Promise<OpenDataDirectory> {
   const unclean = existsSync(ownerFile(directory))
   if (unclean) refuseLiveOwner(directory)
   if (marker.initialised) checkHeader(directory)
   if (marker.initialised && unclean) await verifyInChild(storeFolder(directory), directory)
 
-  openedHere.add(path)
-  let store: Store | undefined
-  let tag: string
+  const store = new Store(storeFolder(directory))
   try {
-    store = openStore(directory)
     await takeOwnership(store, directory)
-    // Of two processes that met an empty directory the loser may have written the marker last; from here on only the owner writes.
-    tag = readMarker(directory)!.tag
-    if (!marker.initialised) writeSynced(markerFile(directory), { ...marker, tag, initialised: true })
-    writeSynced(ownerFile(directory), { pid: process.pid, birth: birthOf(process.pid) })
   } catch (error) {
-    await store?.close()
-    openedHere.delete(path)
+    await store.close()
     throw error
   }
-  return {
-    store,
-    tag,
-    unclean,
-    close: () => release(store, directory, path)
+  let closing: Promise<void> | undefined
+  const close = () => {
+    closing ??= release(store, directory).finally(() => openedHere.delete(path))
+    return closing
   }
+  try {
+    if (!marker.initialised) initialise(directory, path, marker)
+    writeSynced(ownerFile(directory), { pid: process.pid, birth: birthOf(process.pid) })
+  } catch (error) {
+    await close()
+    throw error
+  }
+  return { store, tag: marker.tag, unclean, close }
 }
 
-async function release(store: Store, directory: string, path: string): Promise<void> {
-  await store.transact((transaction) => transaction.remove(metaKey('owner'))).catch(() => undefined)
-  await store.close()
-  rmSync(ownerFile(directory), { force: true })
-  openedHere.delete(path)
+/** From here on the directory is never again taken for a new one. Before that, the way to the data file must be on disk. */
+function initialise(directory: string, path: string, marker: Marker): void {
+  syncFolder(storeFolder(directory))
+  for (let folder = path; folder !== dirname(folder); folder = dirname(folder)) {
+    try {
+      syncFolder(dirname(folder))
+    } catch {
+      // A folder above that this user may not read, or that is read-only, was not made by us.
+    }
+  }
+  writeSynced(markerFile(directory), { ...marker, initialised: true })
 }
 
-export function storeFolder(directory: string): string {
+/** Ownership ends with the last commit: all in one turn, so that nothing can be stored after it. */
+async function release(store: Store, directory: string): Promise<void> {
+  const givenUp = store.transact((transaction) => {
+    // Under LMDB's writer lock, so that it cannot be the file of the next owner.
+    rmSync(ownerFile(directory), { force: true })
+    transaction.remove(metaKey('owner'))
+  })
+  const closed = store.close()
+  // Where the disk refuses it, the record goes on naming this process, which may open the directory again or will end.
+  await givenUp.catch(() => undefined)
+  await closed
+}
+
+function storeFolder(directory: string): string {
   return join(directory, 'store')
 }
 
@@ -120,34 +151,44 @@ function dataFile(directory: string): string {
 
 /** Makes the directory and its marker where there is nothing yet, and refuses what is not ours. */
 function prepare(directory: string): Marker {
-  try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 })
-    const marker = readMarker(directory)
-    if (marker !== undefined) {
-      // A read-only directory must be told now, in words, and not by the first commit.
-      closeSync(openSync(existsSync(dataFile(directory)) ? dataFile(directory) : markerFile(directory), 'r+'))
-      return marker
-    }
-    const strangers = readdirSync(directory)
-    if (strangers.length > 0) {
-      throw invalid(
-        directory,
-        `it holds other files (${strangers.slice(0, 3).join(', ')}) and no store of actor-runtime. Choose an empty or a new directory.`
-      )
-    }
-    const fresh: Marker = {
-      product: 'actor-runtime',
-      format: formatVersion,
-      tag: BigInt(`0x${randomBytes(4).toString('hex')}`)
-        .toString(36)
-        .padStart(7, '0'),
-      initialised: false
-    }
-    writeSynced(markerFile(directory), fresh)
-    return fresh
-  } catch (error) {
-    throw inWords(error, directory)
+  mkdirSync(directory, { recursive: true, mode: 0o700 })
+  // Listed before the marker is looked for: whatever another process makes from here on comes after its marker.
+  const strangers = readdirSync(directory).filter((name) => !name.startsWith(basename(markerFile(directory))))
+  const marker = readMarker(directory)
+  if (marker !== undefined) {
+    // A read-only directory must be told now, in words, and not by the first commit.
+    closeSync(openSync(existsSync(dataFile(directory)) ? dataFile(directory) : markerFile(directory), 'r+'))
+    return marker
   }
+  if (strangers.length > 0) {
+    throw invalid(
+      directory,
+      `it holds other files (${strangers.slice(0, 3).join(', ')}) and no store of actor-runtime. Choose an empty or a new directory.`
+    )
+  }
+  createMarker(directory)
+  return readMarker(directory)!
+}
+
+/** Of two processes that meet an empty directory the first makes the marker, and it is never replaced by the other's. */
+function createMarker(directory: string): void {
+  const fresh: Marker = {
+    product: 'actor-runtime',
+    format: formatVersion,
+    tag: BigInt(`0x${randomBytes(4).toString('hex')}`)
+      .toString(36)
+      .padStart(7, '0'),
+    initialised: false
+  }
+  const temporary = writeTemporary(markerFile(directory), fresh)
+  try {
+    linkSync(temporary, markerFile(directory))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  } finally {
+    rmSync(temporary, { force: true })
+  }
+  syncFolder(directory)
 }
 
 function readMarker(directory: string): Marker | undefined {
@@ -159,7 +200,12 @@ function readMarker(directory: string): Marker | undefined {
   } catch {
     throw invalid(directory, 'its marker actor-runtime.json is damaged. Restore a backup.')
   }
-  if (marker?.product !== 'actor-runtime' || typeof marker.tag !== 'string' || !Number.isInteger(marker.format)) {
+  if (
+    marker?.product !== 'actor-runtime' ||
+    typeof marker.tag !== 'string' ||
+    !Number.isInteger(marker.format) ||
+    typeof marker.initialised !== 'boolean'
+  ) {
     throw invalid(
       directory,
       'its marker actor-runtime.json is not one of ours. Choose another directory or restore a backup.'
@@ -187,13 +233,14 @@ function checkHeader(directory: string): void {
   if (!existsSync(file)) throw damaged('store/data.mdb is missing')
   const descriptor = openSync(file, 'r')
   try {
-    const fileBytes = fstatSync(descriptor).size
-    if (fileBytes === 0) throw damaged('store/data.mdb is empty')
+    if (fstatSync(descriptor).size === 0) throw damaged('store/data.mdb is empty')
     const first = readMeta(descriptor, 0)
     const pageBytes = first?.pageBytes ?? 4096
     const metas = [first, readMeta(descriptor, pageBytes)].filter((page) => page !== undefined)
     const newest = metas.sort((one, other) => other.transaction - one.transaction)[0]
     if (newest === undefined) throw damaged('store/data.mdb has no valid header')
+    // Asked for after the header was read: an owner that this start does not know of yet may be appending.
+    const fileBytes = fstatSync(descriptor).size
     const neededBytes = (newest.lastPage + 1) * newest.pageBytes
     if (fileBytes < neededBytes) {
       throw damaged(`store/data.mdb is cut off: ${fileBytes} bytes of ${neededBytes}`)
@@ -212,14 +259,6 @@ function readMeta(descriptor: number, position: number) {
     pageBytes: page.readUInt32LE(meta.pageSize),
     lastPage: Number(page.readBigUInt64LE(meta.lastPage)),
     transaction: Number(page.readBigUInt64LE(meta.transaction))
-  }
-}
-
-function openStore(directory: string): Store {
-  try {
-    return new Store(storeFolder(directory))
-  } catch (error) {
-    throw inWords(error, directory)
   }
 }
 
@@ -252,33 +291,40 @@ function readOwnerFile(directory: string): Owner {
 
 function isAlive(owner: Owner): boolean {
   if (!Number.isInteger(owner.pid) || owner.pid <= 0) return false
+  const birth = birthOf(owner.pid)
+  if (birth === ended || (birth !== '' && owner.birth !== '' && birth !== owner.birth)) return false
   try {
     process.kill(owner.pid, 0)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false
   }
-  return owner.birth === '' || birthOf(owner.pid) === owner.birth
+  return true
 }
 
-/** On Linux the boot and the clock tick in which a process started, since pids are given out again. */
+/** Birth of a process that has ended and whose parent has not asked for its exit code; some parents never do. */
+const ended = 'ended'
+
+/** On Linux the boot and the clock tick in which a process started, since pids are given out again; else empty. */
 function birthOf(pid: number): string {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    const startTicks = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
-    return `${readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()}/${startTicks}`
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    if (fields[0] === 'Z' || fields[0] === 'X') return ended
+    return `${readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()}/${fields[19]}`
   } catch {
     return ''
   }
 }
 
 function writeSynced(file: string, content: object): void {
-  const temporary = `${file}.new`
-  const descriptor = openSync(temporary, 'w', 0o600)
-  writeSync(descriptor, `${JSON.stringify(content)}\n`)
-  fsyncSync(descriptor)
-  closeSync(descriptor)
-  renameSync(temporary, file)
+  renameSync(writeTemporary(file, content), file)
   syncFolder(dirname(file))
+}
+
+function writeTemporary(file: string, content: object): string {
+  const temporary = `${file}.${process.pid}.new`
+  writeFileSync(temporary, `${JSON.stringify(content)}\n`, { mode: 0o600, flush: true })
+  return temporary
 }
 
 function syncFolder(folder: string): void {

@@ -19,7 +19,7 @@ import { RuntimeError } from '../core/errors.ts'
 import { commitBytesMax, commitOperationsMax } from '../core/limits.ts'
 import type { KeyRange } from './keys.ts'
 
-export interface Scan extends KeyRange {
+interface Scan extends KeyRange {
   /** From the end towards the start. Default false. */
   reverse?: boolean
   limit?: number
@@ -58,6 +58,7 @@ export class Store {
   readonly #database: RootDatabase<Buffer, Buffer>
   #pending: PendingOperation[] = []
   #armed = false
+  #closing: Promise<void> | undefined
   #failure: RuntimeError | undefined
   #full = false
   #fail!: (error: Error) => void
@@ -113,9 +114,14 @@ export class Store {
     return stats.pageSize * (stats.lastPageNumber + 1)
   }
 
-  /** Commits what is pending and closes. Safe to call twice. */
-  async close(): Promise<void> {
-    while (this.#pending.length > 0 && this.#failure === undefined) this.#flush()
+  /** Commits what is pending, within this turn, and closes; nothing is accepted from then on. Safe to call twice. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    while (this.#pending.length > 0) this.#flush()
     this.#failure ??= new RuntimeError('STORAGE_FAILED', 'The store is closed.')
     await this.#database.close()
   }
@@ -131,11 +137,12 @@ export class Store {
   }
 
   #flush(): void {
+    if (this.#pending.length === 0) return
     const { batch, error } = this.#commit(this.#pending)
-    this.#pending = this.#pending.slice(batch.length)
     if (error === undefined) return
-    if (batch.length === 1) {
-      this.#refuse(batch[0]!, error)
+    if (batch.length <= 1) {
+      // None was taken where LMDB does not begin a transaction, as after an error that it takes for fatal.
+      this.#refuse(batch[0] ?? this.#pending.shift()!, error)
       return
     }
     for (const operation of batch) {
@@ -144,8 +151,8 @@ export class Store {
     }
   }
 
-  /** One transaction over as many of `operations` as one commit may hold. */
-  #commit(operations: readonly PendingOperation[]): { batch: readonly PendingOperation[]; error?: unknown } {
+  /** One transaction over as many of `operations` as one commit may hold; takes them out of the list. */
+  #commit(operations: PendingOperation[]): { batch: readonly PendingOperation[]; error?: unknown } {
     const transaction = new LmdbTransaction(this.#database)
     const settlements: (() => void)[] = []
     let taken = 0
@@ -158,12 +165,21 @@ export class Store {
         transaction.states.beforeCommit()
       })
     } catch (error) {
-      return { batch: operations.slice(0, taken), error }
+      return { batch: operations.splice(0, taken), error }
     }
-    this.#full = false
-    transaction.states.afterCommit()
+    // Taken out before anyone is told: whatever those do, an operation is never committed twice.
+    const batch = operations.splice(0, taken)
+    if (transaction.writes > 0) this.#full = false
+    try {
+      transaction.states.afterCommit()
+    } catch (defect) {
+      // What is on disk is acknowledged all the same; the defect ends the process like any uncaught error.
+      queueMicrotask(() => {
+        throw defect
+      })
+    }
     for (const settle of settlements) settle()
-    return { batch: operations.slice(0, taken) }
+    return { batch }
   }
 
   #refuse(operation: PendingOperation, error: unknown): void {
@@ -217,6 +233,8 @@ function runOne(operation: PendingOperation, transaction: LmdbTransaction): () =
   const writesBefore = transaction.writes
   try {
     const value = operation.run(transaction)
+    // It would be acknowledged before it has written.
+    if (value instanceof Promise) throw new TypeError('An operation of the store must be synchronous.')
     return () => operation.resolve(value as never)
   } catch (error) {
     if (transaction.writes !== writesBefore || !(error instanceof RuntimeError)) throw error

@@ -5,6 +5,8 @@ import type { Verification } from './verify.ts'
 
 /** How long a start after an unclean stop may spend on reading the store before it goes on. */
 const verifyTimeMsMax = 300
+/** A reader that says nothing for so long is caught in damage, such as pages that lead back to themselves. */
+const answerMsMax = 60_000
 
 /**
  * Reads the store in another process, because LMDB ends its process on some damage. A large store is read in part.
@@ -14,12 +16,15 @@ const verifyTimeMsMax = 300
 export async function verifyInChild(storePath: string, directory: string): Promise<void> {
   const child = fork(fileURLToPath(new URL('./verify.js', import.meta.url)), [storePath, String(verifyTimeMsMax)], {
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
-    execArgv: []
+    execArgv: [],
+    timeout: answerMsMax,
+    killSignal: 'SIGKILL'
   })
   const verification = await new Promise<Verification | { died: string }>((resolve) => {
     child.once('message', (message) => resolve(message as Verification))
     child.once('error', (error) => resolve({ died: error.message }))
-    child.once('exit', (code, signal) => resolve({ died: signal ?? `exit code ${code}` }))
+    // Not `exit`, which may come before the message.
+    child.once('close', (code, signal) => resolve({ died: signal ?? `exit code ${code}` }))
   })
   child.kill('SIGKILL')
   const why =

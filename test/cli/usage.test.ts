@@ -93,17 +93,17 @@ describe('runtime without a supervisor', () => {
     assert.equal((await runCli(['status', '--config', file])).code, 2)
   })
 
-  it('lists every problem of the configuration in check, and ends with 1', async (t) => {
+  it('lists every problem of the configuration in check, and ends with 2', async (t) => {
     const folder = temporaryFolder(t)
     const file = join(folder, 'bad.yaml')
     writeFileSync(file, 'dataDri: x\nworkers:\n  q: { timeout: never }\n')
     const human = await runCli(['check', '--config', file])
-    assert.equal(human.code, 1)
+    assert.equal(human.code, 2)
     assert.match(human.stdout, /bad\.yaml:1:1 .*dataDir/)
     assert.match(human.stdout, /bad\.yaml:3:\d+ /)
     assert.match(human.stdout, /2 problems found\./)
     const machine = await runCli(['check', '--config', file, '--json'])
-    assert.equal(machine.code, 1)
+    assert.equal(machine.code, 2)
     assert.equal(JSON.parse(machine.stdout).problems.length, 2)
   })
 })

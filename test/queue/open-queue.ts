@@ -9,7 +9,7 @@ import { EventStream, type JobEvent } from '../../runtime/core/events.ts'
 import { DurableQueue } from '../../runtime/queue/durable-queue.ts'
 import { type OpenDataDirectory, openDataDirectory } from '../../runtime/store/data-directory.ts'
 
-export class FakeClock {
+class FakeClock {
   nowMs = Date.UTC(2026, 0, 1)
   wallMs(): number {
     return this.nowMs
@@ -20,7 +20,7 @@ export class FakeClock {
 }
 
 /** Knows every method of the form `a.x`. */
-export const anyMethod: MethodCatalogue = {
+const anyMethod: MethodCatalogue = {
   known: (method) =>
     method.startsWith('a.') ? { method, file: '/a.js', functionName: method.slice(2), sourceHash: '' } : undefined,
   resolve: async (method) => {

@@ -1,7 +1,7 @@
 /**
  * `runtime check`: reads configuration and actors as `serve` would and lists every problem, without starting anything.
- * Exit code 1 when there is one. The folders of the actors come from the configuration, so while that has problems the
- * actors are not looked at.
+ * Exit code 2 when the configuration has one, 1 when only actors have. The folders of the actors come from the
+ * configuration, so while that has problems the actors are not looked at.
  * `--json`: `{"ok", "file", "methods": number, "problems": [{"file", "line"?, "column"?, "path"?, "message"}], "warnings"}`.
  */
 import type { CatalogueProblem } from '../../core/catalogue.ts'
@@ -21,6 +21,7 @@ interface Problem extends CatalogueProblem {
 
 interface CheckReport {
   ok: boolean
+  exitCode: ExitCode
   /** The configuration file; null without one, or where its problems kept it from being used. */
   file: string | null
   methods: number
@@ -30,8 +31,9 @@ interface CheckReport {
 
 export async function check(global: GlobalOptions, output: Output, options: { actors?: string }): Promise<ExitCode> {
   const report = await reportOf(global, options.actors)
-  output.answer(report, (look) => formatReport(look, report))
-  return report.ok ? exitCodes.done : exitCodes.failed
+  const { exitCode, ...answer } = report
+  output.answer(answer, (look) => formatReport(look, report))
+  return exitCode
 }
 
 async function reportOf(global: GlobalOptions, actors: string | undefined): Promise<CheckReport> {
@@ -39,10 +41,11 @@ async function reportOf(global: GlobalOptions, actors: string | undefined): Prom
     const { file, actors: folders, warnings } = await configurationOf(global, actors)
     const { checkActors } = await import('../../embed/check-actors.ts')
     const { methods, problems } = await checkActors(folders)
-    return { ok: problems.length === 0, file, methods: methods.length, problems, warnings }
+    const ok = problems.length === 0
+    return { ok, exitCode: ok ? exitCodes.done : exitCodes.failed, file, methods: methods.length, problems, warnings }
   } catch (error) {
     if (!(error instanceof RuntimeError) || error.code !== 'CONFIG_INVALID') throw error
-    return { ok: false, file: null, methods: 0, problems: problemsOf(error), warnings: [] }
+    return { ok: false, exitCode: exitCodes.usage, file: null, methods: 0, problems: problemsOf(error), warnings: [] }
   }
 }
 
