@@ -1,6 +1,11 @@
 /** What is wrong with a configuration, and the one error that tells all of it. */
 import { RuntimeError } from '../core/errors.ts'
-import type { Position } from './written.ts'
+
+/** Both count from 1; a column counts UTF-16 units. */
+export interface Position {
+  readonly line: number
+  readonly column: number
+}
 
 /** A problem within one source. `path` is the dotted name as the user spelled it; empty where the whole is meant. */
 export interface PlacedProblem {

@@ -27,7 +27,7 @@ import {
 } from 'yaml'
 import { jsonDepthMax } from '../core/limits.ts'
 import type { PlacedProblem } from './problems.ts'
-import type { Position, Reading, Written, WrittenEntry } from './written.ts'
+import type { Reading, Written, WrittenEntry } from './written.ts'
 
 /** Nodes of one file with its aliases expanded: more is an accident or an attack (aliases of aliases grow exponentially). */
 const nodesMax = 100_000

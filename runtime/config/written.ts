@@ -6,13 +6,7 @@
  */
 import { jsonDepthMax } from '../core/limits.ts'
 import { formatPath } from '../core/schema.ts'
-import type { PlacedProblem } from './problems.ts'
-
-/** Both count from 1; a column counts UTF-16 units. */
-export interface Position {
-  readonly line: number
-  readonly column: number
-}
+import type { PlacedProblem, Position } from './problems.ts'
 
 /** `at` is null where there is no text. */
 export type Written =

@@ -41,8 +41,11 @@ export class Dispatcher {
   readonly #parts: DispatcherParts
   readonly #pool: Pool
   readonly #running = new Map<string, Running>()
-  /** `claiming` and `claimAgain` are sub-states of `open`: a claim is under way, and something became ready meanwhile. */
-  #state: 'new' | 'open' | 'claiming' | 'claimAgain' | 'quiet' = 'new'
+  /**
+   * `claiming` and `claimAgain` are `open` while a claim is under way, the latter when something became ready meanwhile.
+   * `quiet`: what runs may finish. `interrupting`: the time for that is over.
+   */
+  #state: 'new' | 'open' | 'claiming' | 'claimAgain' | 'quiet' | 'interrupting' = 'new'
   /** Claims and settles that are not on disk yet. */
   readonly #writes = new Set<Promise<void>>()
   readonly #whenDrained: (() => void)[] = []
@@ -71,6 +74,7 @@ export class Dispatcher {
     if (free <= 0) return
     this.#state = 'claiming'
     this.#write(async () => {
+      if (this.#isStopping) return
       const jobs = await this.#parts.queue.claim(this.#parts.config.name, free)
       for (const job of jobs) this.#run(job)
     }).finally(() => this.#claimed())
@@ -93,7 +97,7 @@ export class Dispatcher {
    * threads. May be called again with a shorter deadline.
    */
   async stop(deadlineMs: number): Promise<void> {
-    this.#state = 'quiet'
+    if (this.#state !== 'interrupting') this.#state = 'quiet'
     const cancel = this.#parts.timers.after(deadlineMs, () => this.#interruptAll())
     while (this.#running.size > 0 || this.#writes.size > 0) {
       await Promise.all([...this.#writes, this.#running.size > 0 ? this.#untilDrained() : undefined])
@@ -102,8 +106,12 @@ export class Dispatcher {
     await this.#pool.stop()
   }
 
+  get #isStopping(): boolean {
+    return this.#state === 'quiet' || this.#state === 'interrupting'
+  }
+
   #claimed(): void {
-    if (this.#state === 'quiet') return
+    if (this.#isStopping) return
     const again = this.#state === 'claimAgain'
     this.#state = 'open'
     if (again) this.wake()
@@ -112,7 +120,8 @@ export class Dispatcher {
   #run(job: ClaimedJob): void {
     const running = { job, trace: { progress: null, logs: [] }, cancelDeadline: () => {} }
     this.#running.set(job.id, running)
-    this.#pool.run(job)
+    if (this.#state === 'interrupting') this.#finish(job.id, { type: 'interrupted' })
+    else this.#pool.run(job)
   }
 
   #started(id: string): void {
@@ -153,6 +162,7 @@ export class Dispatcher {
   }
 
   #interruptAll(): void {
+    this.#state = 'interrupting'
     for (const id of [...this.#running.keys()]) {
       this.#pool.kill(id)
       this.#finish(id, { type: 'interrupted' })
@@ -187,8 +197,8 @@ export class Dispatcher {
   }
 
   /**
-   * Runs a write; while the disk is full it is tried again. After any other storage error the supervisor ends, and the
-   * next one recovers what was running.
+   * Runs a write; while the disk is full it is tried again, unless the time to stop is over. What then, or after any other
+   * storage error, is not written is recovered by the next supervisor: the job is still running on disk.
    */
   #write(write: () => Promise<void>): Promise<void> {
     const done = this.#untilStored(write).finally(() => this.#writes.delete(done))
@@ -202,7 +212,7 @@ export class Dispatcher {
         return await write()
       } catch (error) {
         if (!(error instanceof RuntimeError)) throw error
-        if (error.code !== 'STORAGE_FULL') return
+        if (error.code !== 'STORAGE_FULL' || this.#state === 'interrupting') return
       }
       await new Promise<void>((resolve) => this.#parts.timers.after(retryWhenFullMs, resolve))
     }

@@ -76,7 +76,7 @@ export class DurableQueue {
    * @returns how many jobs were brought back
    */
   async start(): Promise<number> {
-    await this.#commit((commit) => this.#registry.open(commit, this.#parts.queues))
+    await this.#commit((commit, transaction) => this.#registry.open(transaction, commit.counters, this.#parts.queues))
     return this.#visit({ state: 'running', range: runningRange }, (commit, job) => {
       endAttempt(commit, job, { type: 'interrupted' }, 0)
       return true
@@ -141,14 +141,20 @@ export class DurableQueue {
     return this.#nextDueAtMs()
   }
 
-  /** Cancels in any state; a finished job stays as it is. @throws RuntimeError `JOB_UNKNOWN` */
-  cancel(id: string): Promise<JobChange> {
+  /**
+   * Cancels in any state; a finished job stays as it is.
+   *
+   * @param traceOf what the attempt has said so far, if the job runs
+   * @throws RuntimeError `JOB_UNKNOWN`
+   */
+  cancel(id: string, traceOf: (queue: string) => AttemptTrace | undefined): Promise<JobChange> {
     return this.#commit((commit, transaction) => {
       const job = requireJob(transaction, id, this.#parts.tag, 'cancel')
       const { state } = job.standing
       if (isFinished(state)) return { id, state, changed: false }
       const error: JobError = { code: 'CANCELLED', name: 'Cancelled', message: `The job was cancelled while ${state}.` }
-      commit.move(job, 'cancel', { finishedAtMs: commit.nowMs, dueAtMs: null, error })
+      const trace = state === 'running' ? traceOf(this.#registry.nameOf(job.spec.queue)) : undefined
+      commit.move(job, 'cancel', { ...trace, finishedAtMs: commit.nowMs, dueAtMs: null, error })
       if (state === 'running') commit.tellCancelled(job)
       commit.tell(job, 'cancelled', { error })
       return { id, state: job.standing.state, changed: true }

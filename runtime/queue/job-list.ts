@@ -5,8 +5,9 @@
  * - ready: in the order in which they will run, queue by queue · scheduled: by due time · running: by enqueueing
  * - completed, failed, cancelled: the last to finish first
  *
- * A cursor is the key of the last entry looked at, so that a page is stable while jobs come and go. One page looks at a
- * bounded number of entries: with a filter that few jobs pass it may hold fewer jobs than asked for, and still have a cursor.
+ * A cursor is the key of the last entry looked at, so that a page is stable while jobs come and go; there is none when no
+ * entry follows. One page looks at a bounded number of entries: with a filter that few jobs pass it may hold fewer jobs than
+ * asked for, and still have a cursor.
  */
 import { RuntimeError } from '../core/errors.ts'
 import type { JobFilter, JobPage, JobView } from '../core/job.ts'
@@ -32,10 +33,15 @@ export function listJobs(
   const walk = walkOf(filter.state, queue, registry)
   const jobs: JobView[] = []
   let looked = 0
+  let last: Buffer | undefined
   for (const key of keysOf(reader, walk, cursorOf(filter, walk))) {
+    if (last !== undefined && (jobs.length === limit || looked === entriesPerPageMax)) {
+      return { jobs, cursor: last.toString('base64url') }
+    }
     const job = readJob(reader, walk.seqOf(key))
     if (job !== undefined && passes(job, filter, queue)) jobs.push(view(job))
-    if (jobs.length === limit || ++looked === entriesPerPageMax) return { jobs, cursor: key.toString('base64url') }
+    last = key
+    looked++
   }
   return { jobs, cursor: null }
 }

@@ -2,23 +2,21 @@
 import type { QueueConfig } from '../core/config.ts'
 import { RuntimeError } from '../core/errors.ts'
 import { numberOfQueueKey, queueKey, queueRange } from '../store/keys.ts'
-import { decodeQueue, encodeQueue, type QueueRecord } from '../store/records.ts'
+import { type Counters, decodeQueue, encodeQueue, type QueueRecord } from '../store/records.ts'
 import type { Reader, Transaction } from '../store/store.ts'
-import type { QueueCommit } from './commit.ts'
 
 export class QueueRegistry {
   readonly #numbers = new Map<string, number>()
   readonly #names = new Map<number, string>()
 
-  /** Reads the queues of the store; those that the configuration adds get a number in this commit. */
-  open(commit: QueueCommit, configured: ReadonlyMap<string, QueueConfig>): void {
-    const { transaction } = commit
+  /** Reads the queues of the store; those that the configuration adds get a number in this transaction. */
+  open(transaction: Transaction, counters: Counters, configured: ReadonlyMap<string, QueueConfig>): void {
     for (const { key, value } of transaction.entries(queueRange)) {
       this.#learn(numberOfQueueKey(key), decodeQueue(key, value).name)
     }
     for (const name of configured.keys()) {
       if (this.#numbers.has(name)) continue
-      const number = commit.counters.nextQueue++
+      const number = counters.nextQueue++
       transaction.put(queueKey(number), encodeQueue(queueKey(number), { name, paused: false }))
       this.#learn(number, name)
     }

@@ -6,7 +6,6 @@
  *
  * The order of `params.properties` is part of the protocol: params may be sent by position. Append, never reorder.
  */
-import type { SchemaObject } from 'ajv'
 import type { ServiceMethods } from '../core/api.ts'
 import type { ErrorCode } from '../core/errors.ts'
 import { type EventFilter, jobEventTypes } from '../core/events.ts'
@@ -14,6 +13,7 @@ import { durationSchema, enqueueSchema, nameSchema, stateSchema } from '../core/
 import { enqueueManyMax, listPageMax } from '../core/limits.ts'
 import {
   enqueueResultSchema,
+  type JsonSchema,
   jobChangeSchema,
   jobPageSchema,
   jobViewSchema,
@@ -41,10 +41,10 @@ export interface MethodDefinition {
   readonly params: {
     readonly type: 'object'
     readonly additionalProperties: false
-    readonly properties: Readonly<Record<string, SchemaObject>>
+    readonly properties: Readonly<Record<string, JsonSchema>>
     readonly required?: readonly string[]
   }
-  readonly result: SchemaObject
+  readonly result: JsonSchema
   readonly errors: readonly ErrorCode[]
 }
 

@@ -2,20 +2,22 @@
  * The JSON Schemas of what the protocol answers with. {@link ObjectSchema} makes the compiler hold each against the type
  * of `core/`: a key that is missing or too many does not compile.
  */
-import type { SchemaObject } from 'ajv'
 import type { JobChange, MethodView, StatusView } from '../core/api.ts'
 import { jobErrorCodes } from '../core/errors.ts'
 import { type JobEvent, jobEventTypes } from '../core/events.ts'
 import type { AttemptView, EnqueueResult, JobError, JobLogLine, JobPage, JobView, QueueView } from '../core/job.ts'
 import { stateSchema } from '../core/job-options.ts'
 import { jobStates } from '../core/lifecycle.ts'
+import type { compileSchema } from '../core/schema.ts'
+
+export type JsonSchema = Parameters<typeof compileSchema>[0]
 
 type RequiredKey<T> = { [K in keyof T]-?: undefined extends T[K] ? never : K }[keyof T]
 
 /** The schema of an object type: exactly its keys. `Record<string, never>` is the object without keys. */
-export interface ObjectSchema<T> extends SchemaObject {
+export interface ObjectSchema<T> extends JsonSchema {
   type: 'object'
-  properties: string extends keyof T ? Record<string, never> : { [K in keyof T]-?: SchemaObject }
+  properties: string extends keyof T ? Record<string, never> : { [K in keyof T]-?: JsonSchema }
   required?: string extends keyof T ? never : readonly RequiredKey<T>[]
 }
 

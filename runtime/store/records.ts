@@ -5,7 +5,7 @@
  */
 import { crc32 } from 'node:zlib'
 import { Packr } from 'msgpackr'
-import type { BackoffRule } from '../core/backoff.ts'
+import { type BackoffRule, backoffDefault } from '../core/backoff.ts'
 import { RuntimeError } from '../core/errors.ts'
 import type { JobError, JobLogLine } from '../core/job.ts'
 import type { JobState } from '../core/lifecycle.ts'
@@ -111,8 +111,8 @@ export function encodeSpec(key: Buffer, spec: JobSpec): Buffer {
     spec.priority,
     spec.timeoutMs,
     spec.attemptsMax,
-    // The common case, no waits, takes one byte.
-    backoff.delayMs === 0 ? null : [backoff.type, backoff.delayMs, backoff.maxMs, backoff.jitter],
+    // The common case, the default, takes one byte.
+    isDefault(backoff) ? null : fieldsOf(backoff),
     spec.jobName
   ])
 }
@@ -132,7 +132,7 @@ export function decodeSpec(key: Buffer, value: Buffer): JobSpec {
     backoff,
     jobName
   ] = unseal(key, value) as SpecFields
-  const [type, delayMs, maxMs, jitter] = backoff ?? ['fixed', 0, 0, 0]
+  const [type, delayMs, maxMs, jitter] = backoff ?? fieldsOf(backoffDefault)
   return {
     id,
     method,
@@ -160,9 +160,19 @@ type SpecFields = [
   priority: number,
   timeoutMs: number,
   attemptsMax: number,
-  backoff: [type: BackoffRule['type'], delayMs: number, maxMs: number, jitter: number] | null,
+  backoff: BackoffFields | null,
   jobName: string | null
 ]
+
+type BackoffFields = [type: BackoffRule['type'], delayMs: number, maxMs: number, jitter: number]
+
+function fieldsOf({ type, delayMs, maxMs, jitter }: BackoffRule): BackoffFields {
+  return [type, delayMs, maxMs, jitter]
+}
+
+function isDefault(backoff: BackoffRule): boolean {
+  return fieldsOf(backoff).every((field, index) => field === fieldsOf(backoffDefault)[index])
+}
 
 export function encodeStanding(key: Buffer, standing: Standing): Buffer {
   return seal(key, [

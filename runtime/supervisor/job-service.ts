@@ -36,7 +36,7 @@ export class JobService implements Service {
     'job.get': async ({ id }) => this.#get(id),
     'job.list': async (filter) => this.#parts.queue.list(filter),
     'job.wait': ({ id, timeout }) => this.#wait(id, timeout),
-    'job.cancel': ({ id }) => this.#parts.queue.cancel(id),
+    'job.cancel': ({ id }) => this.#parts.queue.cancel(id, (queue) => this.#parts.dispatchers.get(queue)?.trace(id)),
     'job.retry': ({ id, params }) => this.#retry(id, params),
     'job.remove': async ({ id }) => {
       await this.#parts.queue.remove(id)

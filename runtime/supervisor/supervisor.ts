@@ -62,7 +62,13 @@ export class Supervisor {
       if (catalogue.status === 'fulfilled') catalogue.value.stop()
       throw directory.status === 'rejected' ? directory.reason : (catalogue as PromiseRejectedResult).reason
     }
-    return Supervisor.#over(config, options, directory.value, catalogue.value)
+    try {
+      return await Supervisor.#over(config, options, directory.value, catalogue.value)
+    } catch (error) {
+      catalogue.value.stop()
+      await directory.value.close()
+      throw error
+    }
   }
 
   static async #over(
@@ -139,11 +145,11 @@ export class Supervisor {
     this.#state = 'stopping'
     await this.#dueJobs.stop()
     await Promise.all([...this.#dispatchers.values()].map((dispatcher) => dispatcher.stop(deadlineMs)))
+    this.service.stop()
   }
 
   /** After {@link Supervisor.drain}: closes the store and gives up the data directory. */
   async close(): Promise<void> {
-    this.service.stop()
     this.#catalogue.stop()
     this.#timers.stop()
     await this.#directory.close()

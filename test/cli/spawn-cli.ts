@@ -4,7 +4,8 @@ import type { Readable, Writable } from 'node:stream'
 import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
-const main = fileURLToPath(new URL('../../runtime/cli/main.js', import.meta.url))
+/** The built command line. */
+export const cliMain = fileURLToPath(new URL('../../runtime/cli/main.js', import.meta.url))
 
 interface Ended {
   code: number | null
@@ -43,13 +44,15 @@ export function startCli(
   test: TestContext,
   folder: string,
   args: readonly string[],
-  { script = main }: { script?: string } = {}
+  { script = cliMain }: { script?: string } = {}
 ): Started {
-  const child = spawn(process.execPath, [script, ...args], {
-    cwd: folder,
-    env: { PATH: process.env.PATH ?? '' },
-    stdio: 'pipe'
-  })
+  return startProcess(test, folder, process.execPath, [script, ...args])
+}
+
+/** As {@link startCli}, for any program. */
+export function startProcess(test: TestContext, folder: string, command: string, args: readonly string[]): Started {
+  const { PATH = '', HOME = '' } = process.env
+  const child = spawn(command, args, { cwd: folder, env: { PATH, HOME }, stdio: 'pipe' })
   test.after(() => child.kill('SIGKILL'))
   const stdout = new Heard(child.stdout)
   const stderr = new Heard(child.stderr)

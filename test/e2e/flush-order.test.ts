@@ -7,46 +7,78 @@
  */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { constants, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { fileURLToPath } from 'node:url'
-import { connectSocket } from '../../runtime/rpc/socket-path.ts'
-import { spawnTool } from '../support/spawn-tool.ts'
+import { cliMain } from '../cli/spawn-cli.ts'
+import { RawClient } from '../rpc/raw-client.ts'
 import { TestProject } from '../support/supervisor-process.ts'
 
-const main = fileURLToPath(new URL('../../runtime/cli/main.js', import.meta.url))
 const jobId = 'the-witness-of-the-flush'
-const writes = 'pwrite64,pwritev,pwritev2,writev,write,sendmsg,sendto'
+const traced = 'trace=openat,fsync,fdatasync,pwrite64,pwritev,pwritev2,writev,write,sendmsg,sendto'
+const notHere = process.platform === 'linux' ? false : 'strace is a program of Linux'
 
-test('the flush of the commit comes before the answer', { skip: whyNotHere(), timeout: 60_000 }, async (t) => {
-  assert.equal(spawnSync('strace', ['-V']).status, 0, 'strace is missing: install it with "apt-get install strace"')
+test('the flush of the commit comes before the answer', { skip: notHere, timeout: 60_000 }, async (t) => {
+  const strace = spawnSync('strace', ['-V'])
+  assert.equal(strace.status, 0, 'This test needs strace. Install it, on Debian with "apt-get install strace".')
+  let pid = 0
+  // Without its tracer the supervisor would go on.
+  t.after(() => pid === 0 || endAnyway(pid))
   const project = new TestProject(t)
   project.write('actors/a.js', 'export function run() {}\n')
-  const trace = join(project.folder, 'trace')
+  const file = join(project.folder, 'trace')
   // One file per thread: the lines of a thread are whole, and in the order in which it made the calls.
-  const options = ['-ff', '-o', trace, '-y', '-s', '100000', '-e', `trace=openat,fsync,fdatasync,${writes}`]
-  const traced = spawnTool(t, 'strace', [...options, process.execPath, main, 'serve'], project.folder)
-  await traced.said(/ready pid (\d+)/)
-  const pid = Number(/ready pid (\d+)/.exec(traced.output())![1])
+  const options = ['-ff', '-o', file, '-y', '-s', '100000', '-e', traced]
+  const supervisor = project.startProcess('strace', ...options, process.execPath, cliMain, 'serve', '--json')
+  const failed = await Promise.race([supervisor.stdout.said('\n'), supervisor.ended])
+  assert.equal(failed?.stderr, undefined)
+  pid = JSON.parse(supervisor.stdout.text).pid
 
-  const socket = await connectSocket(project.socketPath)
-  t.after(() => socket.destroy())
-  const request = { jsonrpc: '2.0', id: 1, method: 'enqueue', params: { method: 'a.run', jobId, delay: '1h' } }
-  socket.write(`${JSON.stringify(request)}\n`)
-  const [answer] = (await new Promise((resolve) => socket.once('data', (data) => resolve([data])))) as [Buffer]
-  assert.equal(JSON.parse(answer.toString()).result.id, jobId)
-
+  const client = await RawClient.connect(t, project.socketPath)
+  const answer = await client.ask('enqueue', { method: 'a.run', jobId, delay: '1h' })
+  assert.equal(answer.result.id, jobId)
   process.kill(pid, 'SIGTERM')
-  assert.equal(await traced.ended, 0)
-  const calls = readFileSync(`${trace}.${pid}`, 'utf8').split('\n')
-  const answered = calls.findIndex((call) => /^(write|writev|sendmsg|sendto)\(\d+<socket:/.test(call) && call.includes(jobId))
-  assert.notEqual(answered, -1, 'the answer was not written by the main thread')
-  const before = calls.slice(0, answered)
-  const stored = before.findIndex((call) => writesTo(call, syncless(calls)) && call.includes(jobId))
-  assert.notEqual(stored, -1, `no page with the job was written before the answer:\n${shortened(before)}`)
-  const flushed = before.findIndex((call, at) => at > stored && /^f(data)?sync\(\d+<.*data\.mdb>\) += 0/.test(call))
-  assert.notEqual(flushed, -1, `the pages were not flushed before the answer:\n${shortened(before)}`)
-  const valid = before.findIndex((call, at) => at > flushed && writesTo(call, synced(calls)))
-  assert.notEqual(valid, -1, `the meta page was not written durably before the answer:\n${shortened(before)}`)
+  assert.equal((await supervisor.ended).code, 0)
+
+  const calls = readFileSync(`${file}.${pid}`, 'utf8').split('\n')
+  const durable = durableDescriptors(calls)
+  const written = calls.findIndex((call) => writesTo(call) === 'data.mdb' && call.includes(jobId))
+  assert.notEqual(written, -1, 'no page with the job was written by the main thread')
+  const flushed = after(calls, written, (call) => /^fdatasync\(\d+<.*data\.mdb>\) += 0$/.test(call))
+  assert.notEqual(flushed, -1, 'the pages were not flushed')
+  const valid = after(calls, flushed, (call) => writesTo(call) === 'data.mdb' && durable.has(descriptorOf(call)))
+  assert.notEqual(valid, -1, 'no meta page was written durably')
+  const answered = calls.findIndex((call) => writesTo(call) === 'socket' && call.includes(jobId))
+  const names = calls.slice(written, answered + 1).map((call) => `${call.slice(0, call.indexOf('>') + 1)}`)
+  assert.ok(answered > valid, `the answer came before the commit was on disk: ${names.join(' ')}`)
+  t.diagnostic(names.join(' '))
 })
+
+/** @returns descriptors whose writes return when they are on disk */
+function durableDescriptors(calls: readonly string[]): Set<string> {
+  const opened = calls.flatMap((call) => /^openat\(.*data\.mdb", [^)]*O_DSYNC[^)]*\) = (\d+)</.exec(call)?.[1] ?? [])
+  return new Set(opened)
+}
+
+function after(calls: readonly string[], start: number, found: (call: string) => boolean): number {
+  return calls.findIndex((call, at) => at > start && found(call))
+}
+
+function writesTo(call: string): 'data.mdb' | 'socket' | undefined {
+  const target = /^(?:pwrite64|pwritev2?|writev?|sendmsg|sendto)\(\d+<([^>]*)>/.exec(call)?.[1]
+  if (target === undefined) return undefined
+  if (target.endsWith('/data.mdb')) return 'data.mdb'
+  return target.startsWith('socket:') ? 'socket' : undefined
+}
+
+function descriptorOf(call: string): string {
+  return /\((\d+)</.exec(call)![1]!
+}
+
+function endAnyway(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // It has ended.
+  }
+}

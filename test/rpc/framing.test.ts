@@ -62,6 +62,11 @@ test('header framing reads names without regard to case, in any order', () => {
   assert.equal(splitter.framing, 'header')
 })
 
+test('header framing goes on for any number of frames', () => {
+  const texts = Array(1_000).fill('{}')
+  assert.deepEqual(split(Buffer.from(texts.map((text) => frameText(text, 'header')).join('')), []), texts)
+})
+
 test('a frame of the largest size passes, one byte more is a violation, what came before it stands', () => {
   for (const framing of ['line', 'header'] satisfies Framing[]) {
     const splitter = new FrameSplitter(bytesMax)

@@ -2,11 +2,10 @@
  * The parts of PROTOCOL.md that are made from the tables, as Markdown. `protocol.test.ts` holds the document against them,
  * and writes them when `UPDATE_PROTOCOL=1`.
  */
-import type { SchemaObject } from 'ajv'
 import { errorCodes } from '../../runtime/core/errors.ts'
 import { standardErrors } from '../../runtime/rpc/json-rpc.ts'
 import { type MethodDefinition, protocolMethods } from '../../runtime/rpc/methods.ts'
-import { jobEventSchema } from '../../runtime/rpc/view-schemas.ts'
+import { type JsonSchema, jobEventSchema } from '../../runtime/rpc/view-schemas.ts'
 
 /** Each generated part by the name of its markers. */
 export function generatedParts(): Record<string, string> {
@@ -37,7 +36,7 @@ function methodSection(name: string, { summary, params, result, errors }: Method
 
 /** Schemas with a title are described once and named elsewhere. */
 function shapeReference(): string {
-  const shapes = new Map<string, SchemaObject>()
+  const shapes = new Map<string, JsonSchema>()
   for (const { result } of Object.values(protocolMethods)) collectShapes(result, shapes)
   collectShapes(jobEventSchema, shapes)
   return [...shapes]
@@ -49,14 +48,14 @@ function shapeReference(): string {
     .join('\n\n')
 }
 
-function collectShapes(schema: SchemaObject, shapes: Map<string, SchemaObject>): void {
+function collectShapes(schema: JsonSchema, shapes: Map<string, JsonSchema>): void {
   if (schema.title !== undefined) shapes.set(schema.title, schema)
-  for (const property of Object.values(schema.properties ?? {})) collectShapes(property as SchemaObject, shapes)
+  for (const property of Object.values(schema.properties ?? {})) collectShapes(property as JsonSchema, shapes)
   if (schema.items !== undefined) collectShapes(schema.items, shapes)
 }
 
-function propertyRows(schema: SchemaObject): string[][] {
-  return Object.entries<SchemaObject>(schema.properties).map(([key, property]) => {
+function propertyRows(schema: JsonSchema): string[][] {
+  return Object.entries<JsonSchema>(schema.properties).map(([key, property]) => {
     const optional = schema.required?.includes(key) ? '' : '?'
     return [
       `\`${key}\`${optional}`,
@@ -66,7 +65,7 @@ function propertyRows(schema: SchemaObject): string[][] {
   })
 }
 
-function typeText(schema: SchemaObject): string {
+function typeText(schema: JsonSchema): string {
   if (schema.title !== undefined) return `[${schema.title}](#${schema.title.toLowerCase()})`
   if (schema.const !== undefined) return `\`${JSON.stringify(schema.const)}\``
   if (schema.enum !== undefined) return schema.enum.map((value: unknown) => `\`${value}\``).join(', ')
@@ -75,11 +74,11 @@ function typeText(schema: SchemaObject): string {
   return types.map((type) => typeName(type, schema)).join(' or ')
 }
 
-function typeName(type: string, schema: SchemaObject): string {
+function typeName(type: string, schema: JsonSchema): string {
   if (type === 'array') return `list of ${typeText(schema.items)}`
   if (type !== 'object' || schema.properties === undefined) return type
   if (schema.additionalProperties === false) return 'object'
-  const fields = Object.entries<SchemaObject>(schema.properties).map(([key, field]) => {
+  const fields = Object.entries<JsonSchema>(schema.properties).map(([key, field]) => {
     return `\`${key}\`: ${typeText(field)}${field.description === undefined ? '' : ` (${field.description})`}`
   })
   return `{ ${fields.join('; ')} }`

@@ -225,6 +225,9 @@ test('params that are too deep are refused with the id of their request', async 
     raw.write(`${request(2, levels)}\n`)
     assert.deepEqual(errorOf(await raw.next()), [-32602, 2, 'PARAMS_INVALID'])
   }
+  // What is too deep is not even parsed.
+  raw.write(`${request(2, 100).replace('[]', '[no JSON]')}\n`)
+  assert.deepEqual(errorOf(await raw.next()), [-32602, 2, 'PARAMS_INVALID'])
   raw.write(`[${request(3, 66)},${request(4, 67)}]\n`)
   const [shallow, deep] = await raw.next()
   assert.ok(shallow.result)
@@ -266,6 +269,11 @@ test('a client that does not read is dropped at the bound, and others are served
   assert.ok(sent < 100_000, 'it was never dropped')
   lazy.socket.resume()
   await closed
+})
+
+test('a client that reads may receive any amount', async (test) => {
+  const raw = await (await startServer(test, { bounds: { unreadOutputBytesMax: 1_000 } })).client()
+  for (let id = 0; id < 20; id++) assert.equal((await raw.ask('status', {}, id)).id, id)
 })
 
 test('a client that ends its side still gets its answers', async (test) => {

@@ -5,7 +5,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { type Started, startCli } from '../cli/spawn-cli.ts'
+import { cliMain, type Started, startProcess } from '../cli/spawn-cli.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
 type Ended = Awaited<Started['ended']>
@@ -43,7 +43,12 @@ export class TestProject {
 
   /** Starts a command in the folder of the project. */
   start(...args: string[]): Started {
-    const started = startCli(this.#test, this.folder, args)
+    return this.startProcess(process.execPath, cliMain, ...args)
+  }
+
+  /** Starts any program in the folder of the project. */
+  startProcess(command: string, ...args: string[]): Started {
+    const started = startProcess(this.#test, this.folder, command, args)
     this.#started.push(started)
     return started
   }
