@@ -90,9 +90,9 @@ class Log {
 
   writer(level: JobLogLine['level']): LogWriter {
     return (...args) => {
-      if (this.#lines > logLinesMax) return
-      if (this.#lines < logLinesMax) this.#write(level, printed(args))
-      else this.#write('warn', `The log of this attempt is full: after ${logLinesMax} lines further ones are dropped`)
+      if (this.#lines >= logLinesMax) return
+      if (this.#lines < logLinesMax - 1) this.#write(level, printed(args))
+      else this.#write('warn', `The log of this attempt is full: after ${logLinesMax - 1} lines further ones are dropped`)
     }
   }
 

@@ -15,8 +15,39 @@ export interface QueueOptions {
   attempts?: number
   /** Waits between attempts of a job that does not say. Default: none. */
   backoff?: Backoff
+  /** How long before the deadline `ctx.signal` aborts, so that a job can clean up. Default: it does not. */
+  softTimeout?: Duration
+  /**
+   * `process`: jobs run in threads of a host process, so that nothing they do can hurt the supervisor or another queue.
+   * `inline`: in threads of this process: cheaper to start, but a native call survives its deadline and running out of
+   * memory can end the process. Default `process`.
+   */
+  isolation?: 'process' | 'inline'
+  /** Memory that one job may use, heap and buffers, in MiB. Default: Node's own limit of a heap. */
+  memoryLimitMb?: number
+  /** Hosts that are started at once and never ended for being idle: 0 or 1. Default 0. */
+  minHosts?: number
+  /** How long a host without a job is kept. Default 60 s. */
+  hostIdleTimeout?: Duration
+  /** Environment of the jobs: a text is set, `true` hands on the supervisor's own variable. */
+  env?: Record<string, string | true>
+  /** What the jobs may do, by Node's permission model. Default: everything. A seat belt against mistakes, not a sandbox. */
+  permissions?: PermissionOptions
   /** Most jobs that may wait (scheduled and ready); beyond, `enqueue` is refused with `QUEUE_FULL`. Default: no bound. */
   maxQueued?: number
+}
+
+/** Network access cannot be restricted. Relative paths are relative to the project root. */
+export interface PermissionOptions {
+  /** Files and folders that may be read, besides the actors and this package. */
+  read?: string[]
+  /** Files and folders that may be written. */
+  write?: string[]
+  childProcess?: boolean
+  /** Native addons. */
+  addons?: boolean
+  /** Threads of the job's own. */
+  worker?: boolean
 }
 
 /** What users write: the content of the configuration file, and the argument of `createRuntime`. */
@@ -37,8 +68,24 @@ export interface QueueConfig {
   readonly backgroundWorkers: number
   readonly attempts: number
   readonly backoff: BackoffRule
+  readonly softTimeoutMs: number | null
+  readonly isolation: 'process' | 'inline'
+  readonly memoryLimitMb: number | null
+  readonly minHosts: number
+  readonly hostIdleMs: number
+  readonly env: Readonly<Record<string, string | true>>
+  /** null: everything is allowed. Paths are absolute. */
+  readonly permissions: Permissions | null
   /** null: no bound. */
   readonly maxQueued: number | null
+}
+
+export interface Permissions {
+  readonly read: readonly string[]
+  readonly write: readonly string[]
+  readonly childProcess: boolean
+  readonly addons: boolean
+  readonly worker: boolean
 }
 
 export interface RuntimeConfig {

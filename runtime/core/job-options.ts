@@ -61,6 +61,7 @@ export const enqueueSchema = {
     params: { description: 'What the method receives as its first argument. Default {}.' },
     queue: { ...nameSchema, description: 'Queue of the configuration. Default "default".' },
     timeout: { ...timeoutSchema, description: "Time one attempt may take. Default: the queue's." },
+    softTimeout: { ...timeoutSchema, description: 'How long before the deadline ctx.signal aborts.' },
     isAsync: { type: 'boolean', description: 'False: answer with the outcome of the job. Default true.' },
     now: { type: 'boolean', description: 'True: at the front of the queue, and answer with the outcome of the job.' },
     jobName: { ...nameSchema, description: 'A label to search by, never an identity.' },

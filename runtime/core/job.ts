@@ -16,6 +16,8 @@ export interface EnqueueOptions {
   isAsync?: boolean
   /** True: as `isAsync: false`, before everything waiting (E6). Default false. */
   now?: boolean
+  /** How long before the deadline `ctx.signal` aborts, so that the job can clean up. Default: the queue's, else never. */
+  softTimeout?: Duration
   /** A label to search by, never an identity (E7). */
   jobName?: string
   /** The id to give to the job. Refused with `JOB_EXISTS` when in use. Default: made by the store. */
@@ -71,12 +73,12 @@ export interface JobLogLine {
   message: string
 }
 
-/** One attempt that ended. `interrupted`: the supervisor stopped or died under it; it is not a failure. */
+/** One attempt that ended. `interrupted`: the supervisor stopped or died under it. `crashed`: its host did. Neither is a failure. */
 export interface AttemptView {
   attempt: number
   startedAt: string
   finishedAt: string
-  outcome: 'completed' | 'failed' | 'cancelled' | 'interrupted' | 'retryLater'
+  outcome: 'completed' | 'failed' | 'cancelled' | 'interrupted' | 'crashed' | 'retryLater'
   error?: JobError
 }
 

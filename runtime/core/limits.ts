@@ -48,5 +48,12 @@ export const errorStackCharsMax = 16_000
 /** Operations that share one commit, and the bytes they may write. */
 export const commitOperationsMax = 1_000
 export const commitBytesMax = 1024 * 1024
+/** Ends of a host process under one job after which it is failed with `HOST_CRASHED`. */
+export const crashesMax = 3
+/** A killed thread that has not ended by then is in a native call: its host is retired. */
+export const threadEndGraceMs = 500
+/** Characters kept of the standard error of a host, to say why it ended. */
+export const hostErrorCharsMax = 4_000
+
 /** Jobs moved by one transaction of promote, recover and purge, so that none stalls the queue. */
 export const moveBatchMax = 1_000

@@ -9,12 +9,18 @@ export interface JobMessage {
   id: string
   queue: string
   method: string
+  /** Absolute path of the module that exports the method; from the catalogue, never a caller's text. */
+  file: string
   /** JSON text. */
   params: string
   /** 1 for the first. */
   attempt: number
   attemptsMax: number
   timeoutMs: number
+  /** How long before the deadline `ctx.signal` tells the job; null: never. */
+  softTimeoutMs: number | null
+  /** A host process ended under this job before: it runs in one of its own, so that blame is exact. */
+  alone: boolean
 }
 
 /** How an attempt ended by itself. */
@@ -25,6 +31,15 @@ export type Outcome =
   | { type: 'failed'; error: JobError; final: boolean }
   /** The method threw `RetryLater`. */
   | { type: 'retryLater'; delayMs: number; message: string }
+  /** The host process ended under the job. `alone`: no other job was in it, so this one is to blame. */
+  | { type: 'crashed'; cause: CrashCause; alone: boolean }
+
+/** Why a host process ended. */
+export interface CrashCause {
+  outOfMemory: boolean
+  /** For people: signal or exit code, and the last lines of its standard error. */
+  message: string
+}
 
 /** What a pool tells about the jobs it was given. After `outcome`, or after {@link Pool.kill}, it says nothing more about a job. */
 export interface PoolListener {
@@ -37,10 +52,14 @@ export interface PoolListener {
 
 /** The threads of one queue. */
 export interface Pool {
-  /** Takes a job; the caller gives it no more at a time than the queue has threads. Starts the threads on first use. */
+  /** Starts what the queue wants kept warm. */
+  start(): void
+  /** Takes a job; the caller gives it no more at a time than the queue has threads. Starts threads where none are. */
   run(job: JobMessage): void
   /** Forgets the job at once (no outcome follows), kills its thread and replaces it. Unknown ids are ignored. */
   kill(id: string): void
+  /** Jobs from now on run the code that actor files hold now; those that run go on with the old. */
+  renew(): void
   /** Kills what still runs, and resolves when all threads have ended. Safe to call twice. */
   stop(): Promise<void>
 }

@@ -1,13 +1,17 @@
 import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmdirSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 
-/** Mounts a file system in memory of so many bytes over a folder. @returns false where this user may not mount. */
-export function mountSmallDisk(test: TestContext, folder: string, sizeBytes: number): boolean {
-  if (process.platform !== 'linux') return false
-  const { status } = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${sizeBytes}`, 'tmpfs', folder])
-  if (status !== 0) return false
+/** @returns a folder on a file system of its own, of so many bytes; undefined where this user may not mount one */
+export function smallDisk(test: TestContext, sizeBytes: number): string | undefined {
+  if (process.platform !== 'linux') return undefined
+  const folder = mkdtempSync(join(tmpdir(), 'ar-disk-'))
+  const { status } = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${sizeBytes},mode=0700`, 'tmpfs', folder])
   test.after(() => {
-    spawnSync('umount', ['--lazy', folder])
+    if (status === 0) spawnSync('umount', ['--lazy', folder])
+    rmdirSync(folder)
   })
-  return true
+  return status === 0 ? folder : undefined
 }
