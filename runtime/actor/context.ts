@@ -12,6 +12,8 @@ import type { ThreadMessage } from './messages.ts'
 
 /** Shortest time between two progress messages of a job. */
 const progressIntervalMs = 50
+/** Node fires a longer timer at once. */
+const timerMsMax = 2 ** 31 - 1
 
 export interface JobContext {
   ctx: Context
@@ -29,7 +31,7 @@ export function createContext(job: JobMessage, tell: (message: ThreadMessage) =>
     attempt: job.attempt,
     attemptsMax: job.attemptsMax,
     deadlineAtMs: Date.now() + job.timeoutMs,
-    signal: new AbortController().signal,
+    signal: softDeadline(job),
     progress: (percent, stage) => progress.report(percent, stage),
     log: {
       debug: log.writer('debug'),
@@ -39,6 +41,17 @@ export function createContext(job: JobMessage, tell: (message: ThreadMessage) =>
     }
   }
   return { ctx, finish: () => progress.finish() }
+}
+
+/** The timer holds no reference: it is not something that the job left behind. */
+function softDeadline({ timeoutMs, softTimeoutMs }: JobMessage): AbortSignal {
+  const controller = new AbortController()
+  if (softTimeoutMs !== null) {
+    const noticeMs = Math.min(Math.max(timeoutMs - softTimeoutMs, 0), timerMsMax)
+    const reason = new DOMException('The deadline of the job is near', 'TimeoutError')
+    setTimeout(() => controller.abort(reason), noticeMs).unref()
+  }
+  return controller.signal
 }
 
 /** Tells the first report at once, then the newest one per interval. */
@@ -92,7 +105,8 @@ class Log {
     return (...args) => {
       if (this.#lines >= logLinesMax) return
       if (this.#lines < logLinesMax - 1) this.#write(level, printed(args))
-      else this.#write('warn', `The log of this attempt is full: after ${logLinesMax - 1} lines further ones are dropped`)
+      else
+        this.#write('warn', `The log of this attempt is full: after ${logLinesMax - 1} lines further ones are dropped`)
     }
   }
 

@@ -23,10 +23,12 @@ export async function turn(): Promise<void> {
 }
 
 export function isAtRest(before: Resources): boolean {
-  for (const [kind, count] of activeResources()) {
-    if (count > (before.get(kind) ?? 0)) return false
-  }
-  return true
+  return leftBehind(before).length === 0
+}
+
+/** @returns what is left, by the names that Node gives it, such as `Timeout` */
+export function leftBehind(before: Resources): string[] {
+  return [...activeResources()].filter(([kind, count]) => count > (before.get(kind) ?? 0)).map(([kind]) => kind)
 }
 
 /** @returns whether nothing is left after a short wait */

@@ -4,8 +4,8 @@
  * is `started`, then any number of `progress` and `log`. The outcome is the value of the task itself; the pool reads the
  * port empty before it passes that on.
  *
- * One exception: a job that left something behind (see thread.ts) has its `outcome` told on the port, so that it is known
- * while the thread is given a moment to come to rest. `retire` says that it did not: the thread must get no further job.
+ * One exception: a job that left something behind (see thread.ts) has its `outcome` told on the port, then `retire`: the
+ * thread must get no further job.
  */
 import type { MessagePort } from 'node:worker_threads'
 import type { JobLogLine } from '../core/job.ts'
@@ -13,8 +13,6 @@ import type { JobMessage, Outcome } from '../core/pool.ts'
 
 export interface ThreadTask {
   job: JobMessage
-  /** Absolute path of the module, from the catalogue; never a caller's text. */
-  file: string
   port: MessagePort
 }
 
@@ -22,7 +20,8 @@ export interface ThreadTask {
 export type TaskValue = Outcome | null
 
 export type ThreadMessage =
-  | { type: 'started' }
+  /** `taskId`: the thread, as the kernel counts; null where it does not say. */
+  | { type: 'started'; taskId: number | null }
   | { type: 'progress'; percent: number; stage: string | null }
   | { type: 'log'; line: JobLogLine }
   | { type: 'outcome'; outcome: Outcome }

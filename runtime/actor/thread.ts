@@ -3,30 +3,36 @@
  *
  * Whatever the job does, it comes to exactly one plain {@link Outcome}, unless the thread ends. Before the thread is given
  * back, one turn of the event loop passes: an error that nobody handles still counts against the job that caused it. If
- * the job left something behind that does not end by itself, the thread asks to be retired and waits for its end, so that
- * no other job pays for it.
+ * the job left something behind that does not end by itself, its log says so, and the thread asks to be retired and waits for
+ * its end, so that no other job pays for it.
  */
-import type { MessagePort } from 'node:worker_threads'
+import { readlinkSync } from 'node:fs'
+import { basename } from 'node:path'
 import type { ActorFunction } from '../core/api.ts'
 import type { Context } from '../core/context.ts'
 import type { JobMessage, Outcome } from '../core/pool.ts'
 import { createContext } from './context.ts'
-import { activeResources, comesToRest, isAtRest, turn } from './leftovers.ts'
+import { activeResources, comesToRest, isAtRest, leftBehind, turn } from './leftovers.ts'
 import { loadModule } from './load.ts'
 import type { TaskValue, ThreadMessage, ThreadTask } from './messages.ts'
 import { sendOutputTo } from './output.ts'
 import { resultOutcome } from './result.ts'
 import { thrownOutcome } from './thrown.ts'
 
-export default async function runTask({ job, file, port }: ThreadTask): Promise<TaskValue> {
+/** This thread, as the kernel counts; where it says so. */
+const taskId = readTaskId()
+
+export default async function runTask({ job, port }: ThreadTask): Promise<TaskValue> {
   const tell = (message: ThreadMessage) => port.postMessage(message)
-  tell({ type: 'started' })
+  tell({ type: 'started', taskId })
+  // Inherited by whatever the job starts, so that it can be found and ended with the job.
+  process.env.ACTOR_RUNTIME_JOB = job.id
   const { ctx, finish } = createContext(job, tell)
   const endOutput = sendOutputTo(ctx.log)
   let before = activeResources()
   let outcome: Outcome
   try {
-    const method = await findMethod(job, file)
+    const method = await findMethod(job)
     before = activeResources()
     outcome = await call(method, job, ctx)
   } catch (error) {
@@ -34,16 +40,22 @@ export default async function runTask({ job, file, port }: ThreadTask): Promise<
   }
   await turn()
   endOutput()
+  const leaks = isAtRest(before) || (await comesToRest(before)) ? [] : leftBehind(before)
+  if (leaks.length > 0) ctx.log.warn(`The job left behind: ${leaks.join(', ')}. Its thread is replaced.`)
   finish()
-  return isAtRest(before) ? outcome : await leave(outcome, before, port)
+  if (leaks.length === 0) return outcome
+  tell({ type: 'outcome', outcome })
+  tell({ type: 'retire' })
+  // The thread ends while it waits here, so no other job gets it.
+  return new Promise(() => {})
 }
 
-async function findMethod(job: JobMessage, file: string): Promise<ActorFunction> {
+async function findMethod(job: JobMessage): Promise<ActorFunction> {
   const name = job.method.slice(job.method.lastIndexOf('.') + 1)
-  const module = await loadModule(file)
+  const module = await loadModule(job.file)
   const method = Object.hasOwn(module, name) ? module[name] : undefined
   if (typeof method === 'function') return method as ActorFunction
-  const error = new Error(`Cannot run "${job.method}": ${file} no longer exports a function "${name}"`)
+  const error = new Error(`Cannot run "${job.method}": ${job.file} no longer exports a function "${name}"`)
   error.name = 'MethodUnknown'
   throw error
 }
@@ -52,11 +64,10 @@ async function call(method: ActorFunction, job: JobMessage, ctx: Context): Promi
   return resultOutcome(await method(JSON.parse(job.params), ctx))
 }
 
-/** The outcome is told first: the job has ended, only its thread has not. */
-async function leave(outcome: Outcome, before: ReturnType<typeof activeResources>, port: MessagePort): Promise<null> {
-  const tell = (message: ThreadMessage) => port.postMessage(message)
-  tell({ type: 'outcome', outcome })
-  if (await comesToRest(before)) return null
-  tell({ type: 'retire' })
-  return new Promise(() => {})
+function readTaskId(): number | null {
+  try {
+    return Number(basename(readlinkSync('/proc/thread-self')))
+  } catch {
+    return null
+  }
 }

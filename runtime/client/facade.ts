@@ -1,20 +1,10 @@
 /**
  * The {@link Runtime} that programs hold, over whatever carries its calls: a socket, or the service in this process.
  */
-import type { ActorFunction, JobChange, Runtime, StatusView, Subscription } from '../core/api.ts'
-import type { Duration } from '../core/duration.ts'
-import type { EventFilter, EventListener } from '../core/events.ts'
+import type { ActorFunction, JobChange, Runtime, StatusView } from '../core/api.ts'
 import type { EnqueueOptions, EnqueueRequest, EnqueueResult, JobPage, JobView, QueueView } from '../core/job.ts'
 import { functionResolver } from './method-of-function.ts'
-
-/** What carries the calls of a {@link Runtime}. Method names and params are those of PROTOCOL.md. */
-export interface Transport {
-  /** @throws RuntimeError, as the method says */
-  call(method: string, params: unknown): Promise<unknown>
-  subscribe(filter: EventFilter, listener: EventListener): Promise<Subscription>
-  /** Safe to call twice. */
-  stop(options: { deadline?: Duration }): Promise<void>
-}
+import type { Transport } from './transport.ts'
 
 /** @returns the runtime whose every call goes through `transport` */
 export function runtimeOver(transport: Transport): Runtime {
@@ -47,6 +37,7 @@ export function runtimeOver(transport: Transport): Runtime {
     },
     subscribe: (filter, listener) => transport.subscribe(filter, listener),
     status: () => call<StatusView>('status', {}),
+    reload: () => call<{ methods: number }>('reload', {}),
     call: (method, params = {}) => transport.call(method, params),
     async shutdown(options = {}) {
       await call('shutdown', options)

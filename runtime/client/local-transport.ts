@@ -1,7 +1,7 @@
 import type { Service } from '../core/api.ts'
 import type { EventFilter } from '../core/events.ts'
 import { checkedParams, dispatch } from '../rpc/dispatch.ts'
-import type { Transport } from './facade.ts'
+import type { Transport } from './transport.ts'
 
 /**
  * Carries calls to a service in this process: looked up and checked as on the socket, but without JSON in between.

@@ -10,7 +10,7 @@ import { createHash } from 'node:crypto'
 import { pathToFileURL } from 'node:url'
 import type { ActorFunction, MethodView } from '../core/api.ts'
 import { RuntimeError } from '../core/errors.ts'
-import type { Transport } from './facade.ts'
+import type { Transport } from './transport.ts'
 
 /**
  * @returns a function that finds the path of a function and remembers it.

@@ -10,7 +10,7 @@
 import type { RuntimeOptions } from '../core/config.ts'
 import { compileSchema, formatPath, type SchemaCheck } from '../core/schema.ts'
 import { idleKeys, idleQueueKeys, optionsSchema, queueName } from './options-schema.ts'
-import type { PlacedProblem } from './problems.ts'
+import type { PlacedProblem, Position } from './problems.ts'
 import type { Written, WrittenEntry } from './written.ts'
 
 /** What this room needs to know of a JSON Schema. */

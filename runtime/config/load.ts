@@ -8,7 +8,14 @@
  */
 import { basename, dirname, join, resolve } from 'node:path'
 import { backoffDefault, backoffRule } from '../core/backoff.ts'
-import type { QueueConfig, QueueOptions, RuntimeConfig, RuntimeOptions } from '../core/config.ts'
+import type {
+  PermissionOptions,
+  Permissions,
+  QueueConfig,
+  QueueOptions,
+  RuntimeConfig,
+  RuntimeOptions
+} from '../core/config.ts'
 import { durationToMs } from '../core/duration.ts'
 import { checkOptions } from './check-options.ts'
 import { findFile } from './find-file.ts'
@@ -39,7 +46,14 @@ const queueDefaults: Omit<QueueConfig, 'name'> = {
   backgroundWorkers: 2,
   attempts: 1,
   backoff: backoffDefault,
-  maxQueued: null
+  maxQueued: null,
+  softTimeoutMs: null,
+  isolation: 'process',
+  memoryLimitMb: null,
+  minHosts: 0,
+  hostIdleMs: 60_000,
+  env: {},
+  permissions: null
 }
 
 /** Queues that always exist, with their own timeouts (E12). */
@@ -73,7 +87,7 @@ export function loadConfig({ file: named, workingDirectory, env, overrides }: Co
     overrides.actors === undefined
       ? folders(options.actors ?? defaults.actors, root)
       : folders(overrides.actors, workingDirectory)
-  return complete({ dataDir, socket, actors, queues: queuesOf(options), file, warnings })
+  return complete({ dataDir, socket, actors, queues: queuesOf(options, root), file, warnings })
 }
 
 /**
@@ -88,7 +102,7 @@ export function configFromOptions(options: RuntimeOptions, workingDirectory: str
     dataDir: resolve(workingDirectory, checked.dataDir ?? defaults.dataDir),
     socket: checked.socket === undefined ? null : resolve(workingDirectory, checked.socket),
     actors: folders(checked.actors ?? defaults.actors, workingDirectory),
-    queues: queuesOf(checked),
+    queues: queuesOf(checked, workingDirectory),
     file: null,
     warnings
   })
@@ -110,21 +124,40 @@ function folders(actors: string | readonly string[], base: string): string[] {
   return (typeof actors === 'string' ? [actors] : actors).map((folder) => resolve(base, folder))
 }
 
-function queuesOf({ workers = {} }: RuntimeOptions): Map<string, QueueConfig> {
+/** @param root where relative paths start */
+function queuesOf({ workers = {} }: RuntimeOptions, root: string): Map<string, QueueConfig> {
   const written = new Map(Object.entries(workers))
   const names = new Set([...builtInTimeoutsMs.keys(), ...written.keys()])
-  return new Map([...names].map((name) => [name, queueConfig(name, written.get(name) ?? {})]))
+  return new Map([...names].map((name) => [name, queueConfig(name, written.get(name) ?? {}, root)]))
 }
 
-function queueConfig(name: string, options: QueueOptions): QueueConfig {
+function queueConfig(name: string, options: QueueOptions, root: string): QueueConfig {
   return {
     name,
     timeoutMs: durationToMs(options.timeout) ?? builtInTimeoutsMs.get(name) ?? queueDefaults.timeoutMs,
     backgroundWorkers: options.backgroundWorkers ?? queueDefaults.backgroundWorkers,
     attempts: options.attempts ?? queueDefaults.attempts,
     backoff: options.backoff === undefined ? { ...queueDefaults.backoff } : backoffRule(options.backoff),
-    maxQueued: options.maxQueued ?? queueDefaults.maxQueued
+    maxQueued: options.maxQueued ?? queueDefaults.maxQueued,
+    softTimeoutMs: options.softTimeout === undefined ? null : durationToMs(options.softTimeout)!,
+    isolation: options.isolation ?? queueDefaults.isolation,
+    memoryLimitMb: options.memoryLimitMb ?? null,
+    minHosts: options.minHosts ?? queueDefaults.minHosts,
+    hostIdleMs: durationToMs(options.hostIdleTimeout) ?? queueDefaults.hostIdleMs,
+    env: environmentOf(options.env ?? {}),
+    permissions: options.permissions === undefined ? null : permissionsOf(options.permissions, root)
   }
+}
+
+/** YAML reads `1` and `true` where a text was meant; `true` itself has a meaning, so only numbers are made texts. */
+function environmentOf(env: Record<string, string | number | boolean>): Record<string, string | true> {
+  return Object.fromEntries(Object.entries(env).map(([name, value]) => [name, value === true ? true : String(value)]))
+}
+
+function permissionsOf(options: PermissionOptions, root: string): Permissions {
+  const { read = [], write = [], childProcess = false, addons = false, worker = false } = options
+  const there = (paths: string[]) => paths.map((path) => resolve(root, path))
+  return { read: there(read), write: there(write), childProcess, addons, worker }
 }
 
 function complete(config: RuntimeConfig): RuntimeConfig {

@@ -4,11 +4,14 @@
  *
  * To bring such a key into effect: a field in `core/config.ts`, its use in `load.ts`, and its line out of the tables below.
  */
-import { attemptsSchema, backoffSchema, timeoutSchema } from '../core/job-options.ts'
+import { attemptsSchema, backoffSchema, durationSchema, timeoutSchema } from '../core/job-options.ts'
 import { nameCharsMax } from '../core/limits.ts'
 
 /** Threads of one queue. */
 const backgroundWorkersMax = 256
+
+/** Below, a thread of Node does not even start. */
+const memoryLimitMbMin = 16
 
 /** Letters, digits and `_.-`: a queue name stands in commands, logs and file names. */
 export const queueName = new RegExp(`^[A-Za-z0-9_.-]{1,${nameCharsMax}}$`)
@@ -31,16 +34,29 @@ const queueSchema = {
     attempts: attemptsSchema,
     backoff: backoffSchema,
     maxQueued: count,
-    memoryLimitMb: count,
+    softTimeout: timeoutSchema,
+    isolation: { type: 'string', enum: ['process', 'inline'] },
+    memoryLimitMb: { ...count, minimum: memoryLimitMbMin },
+    minHosts: { type: 'integer', minimum: 0, maximum: 1 },
+    hostIdleTimeout: durationSchema,
+    env: { type: 'object', additionalProperties: { type: ['string', 'number', 'boolean'] } },
+    permissions: {
+      type: 'object',
+      additionalProperties: false,
+      properties: {
+        read: { type: 'array', items: text },
+        write: { type: 'array', items: text },
+        childProcess: { type: 'boolean' },
+        addons: { type: 'boolean' },
+        worker: { type: 'boolean' }
+      }
+    },
     rateLimit: {
       type: 'object',
       required: ['max', 'per'],
       additionalProperties: false,
       properties: { max: count, per: timeoutSchema }
     },
-    isolation: { type: 'string', enum: ['process', 'inline'] },
-    env: { type: 'object', additionalProperties: { type: ['string', 'number', 'boolean'] } },
-    permissions: { type: ['object', 'array'] },
     retention: {
       type: 'object',
       additionalProperties: false,
@@ -72,10 +88,6 @@ export const idleKeys: Readonly<Record<string, string>> = {
 
 /** The same, of one queue. */
 export const idleQueueKeys: Readonly<Record<string, string>> = {
-  memoryLimitMb: 'does not limit the memory of a queue yet',
   rateLimit: 'does not limit the rate of a queue yet',
-  isolation: 'runs every queue in the same way yet',
-  env: 'does not give a queue an environment of its own yet',
-  permissions: 'does not restrict what a queue may do yet',
   retention: 'keeps finished jobs until they are removed'
 }

@@ -26,7 +26,7 @@ import {
   visit
 } from 'yaml'
 import { jsonDepthMax } from '../core/limits.ts'
-import type { PlacedProblem } from './problems.ts'
+import type { PlacedProblem, Position } from './problems.ts'
 import type { Reading, Written, WrittenEntry } from './written.ts'
 
 /** Nodes of one file with its aliases expanded: more is an accident or an attack (aliases of aliases grow exponentially). */

@@ -23,6 +23,7 @@ export interface ServiceMethods {
   'queue.pause'(params: { queue: string }): Promise<QueueView>
   'queue.resume'(params: { queue: string }): Promise<QueueView>
   'queue.purge'(params: { queue: string; state?: JobState }): Promise<{ removed: number }>
+  reload(params: Record<string, never>): Promise<{ methods: number }>
   'method.list'(params: Record<string, never>): Promise<{ methods: MethodView[] }>
   status(params: Record<string, never>): Promise<StatusView>
   shutdown(params: { deadline?: Duration }): Promise<{ stopping: true }>
@@ -111,6 +112,13 @@ export interface Runtime {
   /** Calls `listener` for each event from now on that passes the filter. */
   subscribe(filter: EventFilter, listener: EventListener): Promise<Subscription>
   status(): Promise<StatusView>
+  /**
+   * Jobs from now on run the code that actor files hold now; those that run go on with the old.
+   *
+   * @returns how many methods there are
+   * @throws RuntimeError `ACTORS_INVALID`: a module does not load; the old code goes on
+   */
+  reload(): Promise<{ methods: number }>
   /** Any protocol method by name, as PROTOCOL.md lists them. */
   call(method: string, params?: unknown): Promise<unknown>
   /** Asks the supervisor to stop, wherever it runs. Running jobs get `deadline` (default 30 s), then go back to ready. */

@@ -17,7 +17,7 @@ export interface Context {
   readonly attemptsMax: number
   /** Epoch milliseconds at which the thread is killed. A wall clock reading: it is for decisions of the job, no more. */
   readonly deadlineAtMs: number
-  /** For interfaces that want a signal. A kill ends the thread without warning, so it is never aborted before one. */
+  /** Aborts `softTimeout` before the deadline, where one is set. The kill itself comes without warning. */
   readonly signal: AbortSignal
   /**
    * Tells how far the job is. Cheap to call in a loop: at most 20 messages a second leave the thread, and always the last.

@@ -27,6 +27,7 @@ export const errorCodes = {
     meaning: 'The data directory cannot be used: foreign, damaged, read-only or of another format version.'
   },
   SOCKET_INVALID: { rpc: -32019, meaning: 'The socket path cannot be used.' },
+  ACTORS_INVALID: { rpc: -32022, meaning: 'An actor module does not load; all of them are listed.' },
   CONFIG_INVALID: { rpc: -32020, meaning: 'The configuration has problems; all of them are listed.' },
   NOT_CONNECTED: { rpc: -32021, meaning: 'No supervisor answers at the socket, or the connection ended.' }
 } as const satisfies Record<string, { rpc: number; meaning: string }>

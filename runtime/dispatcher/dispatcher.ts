@@ -8,6 +8,7 @@
  * takes it out of the table, and what comes later finds nothing.
  */
 
+import type { MethodCatalogue } from '../core/catalogue.ts'
 import type { Clock } from '../core/clock.ts'
 import type { QueueConfig } from '../core/config.ts'
 import { RuntimeError } from '../core/errors.ts'
@@ -22,6 +23,7 @@ import type { AttemptTrace, ClaimedJob, DurableQueue } from '../queue/durable-qu
 export interface DispatcherParts {
   config: QueueConfig
   queue: DurableQueue
+  catalogue: MethodCatalogue
   /** Makes the pool of this queue. */
   pool: (listener: PoolListener) => Pool
   timers: Timers
@@ -63,7 +65,13 @@ export class Dispatcher {
   start(): void {
     if (this.#state !== 'new') return
     this.#state = 'open'
+    if (this.#parts.config.minHosts > 0) this.#pool.start()
     this.wake()
+  }
+
+  /** Jobs from now on run the code that actor files hold now. */
+  renew(): void {
+    this.#pool.renew()
   }
 
   /** Jobs may be ready, or threads free. */
@@ -120,8 +128,10 @@ export class Dispatcher {
   #run(job: ClaimedJob): void {
     const running = { job, trace: { progress: null, logs: [] }, cancelDeadline: () => {} }
     this.#running.set(job.id, running)
+    const method = this.#parts.catalogue.known(job.method)
     if (this.#state === 'interrupting') this.#finish(job.id, { type: 'interrupted' })
-    else this.#pool.run(job)
+    else if (method === undefined) this.#finish(job.id, methodGone(job))
+    else this.#pool.run({ ...job, file: method.file })
   }
 
   #started(id: string): void {
@@ -224,4 +234,10 @@ export class Dispatcher {
     const { id, queue, method, attempt } = job
     events.emit({ type, job: id, queue, method, at: iso(clock.wallMs()), state: 'running', attempt, ...more })
   }
+}
+
+/** Enqueued when its module exported it; since then the module has changed. */
+function methodGone({ method }: ClaimedJob): Ending {
+  const message = `Cannot run "${method}": no actor module exports it any more.`
+  return { type: 'failed', final: false, error: { code: 'THROWN', name: 'MethodUnknown', message } }
 }

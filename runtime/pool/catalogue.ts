@@ -1,7 +1,7 @@
 /**
  * The methods that can be run: what the modules below the actors folders export, found once at the start and then
  * completed on demand. A method that is not known is looked for again: its file may be new, or may have been mended. A
- * module that was loaded stays as it is, since threads hold it too.
+ * module that was loaded stays as it is until `reload`, since threads hold it too.
  */
 import { relative, resolve } from 'node:path'
 import type { ScannedExport } from '../actor/messages.ts'
@@ -21,6 +21,12 @@ export interface CatalogueOptions {
 export interface Catalogue extends MethodCatalogue {
   /** Ends a scan that is under way; what is not known then stays unknown. Safe to call twice. */
   stop(): void
+  /**
+   * Scans everything afresh; what is known changes only if all of it can be loaded.
+   *
+   * @throws RuntimeError `ACTORS_INVALID` with `data.problems`: a module does not load; everything stays as it was
+   */
+  reload(): Promise<void>
 }
 
 /**
@@ -38,8 +44,8 @@ class ScannedCatalogue implements Catalogue {
   readonly #folders: readonly string[]
   readonly #moduleMsMax: number
   readonly #abort = new AbortController()
-  readonly #methods = new Map<string, MethodView>()
-  readonly #modules = new Map<string, ModuleFile & { scanned: ScannedModule }>()
+  #methods = new Map<string, MethodView>()
+  #modules = new Map<string, ModuleFile & { scanned: ScannedModule }>()
   /** Scans that are under way, by module path. */
   readonly #scans = new Map<string, Promise<void>>()
   /** One child process at a time, however many new files are asked for. */
@@ -55,6 +61,16 @@ class ScannedCatalogue implements Catalogue {
     const { modules, problems } = await findModules(this.#folders)
     this.#folderProblems = problems
     await this.#scan([...modules.values()])
+  }
+
+  async reload(): Promise<void> {
+    const fresh = new ScannedCatalogue(this.#folders, { moduleMsMax: this.#moduleMsMax })
+    await fresh.start()
+    const failures = fresh.#failures
+    if (failures.length > 0) throw cannotReload(failures)
+    this.#methods = fresh.#methods
+    this.#modules = fresh.#modules
+    this.#folderProblems = fresh.#folderProblems
   }
 
   stop(): void {
@@ -83,10 +99,13 @@ class ScannedCatalogue implements Catalogue {
   }
 
   get problems(): readonly CatalogueProblem[] {
-    const failures = [...this.#modules.values()].flatMap(({ file, scanned }) =>
+    return [...this.#folderProblems, ...this.#failures]
+  }
+
+  get #failures(): CatalogueProblem[] {
+    return [...this.#modules.values()].flatMap(({ file, scanned }) =>
       'failure' in scanned ? [{ file, message: `Cannot load ${shortPath(file)}: ${scanned.failure}` }] : []
     )
-    return [...this.#folderProblems, ...failures]
   }
 
   #lookAgain(path: string): Promise<void> {
@@ -147,12 +166,17 @@ class ScannedCatalogue implements Catalogue {
     const names = exports.filter(isMethod).map((entry) => entry.name)
     const hint = didYouMean(name, names).replace(/"(.+)"/, `"${path}.$1"`)
     const exported = names.length === 0 ? 'no function' : names.join(', ')
-    return `${file} does not export "${name}"; it exports ${exported}. A later change counts after a restart.${hint}`
+    return `${file} does not export "${name}"; it exports ${exported}. A change of the file counts after "runtime reload".${hint}`
   }
 
   #hint(method: string): string {
     return didYouMean(method, this.#methods.keys())
   }
+}
+
+function cannotReload(problems: readonly CatalogueProblem[]): RuntimeError {
+  const list = problems.map(({ message }) => `\n  ${message}`).join('')
+  return new RuntimeError('ACTORS_INVALID', `Cannot reload the actors; the old code goes on.${list}`, { problems })
 }
 
 function splitMethod(method: string): [path: string, name: string] {

@@ -1,21 +1,27 @@
 /**
- * The threads of one queue, on one Piscina.
+ * Threads on one Piscina: inside a host process, or in the supervisor's own for a queue with `isolation: inline`.
  *
  * A run is one attempt of one job, from `run` to its outcome or its kill. A run is current while the map holds it under
  * its job's id; only of current runs anything is told. So what a killed thread still says, and a second attempt of the
  * same job, cannot be mixed up: they are other objects with other ports.
  *
- * Killing aborts the task, and Piscina terminates the thread and starts another in its place. A job without any outcome of
- * its own, because its thread ended, gets the reason of that end as its outcome.
+ * Killing ends the processes that the job has started and aborts its task; Piscina terminates the thread and starts
+ * another in its place. A thread in a native call does not end: it is `stuck`, and only the end of the process ends it. A
+ * job without any outcome of its own, because its thread ended, gets the reason of that end as its outcome.
+ *
+ * `renew` puts a new Piscina in the place of the old one, since a thread never loads a module twice; the old one is
+ * destroyed after its last run.
  */
 import { strict as assert } from 'node:assert'
+import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { MessageChannel, type MessagePort, receiveMessageOnPort, type Worker } from 'node:worker_threads'
 import { Piscina } from 'piscina'
 import type { TaskValue, ThreadMessage, ThreadTask } from '../actor/messages.ts'
-import type { MethodView } from '../core/api.ts'
+import { threadEndGraceMs } from '../core/limits.ts'
 import type { JobMessage, Outcome, Pool, PoolListener } from '../core/pool.ts'
 import { inheritedFlags } from './inherited-flags.ts'
+import { killChildrenOfThread, killProcessesOfJob } from './job-processes.ts'
 import { threadEndOutcome } from './thread-end.ts'
 
 export interface ThreadPoolOptions {
@@ -24,14 +30,22 @@ export interface ThreadPoolOptions {
   /** Jobs that run at a time, from 1. */
   threads: number
   listener: PoolListener
-  /** Where a method is; from the catalogue, never from a caller's text. */
-  locate: (method: string) => MethodView | undefined
+  /** Heap that one thread may use; null: Node's own limit. */
+  heapLimitMb: number | null
+  /** Flags of Node for the threads; undefined: those of this process. */
+  execArgv?: string[] | undefined
+  /** Environment of the threads; undefined: that of this process. */
+  env?: Record<string, string> | undefined
+  /** A killed thread has not ended in time, and may never. */
+  stuck?(): void
 }
 
 interface Run {
   readonly job: JobMessage
   readonly port: MessagePort
   readonly abort: AbortController
+  readonly piscina: Piscina
+  taskId: number | null
 }
 
 const threadEntry = fileURLToPath(new URL('../actor/thread.js', import.meta.url))
@@ -41,6 +55,8 @@ export class ThreadPool implements Pool {
   readonly #current = new Map<string, Run>()
   /** Threads that have not ended, killed ones included, each with a promise of its end. */
   readonly #threads = new Map<Worker, Promise<void>>()
+  /** Renewed, but still running a job. */
+  readonly #outdated = new Set<Piscina>()
   #piscina: Piscina | undefined
   #stopped: Promise<void> | undefined
 
@@ -48,16 +64,21 @@ export class ThreadPool implements Pool {
     this.#options = options
   }
 
+  start(): void {
+    this.#piscina ??= this.#open()
+  }
+
   run(job: JobMessage): void {
-    const { queue, locate } = this.#options
+    const { queue } = this.#options
     assert(this.#stopped === undefined, `The pool of queue "${queue}" was given job ${job.id} after its stop`)
     assert(!this.#current.has(job.id), `The pool of queue "${queue}" was given job ${job.id} while it runs`)
+    this.#piscina ??= this.#open()
     const { port1, port2 } = new MessageChannel()
-    const run: Run = { job, port: port1, abort: new AbortController() }
+    const run: Run = { job, port: port1, abort: new AbortController(), piscina: this.#piscina, taskId: null }
     this.#current.set(job.id, run)
     port1.on('message', (message: ThreadMessage) => this.#hear(run, message))
-    const method = locate(job.method)
-    const ended = method === undefined ? Promise.resolve(methodUnknown(job)) : this.#submit(run, method.file, port2)
+    const task: ThreadTask = { job, port: port2 }
+    const ended: Promise<TaskValue> = run.piscina.run(task, { transferList: [port2], signal: run.abort.signal })
     ended.then(
       (value) => this.#end(run, value ?? threadEndOutcome(undefined)),
       (reason) => this.#end(run, threadEndOutcome(reason))
@@ -69,7 +90,18 @@ export class ThreadPool implements Pool {
     if (run === undefined) return
     this.#current.delete(id)
     run.port.close()
+    if (run.taskId !== null) killChildrenOfThread(run.taskId)
     run.abort.abort()
+    void this.#watchEnd(run)
+    this.#dropIfUnused(run.piscina)
+  }
+
+  renew(): void {
+    const old = this.#piscina
+    if (old === undefined) return
+    this.#piscina = undefined
+    this.#outdated.add(old)
+    this.#dropIfUnused(old)
   }
 
   stop(): Promise<void> {
@@ -77,10 +109,13 @@ export class ThreadPool implements Pool {
     return this.#stopped
   }
 
-  #submit(run: Run, file: string, port: MessagePort): Promise<TaskValue> {
-    const task: ThreadTask = { job: run.job, file, port }
-    this.#piscina ??= this.#start()
-    return this.#piscina.run(task, { transferList: [port], signal: run.abort.signal })
+  /** Jobs that run. */
+  get running(): readonly string[] {
+    return [...this.#current.keys()]
+  }
+
+  get #piscinas(): Piscina[] {
+    return [...this.#outdated, ...(this.#piscina === undefined ? [] : [this.#piscina])]
   }
 
   #hear(run: Run, message: ThreadMessage): void {
@@ -91,8 +126,10 @@ export class ThreadPool implements Pool {
     if (!this.#isCurrent(run)) return
     const { listener } = this.#options
     const { id } = run.job
-    if (message.type === 'started') listener.started(id)
-    else if (message.type === 'progress') listener.progress(id, message.percent, message.stage)
+    if (message.type === 'started') {
+      run.taskId = message.taskId
+      listener.started(id)
+    } else if (message.type === 'progress') listener.progress(id, message.percent, message.stage)
     else if (message.type === 'log') listener.log(id, message.line)
     else this.#settle(run, message.outcome)
   }
@@ -110,25 +147,42 @@ export class ThreadPool implements Pool {
     if (!this.#isCurrent(run)) return
     this.#current.delete(run.job.id)
     this.#options.listener.outcome(run.job.id, outcome)
+    this.#dropIfUnused(run.piscina)
   }
 
   #isCurrent(run: Run): boolean {
     return this.#current.get(run.job.id) === run
   }
 
-  #start(): Piscina {
+  /** After a kill: its thread must be gone within the grace period, and what the job started in its last moment as well. */
+  async #watchEnd({ job, taskId }: Run): Promise<void> {
+    const alive = this.#piscinas.flatMap(({ threads }) => threads)
+    const killed = [...this.#threads].filter(([thread]) => !alive.includes(thread))
+    const ends = Promise.all(killed.map(([, ended]) => ended))
+    const inTime = await Promise.race([
+      ends.then(() => terminateEndsThreads),
+      setTimeout(threadEndGraceMs, false, { ref: false })
+    ])
+    if (!inTime) this.#options.stuck?.()
+    if (taskId !== null) killProcessesOfJob(job.id)
+  }
+
+  #open(): Piscina {
+    const { threads, heapLimitMb, execArgv, env } = this.#options
     const ready = new Set<number>()
     const piscina = new Piscina({
       filename: threadEntry,
-      minThreads: this.#options.threads,
-      maxThreads: this.#options.threads,
+      minThreads: threads,
+      maxThreads: threads,
       concurrentTasksPerWorker: 1,
       recordTiming: false,
       // Piscina's own choice includes threads that are still starting: a job would wait there while another is free, and
       // a kill there would be taken for a thread that cannot start, after which dead threads are no longer replaced.
-      loadBalancer: (_task, threads) =>
-        threads.find(({ id, currentUsage }) => currentUsage === 0 && ready.has(id)) ?? null,
-      ...inheritedFlags()
+      loadBalancer: (_task, candidates) =>
+        candidates.find(({ id, currentUsage }) => currentUsage === 0 && ready.has(id)) ?? null,
+      ...(heapLimitMb === null ? {} : { resourceLimits: { maxOldGenerationSizeMb: heapLimitMb } }),
+      ...(execArgv === undefined ? inheritedFlags() : { execArgv }),
+      ...(env === undefined ? {} : { env })
     })
     piscina.on('workerCreate', ({ id }: { id: number }) => {
       ready.add(id)
@@ -164,19 +218,29 @@ export class ThreadPool implements Pool {
     void piscina.destroy()
   }
 
+  #dropIfUnused(piscina: Piscina): void {
+    if (!this.#outdated.has(piscina)) return
+    if ([...this.#current.values()].some((run) => run.piscina === piscina)) return
+    this.#outdated.delete(piscina)
+    void destroy(piscina)
+  }
+
   async #stop(): Promise<void> {
     for (const { port } of this.#current.values()) port.close()
     this.#current.clear()
-    const piscina = this.#piscina
-    if (piscina === undefined) return
-    await piscina.destroy()
-    await Promise.all(this.#threads.values())
-    // The late end of a thread that was killed before makes Piscina start another one, also after `destroy`.
-    while (piscina.threads.length > 0) await piscina.destroy()
+    const piscinas = this.#piscinas
+    await Promise.all(piscinas.map((piscina) => piscina.destroy()))
+    // A thread in a native call may never end; it must not keep its supervisor from stopping.
+    await Promise.race([Promise.all(this.#threads.values()), setTimeout(threadEndGraceMs, undefined, { ref: false })])
+    await Promise.all(piscinas.map(destroy))
   }
 }
 
-function methodUnknown({ method }: JobMessage): Outcome {
-  const message = `Cannot run "${method}": no actor module exports it any more`
-  return { type: 'failed', error: { code: 'THROWN', name: 'MethodUnknown', message }, final: false }
+/** On Deno the promise of `terminate` tells nothing: a thread that spins goes on for ever. Only the process can end it. */
+const terminateEndsThreads = process.versions.deno === undefined && process.versions.bun === undefined
+
+/** The late end of a thread that was killed before makes Piscina start another one, also after `destroy`. */
+async function destroy(piscina: Piscina): Promise<void> {
+  await piscina.destroy()
+  while (piscina.threads.length > 0) await piscina.destroy()
 }

@@ -1,8 +1,9 @@
 /** The end of an attempt: which arrow it takes out of running, and what it leaves in the history of the job. */
 import { backoffDelayMs } from '../core/backoff.ts'
 import { iso } from '../core/instant.ts'
+import type { JobError } from '../core/job.ts'
 import { isFinished } from '../core/lifecycle.ts'
-import { historyEntriesMax } from '../core/limits.ts'
+import { crashesMax, historyEntriesMax } from '../core/limits.ts'
 import type { Outcome } from '../core/pool.ts'
 import type { PastAttempt, Standing } from '../store/records.ts'
 import type { QueueCommit } from './commit.ts'
@@ -23,6 +24,9 @@ export function endAttempt(commit: QueueCommit, job: StoredJob, ending: Ending, 
       break
     case 'retryLater':
       runAgain(commit, job, ending.delayMs, { history: withAttempt(commit, job, 'retryLater', null) })
+      break
+    case 'crashed':
+      endCrashed(commit, job, ending, random)
       break
     case 'interrupted':
       commit.move(job, 'interrupt', { history: withAttempt(commit, job, 'interrupted', null) })
@@ -56,6 +60,33 @@ function endFailed(
   }
   const history = withAttempt(commit, job, 'failed', error)
   runAgain(commit, job, backoffDelayMs(job.spec.backoff, failures, random), { failures, error, history })
+}
+
+/**
+ * A crash is no failure: the attempt is not counted, and the job is ready again at once, to run in a host of its own. What
+ * crashed alone is to blame: out of memory is its own error like any other, and after some crashes it is failed.
+ */
+function endCrashed(
+  commit: QueueCommit,
+  job: StoredJob,
+  { cause, alone }: Extract<Ending, { type: 'crashed' }>,
+  random: number
+): void {
+  if (alone && cause.outOfMemory) {
+    const error: JobError = { code: 'OUT_OF_MEMORY', name: 'OutOfMemory', message: cause.message }
+    endFailed(commit, job, { type: 'failed', error, final: false }, random)
+    return
+  }
+  const crashes = job.standing.crashes + 1
+  const error: JobError = { code: 'HOST_CRASHED', name: 'HostCrashed', message: cause.message }
+  if (crashes >= crashesMax) {
+    commit.move(job, 'fail', { finishedAtMs: commit.nowMs, crashes, error })
+    commit.tell(job, 'failed', { error })
+    return
+  }
+  const history = withAttempt(commit, job, 'crashed', error)
+  commit.move(job, 'interrupt', { crashes, history, made: job.standing.made - 1 })
+  commit.tell(job, 'interrupted', { error })
 }
 
 function runAgain(commit: QueueCommit, job: StoredJob, delayMs: number, changes: Partial<Standing>): void {

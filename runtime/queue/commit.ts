@@ -8,7 +8,7 @@
  */
 import type { EventStream, JobEvent, JobEventType } from '../core/events.ts'
 import { iso } from '../core/instant.ts'
-import { isFinished, type JobState, type LifecycleEvent, lifecycle } from '../core/lifecycle.ts'
+import { isFinished, type LifecycleEvent, lifecycle } from '../core/lifecycle.ts'
 import {
   countsKey,
   type FinishedState,
@@ -41,7 +41,7 @@ import type { QueueRegistry } from './queue-registry.ts'
 import { isMadeId, makeId, type StoredJob } from './stored-job.ts'
 
 const empty = Buffer.alloc(0)
-const hasStanding = Buffer.of(1)
+const hasRecord = Buffer.of(1)
 
 /** Who is told what, after the commit. */
 export interface QueueListener {
@@ -113,15 +113,17 @@ export class QueueCommit implements CommitState {
   move(job: StoredJob, event: LifecycleEvent, changes: Partial<Omit<Standing, 'state'>>): void {
     const next = lifecycle[job.standing.state][event]
     if (next === undefined) throw new Error(`no arrow ${event} leads out of ${job.standing.state}`)
-    this.#unplace(job, next)
-    job.standing = { ...job.standing, ...changes, state: next }
+    this.#unplace(job)
+    const before = job.standing
+    job.standing = { ...before, ...changes, state: next }
     this.#place(job)
+    if (needsRecord(before) && !needsRecord(job.standing)) this.transaction.remove(standingKey(job.seq))
   }
 
   forget(job: StoredJob): void {
     const { seq, spec, standing } = job
-    this.#unplace(job, undefined)
-    if (needsStanding(standing)) this.transaction.remove(standingKey(seq))
+    this.#unplace(job)
+    if (needsRecord(standing)) this.transaction.remove(standingKey(seq))
     if (!isMadeId(spec.id, this.#parts.tag)) this.transaction.remove(idKey(spec.id))
     this.transaction.remove(jobKey(seq))
     this.tell(job, 'removed')
@@ -184,7 +186,7 @@ export class QueueCommit implements CommitState {
       case 'ready':
         transaction.put(
           readyKey(spec.queue, spec.atFront, spec.priority, seq),
-          needsStanding(standing) ? hasStanding : empty
+          needsRecord(standing) ? hasRecord : empty
         )
         this.wake(spec.queue)
         break
@@ -194,10 +196,10 @@ export class QueueCommit implements CommitState {
       default:
         transaction.put(finishedKey(standing.state, spec.queue, standing.finishedAtMs!, seq), empty)
     }
-    if (needsStanding(standing)) transaction.put(standingKey(seq), encodeStanding(standingKey(seq), standing))
+    if (needsRecord(standing)) transaction.put(standingKey(seq), encodeStanding(standingKey(seq), standing))
   }
 
-  #unplace({ seq, spec, standing }: StoredJob, next: JobState | undefined): void {
+  #unplace({ seq, spec, standing }: StoredJob): void {
     const { transaction } = this
     this.counts(spec.queue)[standing.state]--
     switch (standing.state) {
@@ -213,14 +215,12 @@ export class QueueCommit implements CommitState {
       default:
         transaction.remove(finishedKey(standing.state as FinishedState, spec.queue, standing.finishedAtMs!, seq))
     }
-    const leavesStandingBehind = needsStanding(standing) && (next === 'running' || standing.made === 0)
-    if (leavesStandingBehind && next !== undefined) transaction.remove(standingKey(seq))
   }
 }
 
 /** Whether the standing is kept under its own key: it says more than the place, and the place does not hold it. */
-function needsStanding(standing: Standing): boolean {
-  return standing.state !== 'running' && (standing.made > 0 || isFinished(standing.state))
+function needsRecord({ state, made, crashes }: Standing): boolean {
+  return state !== 'running' && (made > 0 || crashes > 0 || isFinished(state))
 }
 
 export function readCounts(reader: Reader, queue: number): StateCounts {

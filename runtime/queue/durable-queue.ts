@@ -49,7 +49,7 @@ export interface DurableQueueParts {
 }
 
 /** A job that is now running; `seq` and `attempt` name this attempt when it is settled. */
-export interface ClaimedJob extends JobMessage {
+export interface ClaimedJob extends Omit<JobMessage, 'file'> {
   seq: number
 }
 
@@ -277,7 +277,9 @@ export class DurableQueue {
       params: spec.params,
       attempt: standing.made,
       attemptsMax: spec.attemptsMax,
-      timeoutMs: spec.timeoutMs
+      timeoutMs: spec.timeoutMs,
+      softTimeoutMs: spec.softTimeoutMs,
+      alone: standing.crashes > 0
     }
   }
 

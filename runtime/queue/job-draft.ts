@@ -46,6 +46,7 @@ export function draftJob(request: EnqueueRequest, context: DraftContext): JobDra
     attemptsMax: request.attempts ?? queue.attempts,
     backoff: request.backoff === undefined ? queue.backoff : backoffRule(request.backoff),
     jobName: request.jobName ?? null,
+    softTimeoutMs: request.softTimeout === undefined ? queue.softTimeoutMs : durationToMs(request.softTimeout)!,
     deduplicate: request.deduplicate ?? false
   }
 }

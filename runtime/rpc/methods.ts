@@ -217,6 +217,13 @@ export const serviceMethods = exactly({
     },
     errors: []
   },
+  reload: {
+    summary:
+      'Runs the code that actor files hold now. Jobs that run go on with the old; nothing changes if a module does not load.',
+    params: noParams,
+    result: { type: 'object', required: ['methods'], properties: { methods: { type: 'integer' } } },
+    errors: ['ACTORS_INVALID']
+  },
   status: { summary: 'Shows the supervisor.', params: noParams, result: statusViewSchema, errors: [] },
   shutdown: {
     summary: 'Stops the supervisor. Running jobs get `deadline` to end, then go back to ready.',

@@ -16,7 +16,9 @@
  */
 import { randomBytes } from 'node:crypto'
 import {
+  accessSync,
   closeSync,
+  constants,
   existsSync,
   fstatSync,
   fsyncSync,
@@ -156,8 +158,7 @@ function prepare(directory: string): Marker {
   const strangers = readdirSync(directory).filter((name) => !name.startsWith(basename(markerFile(directory))))
   const marker = readMarker(directory)
   if (marker !== undefined) {
-    // A read-only directory must be told now, in words, and not by the first commit.
-    closeSync(openSync(existsSync(dataFile(directory)) ? dataFile(directory) : markerFile(directory), 'r+'))
+    refuseReadOnly(directory)
     return marker
   }
   if (strangers.length > 0) {
@@ -168,6 +169,17 @@ function prepare(directory: string): Marker {
   }
   createMarker(directory)
   return readMarker(directory)!
+}
+
+/**
+ * What may not be written must be told now, in words: LMDB crashes where it may not write its lock file. The files are not
+ * opened for it, since closing one would give up the locks that LMDB may hold on it in this process.
+ */
+function refuseReadOnly(directory: string): void {
+  const folder = storeFolder(directory)
+  for (const path of [directory, markerFile(directory), folder, dataFile(directory), join(folder, 'lock.mdb')]) {
+    if (existsSync(path)) accessSync(path, constants.R_OK | constants.W_OK)
+  }
 }
 
 /** Of two processes that meet an empty directory the first makes the marker, and it is never replaced by the other's. */
@@ -235,10 +247,12 @@ function checkHeader(directory: string): void {
   try {
     if (fstatSync(descriptor).size === 0) throw damaged('store/data.mdb is empty')
     const first = readMeta(descriptor, 0)
-    const pageBytes = first?.pageBytes ?? 4096
-    const metas = [first, readMeta(descriptor, pageBytes)].filter((page) => page !== undefined)
-    const newest = metas.sort((one, other) => other.transaction - one.transaction)[0]
-    if (newest === undefined) throw damaged('store/data.mdb has no valid header')
+    const second = first === undefined ? undefined : readMeta(descriptor, first.pageBytes)
+    // With one of the two LMDB would go back to the commit before the last, or crash.
+    if (first === undefined || second?.pageBytes !== first.pageBytes) {
+      throw damaged('store/data.mdb has no valid header')
+    }
+    const newest = first.transaction > second.transaction ? first : second
     // Asked for after the header was read: an owner that this start does not know of yet may be appending.
     const fileBytes = fstatSync(descriptor).size
     const neededBytes = (newest.lastPage + 1) * newest.pageBytes
@@ -255,8 +269,10 @@ function readMeta(descriptor: number, position: number) {
   if (readSync(descriptor, page, 0, meta.bytes, position) < meta.bytes) return undefined
   if (page.readUInt32LE(meta.magic) !== lmdbMagic || page.readUInt32LE(meta.version) !== lmdbDataVersion)
     return undefined
+  const pageBytes = page.readUInt32LE(meta.pageSize)
+  if (pageBytes < meta.bytes) return undefined
   return {
-    pageBytes: page.readUInt32LE(meta.pageSize),
+    pageBytes,
     lastPage: Number(page.readBigUInt64LE(meta.lastPage)),
     transaction: Number(page.readBigUInt64LE(meta.transaction))
   }

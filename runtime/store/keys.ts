@@ -29,7 +29,7 @@ const seqMax = 2 ** 48 - 1
 const kind = { job: 0x4a, standing: 0x53, running: 0x58, ready: 0x52, scheduled: 0x57, finished: 0x46 } as const
 const smallKind = { id: 0x49, counts: 0x43, queue: 0x51, meta: 0x4d } as const
 
-export const finishedStates = ['completed', 'failed', 'cancelled'] as const
+const finishedStates = ['completed', 'failed', 'cancelled'] as const
 export type FinishedState = (typeof finishedStates)[number]
 
 /** Keys from `start` (included) to `end` (not included). */

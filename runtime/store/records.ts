@@ -29,6 +29,7 @@ export interface JobSpec {
   attemptsMax: number
   backoff: BackoffRule
   jobName: string | null
+  softTimeoutMs: number | null
 }
 
 /** What has become of a job since. */
@@ -57,7 +58,7 @@ export interface PastAttempt {
   attempt: number
   startedAtMs: number
   finishedAtMs: number
-  outcome: 'failed' | 'completed' | 'cancelled' | 'interrupted' | 'retryLater'
+  outcome: 'failed' | 'completed' | 'cancelled' | 'interrupted' | 'crashed' | 'retryLater'
   error: JobError | null
 }
 
@@ -113,7 +114,8 @@ export function encodeSpec(key: Buffer, spec: JobSpec): Buffer {
     spec.attemptsMax,
     // The common case, the default, takes one byte.
     isDefault(backoff) ? null : fieldsOf(backoff),
-    spec.jobName
+    spec.jobName,
+    spec.softTimeoutMs
   ])
 }
 
@@ -130,7 +132,8 @@ export function decodeSpec(key: Buffer, value: Buffer): JobSpec {
     timeoutMs,
     attemptsMax,
     backoff,
-    jobName
+    jobName,
+    softTimeoutMs
   ] = unseal(key, value) as SpecFields
   const [type, delayMs, maxMs, jitter] = backoff ?? fieldsOf(backoffDefault)
   return {
@@ -145,7 +148,8 @@ export function decodeSpec(key: Buffer, value: Buffer): JobSpec {
     timeoutMs,
     attemptsMax,
     backoff: { type, delayMs, maxMs, jitter },
-    jobName
+    jobName,
+    softTimeoutMs
   }
 }
 
@@ -161,7 +165,8 @@ type SpecFields = [
   timeoutMs: number,
   attemptsMax: number,
   backoff: BackoffFields | null,
-  jobName: string | null
+  jobName: string | null,
+  softTimeoutMs: number | null
 ]
 
 type BackoffFields = [type: BackoffRule['type'], delayMs: number, maxMs: number, jitter: number]

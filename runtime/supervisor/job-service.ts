@@ -1,6 +1,5 @@
 /** What the supervisor offers, method by method: each is a call of the queue, a dispatcher or the supervisor itself. */
 import type { JobChange, Service, ServiceMethods, StatusView } from '../core/api.ts'
-import type { MethodCatalogue } from '../core/catalogue.ts'
 import { type Duration, durationToMs } from '../core/duration.ts'
 import { RuntimeError } from '../core/errors.ts'
 import type { EventStream } from '../core/events.ts'
@@ -8,13 +7,14 @@ import type { EnqueueRequest, EnqueueResult, JobView } from '../core/job.ts'
 import { isFinished, type JobState } from '../core/lifecycle.ts'
 import type { Timers } from '../core/timers.ts'
 import type { Dispatcher } from '../dispatcher/dispatcher.ts'
+import type { Catalogue } from '../pool/catalogue.ts'
 import type { DurableQueue } from '../queue/durable-queue.ts'
 import { Waiters } from './waiters.ts'
 
 export interface JobServiceParts {
   queue: DurableQueue
   dispatchers: ReadonlyMap<string, Dispatcher>
-  catalogue: MethodCatalogue
+  catalogue: Catalogue
   events: EventStream
   timers: Timers
   status: () => StatusView
@@ -47,6 +47,11 @@ export class JobService implements Service {
     'queue.resume': ({ queue }) => this.#setPaused(queue, false),
     'queue.purge': async ({ queue, state }) => ({ removed: await this.#purge(queue, state) }),
     'method.list': async () => ({ methods: this.#parts.catalogue.list() }),
+    reload: async () => {
+      await this.#parts.catalogue.reload()
+      for (const dispatcher of this.#parts.dispatchers.values()) dispatcher.renew()
+      return { methods: this.#parts.catalogue.list().length }
+    },
     status: async () => this.#parts.status(),
     shutdown: async ({ deadline }) => {
       this.#parts.shutdown(deadline === undefined ? stopDeadlineMsDefault : durationToMs(deadline)!)

@@ -9,10 +9,12 @@ import { type Clock, systemClock } from '../core/clock.ts'
 import type { RuntimeConfig } from '../core/config.ts'
 import { EventStream } from '../core/events.ts'
 import { iso } from '../core/instant.ts'
+import type { PoolListener } from '../core/pool.ts'
 import { packageVersion } from '../core/version.ts'
 import { Dispatcher } from '../dispatcher/dispatcher.ts'
 import { type Catalogue, startCatalogue } from '../pool/catalogue.ts'
-import { ThreadPool } from '../pool/thread-pool.ts'
+import { openPool } from '../pool/open-pool.ts'
+import { requirePermissionModel } from '../pool/permissions.ts'
 import { DurableQueue } from '../queue/durable-queue.ts'
 import { DueJobs } from '../scheduler/due-jobs.ts'
 import { type OpenDataDirectory, openDataDirectory } from '../store/data-directory.ts'
@@ -49,9 +51,11 @@ export class Supervisor {
   /**
    * Resolves when jobs are accepted and run.
    *
-   * @throws RuntimeError `DATA_DIR_LOCKED`, `DATA_DIR_INVALID`, `STORAGE_FULL`
+   * @throws RuntimeError `DATA_DIR_LOCKED`, `DATA_DIR_INVALID`, `STORAGE_FULL`, `CONFIG_INVALID`: permissions that this Node
+   * does not enforce
    */
   static async start(config: RuntimeConfig, options: SupervisorOptions): Promise<Supervisor> {
+    if ([...config.queues.values()].some(({ permissions }) => permissions !== null)) await requirePermissionModel()
     // Both take their time in processes of their own.
     const [directory, catalogue] = await Promise.allSettled([
       openDataDirectory(config.dataDir),
@@ -96,14 +100,8 @@ export class Supervisor {
     const dueJobs = new DueJobs(queue, timers, clock)
     const dispatchers = new Map<string, Dispatcher>()
     for (const [name, queueConfig] of config.queues) {
-      const pool: ConstructorParameters<typeof Dispatcher>[0]['pool'] = (listener) =>
-        new ThreadPool({
-          queue: name,
-          threads: queueConfig.backgroundWorkers,
-          listener,
-          locate: (method) => catalogue.known(method)
-        })
-      dispatchers.set(name, new Dispatcher({ config: queueConfig, queue, pool, timers, clock, events }))
+      const pool = (listener: PoolListener) => openPool(queueConfig, config.actors, timers, listener)
+      dispatchers.set(name, new Dispatcher({ config: queueConfig, queue, catalogue, pool, timers, clock, events }))
     }
     const recovered = await queue.start()
     const supervisor = new Supervisor(

@@ -49,7 +49,7 @@ const queue = fc
   .map((parts) => ({
     written: defined({ ...parts, timeout: parts.timeout?.written, backoff: parts.backoff?.written }) as QueueOptions,
     meant: (name: string, timeoutMs: number): QueueConfig => ({
-      name,
+      ...plainQueue(name, timeoutMs),
       timeoutMs: parts.timeout?.ms ?? timeoutMs,
       backgroundWorkers: parts.backgroundWorkers ?? 2,
       attempts: parts.attempts ?? 1,
@@ -110,7 +110,21 @@ test('options survive the way through text, in every style and spelling', (t) =>
 })
 
 function plainQueue(name: string, timeoutMs: number): QueueConfig {
-  return { name, timeoutMs, backgroundWorkers: 2, attempts: 1, backoff: backoffDefault, maxQueued: null }
+  return {
+    name,
+    timeoutMs,
+    backgroundWorkers: 2,
+    attempts: 1,
+    backoff: backoffDefault,
+    maxQueued: null,
+    softTimeoutMs: null,
+    isolation: 'process',
+    memoryLimitMb: null,
+    minHosts: 0,
+    hostIdleMs: 60_000,
+    env: {},
+    permissions: null
+  }
 }
 
 function respell(value: object, snake: boolean): object {

@@ -68,24 +68,25 @@ workers:
     rate_limit: { max: 10, per: 1m }
     isolation: process
     env: { some_name: 1 }
-    permissions: { fs_read: [/tmp] }
+    permissions: { read: [data], child_process: true }
     retention: { completed: { age: 7d, count: 100 }, failed: { bytes: 1000000 } }
 `
   )
   assert.match(dataDir, /\/d$/)
   assert.equal(queues.get('my_queue')?.backgroundWorkers, 3)
   assert.equal(queues.get('my_queue')?.maxQueued, 9)
+  assert.equal(queues.get('my_queue')?.memoryLimitMb, 512)
+  assert.deepEqual(queues.get('my_queue')?.env, { some_name: '1' })
+  const { read, ...rights } = queues.get('my_queue')!.permissions!
+  assert.match(read[0]!, /^\/.*\/data$/)
+  assert.deepEqual(rights, { write: [], childProcess: true, addons: false, worker: false })
   assert.deepEqual(
     warnings.map((warning) => warning.split(' ')[0]),
     [
       'scheduler_events',
       'scheduler_tick_interval',
       'timezone',
-      'workers.my_queue.memory_limit_mb',
       'workers.my_queue.rate_limit',
-      'workers.my_queue.isolation',
-      'workers.my_queue.env',
-      'workers.my_queue.permissions',
       'workers.my_queue.retention'
     ]
   )

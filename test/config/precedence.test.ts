@@ -10,16 +10,24 @@ test('without a file everything has its default', (t) => {
   const usual = {
     backgroundWorkers: 2,
     attempts: 1,
-    backoff: { type: 'fixed', delayMs: 0, maxMs: 86_400_000, jitter: 0 }
+    backoff: { type: 'fixed', delayMs: 0, maxMs: 86_400_000, jitter: 0 },
+    maxQueued: null,
+    softTimeoutMs: null,
+    isolation: 'process',
+    memoryLimitMb: null,
+    minHosts: 0,
+    hostIdleMs: 60_000,
+    env: {},
+    permissions: null
   }
   assert.deepEqual(load(), {
     dataDir: join(folder, '.runtime'),
     socket: join(folder, '.runtime/runtime.sock'),
     actors: [join(folder, 'actors')],
     queues: new Map([
-      ['short', { name: 'short', timeoutMs: 300_000, ...usual, maxQueued: null }],
-      ['default', { name: 'default', timeoutMs: 300_000, ...usual, maxQueued: null }],
-      ['long', { name: 'long', timeoutMs: 1_500_000, ...usual, maxQueued: null }]
+      ['short', { name: 'short', timeoutMs: 300_000, ...usual }],
+      ['default', { name: 'default', timeoutMs: 300_000, ...usual }],
+      ['long', { name: 'long', timeoutMs: 1_500_000, ...usual }]
     ]),
     file: null,
     warnings: []

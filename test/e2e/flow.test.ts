@@ -63,7 +63,7 @@ describe('the commands', { concurrency: 2 }, () => {
     const words = 'the cat and the dog and the bird\n'.repeat(20_000)
     project.write('data/words.txt', words)
     project.write('data/below/more.txt', 'more')
-    const license = projectFile('LICENSE')
+    const readme = projectFile('README.md')
 
     const counted: JobView = await run(0, 'enqueue', 'text.words.frequencies', '-p', 'file=data/words.txt', '--wait')
     assert.deepEqual(counted.result, {
@@ -87,11 +87,11 @@ describe('the commands', { concurrency: 2 }, () => {
       sha256: { 'below/more.txt': sha256('more'), 'words.txt': sha256(words) }
     })
 
-    const target = join(project.folder, 'license.gz')
-    const params = JSON.stringify({ file: license, target })
+    const target = join(project.folder, 'readme.gz')
+    const params = JSON.stringify({ file: readme, target })
     const zipped: JobView = await run(0, 'enqueue', 'files.compress.gzip', '--params', params, '--wait')
     assert.equal(zipped.state, 'completed')
-    assert.deepEqual(gunzipSync(readFileSync(target)), readFileSync(license))
+    assert.deepEqual(gunzipSync(readFileSync(target)), readFileSync(readme))
   })
 
   it('show jobs, queues and the supervisor', limit, async (t) => {
@@ -235,7 +235,7 @@ describe('the commands', { concurrency: 2 }, () => {
     )
 
     const file = project.write('config/runtime.yaml', 'workers:\n  short:\n    backgroundWorker: 0\n  long: 3\n')
-    const { problems } = await check(1)
+    const { problems } = await check(2)
     assert.deepEqual(
       problems.map(({ file, line, path }: { file: string; line: number; path: string }) => [file, line, path]),
       [

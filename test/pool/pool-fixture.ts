@@ -90,11 +90,7 @@ export function poolOver(test: TestContext, folder: string, threads = 1): PoolFi
     queue: 'default',
     threads,
     listener: heard,
-    locate: (method) => {
-      if (method.startsWith('gone.')) return undefined
-      const file = `${join(folder, ...method.split('.').slice(0, -1))}.js`
-      return { method, file, functionName: '', sourceHash: '' }
-    }
+    heapLimitMb: null
   })
   test.after(() => pool.stop())
   let jobs = 0
@@ -103,6 +99,9 @@ export function poolOver(test: TestContext, folder: string, threads = 1): PoolFi
     const job = {
       queue: 'default',
       method,
+      file: `${join(folder, ...method.split('.').slice(0, -1))}.js`,
+      softTimeoutMs: null,
+      alone: false,
       params: JSON.stringify(params),
       attempt: 1,
       attemptsMax: 3,

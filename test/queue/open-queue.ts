@@ -38,6 +38,13 @@ export function queueConfig(name: string, options: Partial<QueueConfig> = {}): Q
     attempts: 1,
     backoff: backoffDefault,
     maxQueued: null,
+    softTimeoutMs: null,
+    isolation: 'inline',
+    memoryLimitMb: null,
+    minHosts: 0,
+    hostIdleMs: 60_000,
+    env: {},
+    permissions: null,
     ...options
   }
 }

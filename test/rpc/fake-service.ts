@@ -105,6 +105,7 @@ export function fakeService(overrides: Partial<ServiceMethods> = {}): FakeServic
     'queue.resume': async ({ queue }) => ({ ...queueView, queue }),
     'queue.purge': async () => ({ removed: 3 }),
     'method.list': async () => ({ methods: [] }),
+    reload: async () => ({ methods: 0 }),
     status: async () => statusView,
     shutdown: async () => ({ stopping: true }),
     ...overrides

@@ -20,7 +20,7 @@ import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import { RuntimeError } from '../../runtime/core/errors.ts'
 import { type OpenDataDirectory, openDataDirectory } from '../../runtime/store/data-directory.ts'
-import { jobKey, metaKey } from '../../runtime/store/keys.ts'
+import { jobKey } from '../../runtime/store/keys.ts'
 import { decodeSpec, encodeSpec, formatVersion, type JobSpec } from '../../runtime/store/records.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 import { type Answer, OwnerProcess } from './owner-process.ts'
@@ -39,7 +39,8 @@ const spec: JobSpec = {
   timeoutMs: 1,
   attemptsMax: 1,
   backoff: { type: 'fixed', delayMs: 0, maxMs: 0, jitter: 0 },
-  jobName: null
+  jobName: null,
+  softTimeoutMs: null
 }
 const key = jobKey(1)
 
@@ -332,10 +333,13 @@ describe('damage is never opened as an empty store', () => {
     ['missing store folder', (file) => rmSync(join(file, '..'), { recursive: true }), /data\.mdb is missing/],
     ['data file of length zero', (file) => truncateSync(file, 0), /data\.mdb is empty/],
     ['data file of one byte', (file) => truncateSync(file, 1), /has no valid header/],
-    ['data file of half a header', (file) => truncateSync(file, 4096), /cut off/],
+    ['data file of half a header', (file) => truncateSync(file, 4096), /has no valid header/],
     ['data file without its last page', (file) => truncateSync(file, statSync(file).size - 4096), /cut off/],
     ['header of zeros', (file) => overwrite(file, 0, Buffer.alloc(8192)), /has no valid header/],
-    ['page size of nonsense in the header', (file) => overwrite(file, 48, Buffer.alloc(4)), /Cannot open/],
+    ['first of the two headers of zeros', (file) => overwrite(file, 0, Buffer.alloc(4096)), /has no valid header/],
+    ['second of the two headers of zeros', (file) => overwrite(file, 4096, Buffer.alloc(4096)), /has no valid header/],
+    ['page size of zero in the header', (file) => overwrite(file, 48, Buffer.alloc(4)), /has no valid header/],
+    ['page size of nonsense in the header', (file) => overwrite(file, 49, Buffer.of(0x20)), /has no valid header/],
     ['data file of another program', (file) => writeFileSync(file, 'text '.repeat(10_000)), /has no valid header/]
   ]
   for (const ending of ['closed', 'killed']) {
@@ -438,13 +442,14 @@ describe('a start that did not come to its end', () => {
     await (await open(test, directory)).close()
     const filling = join(folder, 'filling')
     assert.throws(() => writeFileSync(filling, Buffer.alloc(2 * 1024 * 1024)), /ENOSPC/)
-    await assertRefused(directory, 'STORAGE_FULL', /disk .*is full/)
-    const other = await OwnerProcess.start(test)
-    assert.equal(refusedBy(await other.open(directory)).code, 'STORAGE_FULL')
+    // In processes of their own: LMDB 3.5.6 may write past a buffer while it words the error of a failed write.
+    const [first, next] = await Promise.all([OwnerProcess.start(test), OwnerProcess.start(test)])
+    const answer = await first.open(directory)
+    assert.equal(refusedBy(answer).code, 'STORAGE_FULL')
+    assert.match((answer as Answer & { type: 'refused' }).message, /disk .*is full/)
     rmSync(filling)
-    const opened = await open(test, directory)
-    assert.equal(opened.store.reader.has(metaKey('owner')), true)
-    await opened.close()
-    assert.equal((await other.open(directory)).type, 'opened')
+    // The first one still lives, and owns nothing.
+    process.kill(first.pid, 0)
+    assert.equal((await next.open(directory)).type, 'opened')
   })
 })

@@ -40,8 +40,12 @@ export class OwnerProcess {
   }
 
   async ask(request: Request): Promise<Answer> {
+    const died = new AbortController()
+    const onExit = (code: number | null, signal: string | null) => died.abort(new Error(`it ended: ${signal ?? code}`))
+    this.#child.once('exit', onExit)
     this.#child.send(request)
-    const [answer] = (await once(this.#child, 'message')) as [Answer]
+    const [answer] = (await once(this.#child, 'message', { signal: died.signal })) as [Answer]
+    this.#child.off('exit', onExit)
     return answer
   }
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { backoffDelayMs } from '../../runtime/core/backoff.ts'
+import { type BackoffRule, backoffDefault } from '../../runtime/core/backoff.ts'
 import { jobErrorCodes, RuntimeError } from '../../runtime/core/errors.ts'
 import type { JobError, JobLogLine } from '../../runtime/core/job.ts'
 import { jobStates } from '../../runtime/core/lifecycle.ts'
@@ -64,12 +64,12 @@ const pastAttempt: fc.Arbitrary<PastAttempt> = record({
   attempt: count,
   startedAtMs: instant,
   finishedAtMs: instant,
-  outcome: fc.constantFrom('failed', 'completed', 'cancelled', 'interrupted', 'retryLater'),
+  outcome: fc.constantFrom('failed', 'completed', 'cancelled', 'interrupted', 'crashed', 'retryLater'),
   error: orNull(error)
 })
-const waits = record({
+const waits: fc.Arbitrary<BackoffRule> = record({
   type: fc.constantFrom('fixed' as const, 'exponential' as const),
-  delayMs: fc.integer({ min: 1, max: durationMsMax }),
+  delayMs: fc.integer({ min: 0, max: durationMsMax }),
   maxMs: fc.integer({ min: 0, max: durationMsMax }),
   jitter: fc.double({ min: 0, max: 1, noNaN: true })
 })
@@ -84,8 +84,9 @@ const spec: fc.Arbitrary<JobSpec> = record({
   priority: fc.integer({ min: priorityMin, max: priorityMax }),
   timeoutMs: fc.integer({ min: 1, max: durationMsMax }),
   attemptsMax: count,
-  backoff: waits,
-  jobName: orNull(text)
+  backoff: fc.oneof(fc.constant(backoffDefault), waits),
+  jobName: orNull(text),
+  softTimeoutMs: orNull(fc.integer({ min: 1, max: durationMsMax }))
 })
 const standing: fc.Arbitrary<Standing> = record({
   state: fc.constantFrom(...jobStates),
@@ -211,19 +212,6 @@ for (const { name, keys, values, encode, decode } of kinds) {
 }
 
 describe('record: details', () => {
-  it('a retry rule without waits is stored in one byte and still never waits', () => {
-    const key = jobKey(1)
-    const anySpec = fc.tuple(spec, fc.constantFrom('fixed' as const, 'exponential' as const), fc.nat(), fc.nat(60))
-    fc.assert(
-      fc.property(anySpec, ([of, type, maxMs, failures]) => {
-        const backoff = { type, delayMs: 0, maxMs, jitter: 0.5 }
-        const stored = decodeSpec(key, encodeSpec(key, { ...of, backoff })).backoff
-        assert.equal(backoffDelayMs(stored, failures + 1, 0.3), backoffDelayMs(backoff, failures + 1, 0.3))
-        assert.deepEqual({ ...stored, type, maxMs, jitter: 0.5 }, backoff)
-      })
-    )
-  })
-
   it('the first standing of a job comes back as it was written', () => {
     const key = standingKey(7)
     fc.assert(

@@ -1,0 +1,126 @@
+/**
+ * The pool of one queue in host processes. At any time at most one host takes new jobs, the current one; it is started with
+ * the first job and ended after some time without any. Besides it there may be hosts that are being replaced and finish
+ * what they run, and hosts of one job each, for jobs under which a host has ended before.
+ */
+import type { JobMessage, Pool, PoolListener } from '../core/pool.ts'
+import type { Timers } from '../core/timers.ts'
+import { HostProcess } from './host-process.ts'
+
+export interface HostPoolOptions {
+  queue: string
+  /** Jobs that run at a time, from 1. */
+  threads: number
+  listener: PoolListener
+  memoryLimitMb: number | null
+  /** Complete environment of the hosts. */
+  env: Record<string, string>
+  /** Flags of Node for the threads; null: none. */
+  threadFlags: string[] | null
+  /** How long a host without a job is kept; null: always. */
+  idleMs: number | null
+  timers: Timers
+}
+
+export class HostPool implements Pool {
+  readonly #options: HostPoolOptions
+  readonly #hosts = new Set<HostProcess>()
+  #current: HostProcess | undefined
+  /** Takes the place of the current host as soon as it is ready. */
+  #successor: HostProcess | undefined
+  #cancelIdle = () => {}
+
+  constructor(options: HostPoolOptions) {
+    this.#options = options
+  }
+
+  start(): void {
+    this.#current ??= this.#open({ alone: false })
+  }
+
+  run(job: JobMessage): void {
+    if (job.alone) {
+      this.#open({ alone: true }).run(job)
+      return
+    }
+    this.#cancelIdle()
+    this.start()
+    this.#current!.run(job)
+  }
+
+  kill(id: string): void {
+    for (const host of this.#hosts) host.kill(id)
+  }
+
+  renew(): void {
+    this.#successor?.retire()
+    this.#successor = undefined
+    this.#current?.retire()
+    this.#current = undefined
+  }
+
+  async stop(): Promise<void> {
+    this.#cancelIdle()
+    const hosts = [...this.#hosts]
+    for (const host of hosts) host.endNow()
+    await Promise.all(hosts.map(({ end }) => end))
+  }
+
+  #open({ alone }: { alone: boolean }): HostProcess {
+    const { queue, threads, listener, memoryLimitMb, env, threadFlags, timers } = this.#options
+    const host = new HostProcess({
+      queue,
+      threads: alone ? 1 : threads,
+      listener,
+      memoryLimitMb,
+      env,
+      threadFlags,
+      alone,
+      timers,
+      ready: (opened) => this.#ready(opened),
+      stuck: (opened) => this.#replace(opened),
+      idle: (opened) => this.#idle(opened),
+      ended: (opened) => this.#ended(opened)
+    })
+    this.#hosts.add(host)
+    return host
+  }
+
+  /** Until the successor is ready the old host goes on: its threads are replaced, only the stuck one stays behind. */
+  #replace(host: HostProcess): void {
+    if (host !== this.#current) host.retire()
+    else this.#successor ??= this.#open({ alone: false })
+  }
+
+  #ready(host: HostProcess): void {
+    if (host !== this.#successor) return
+    this.#successor = undefined
+    this.#current?.retire()
+    this.#current = host
+    if (!host.busy) this.#idle(host)
+  }
+
+  #idle(host: HostProcess): void {
+    if (host !== this.#current) {
+      // Made for one job, which is over; or already retiring.
+      if (host !== this.#successor) host.retire()
+      return
+    }
+    this.#cancelIdle()
+    const { idleMs, timers } = this.#options
+    if (idleMs === null) return
+    this.#cancelIdle = timers.after(idleMs, () => {
+      if (host !== this.#current || host.busy) return
+      this.#current = undefined
+      host.retire()
+    })
+  }
+
+  #ended(host: HostProcess): void {
+    this.#hosts.delete(host)
+    if (host === this.#successor) this.#successor = undefined
+    if (host !== this.#current) return
+    this.#current = undefined
+    this.#cancelIdle()
+  }
+}

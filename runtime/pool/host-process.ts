@@ -1,0 +1,205 @@
+/**
+ * One host process, as the supervisor sees it.
+ *
+ *   starting ─ ready ─► serving ─ retire ─► retiring ─ last job over ─► ended
+ *
+ * In every state it can end by itself: then each of its jobs gets the outcome `crashed`, or, if the host never became
+ * ready, is run again a little later, because it had no part in that. A host is the leader of a process group of its own;
+ * its end is a SIGKILL to the group, so that the processes of its jobs end as well.
+ */
+import { type ChildProcess, fork } from 'node:child_process'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { hostErrorCharsMax } from '../core/limits.ts'
+import type { CrashCause, JobMessage, PoolListener } from '../core/pool.ts'
+import type { Timers } from '../core/timers.ts'
+import { type FromHost, type HostOptions, Outbox, type ToHost } from './host-messages.ts'
+import { inheritedFlags } from './inherited-flags.ts'
+
+export interface HostProcessOptions extends HostOptions {
+  listener: PoolListener
+  /** Complete environment of the process. */
+  env: Record<string, string>
+  /** Made for one job, because of which a host may have ended before. */
+  alone: boolean
+  timers: Timers
+  ready(host: HostProcess): void
+  /** A thread does not end: the host must be replaced. */
+  stuck(host: HostProcess): void
+  /** It has no job any more. */
+  idle(host: HostProcess): void
+  ended(host: HostProcess): void
+}
+
+const hostEntry = fileURLToPath(new URL('./host.js', import.meta.url))
+/** A host that could not start is tried again after this. */
+const startAgainMs = 1_000
+/** Time for the streams of a process that has ended to be read to their end. */
+const closeGraceMs = 200
+
+export class HostProcess {
+  readonly #options: HostProcessOptions
+  readonly #child: ChildProcess
+  readonly #outbox: Outbox<ToHost>
+  readonly #jobs = new Map<string, JobMessage>()
+  /** Resolves when the process has ended. */
+  readonly end: Promise<void>
+  #state: 'starting' | 'serving' | 'retiring' | 'ended' = 'starting'
+  /** The last of what it wrote to standard error. */
+  #errorText = ''
+  #outOfMemory: string | undefined
+
+  constructor(options: HostProcessOptions) {
+    this.#options = options
+    const { queue, threads, memoryLimitMb, threadFlags, env } = options
+    const hostOptions: HostOptions = { queue, threads, memoryLimitMb, threadFlags }
+    this.#child = fork(hostEntry, [JSON.stringify(hostOptions)], {
+      env,
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      detached: process.platform !== 'win32',
+      ...inheritedFlags()
+    })
+    this.#outbox = new Outbox((messages) => {
+      if (this.#child.connected) this.#child.send(messages)
+    })
+    this.#child.on('message', (messages: FromHost[]) => {
+      for (const message of messages) this.#hear(message)
+    })
+    this.#listenToOutput()
+    this.end = new Promise((resolve) => {
+      const ended = (reason: string, signal: NodeJS.Signals | null) => {
+        this.#ended(reason, signal)
+        resolve()
+      }
+      this.#child.once('error', (error) => ended(`could not be started: ${error.message}`, null))
+      const exited = (code: number | null, signal: NodeJS.Signals | null) =>
+        ended(signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`, signal)
+      // On close, what it has said until then has been read. A process that a job has set free may hold the streams open.
+      this.#child.once('close', exited)
+      this.#child.once('exit', (code, signal) => options.timers.after(closeGraceMs, () => exited(code, signal)))
+    })
+  }
+
+  get busy(): boolean {
+    return this.#jobs.size > 0
+  }
+
+  has(id: string): boolean {
+    return this.#jobs.has(id)
+  }
+
+  run(job: JobMessage): void {
+    this.#jobs.set(job.id, job)
+    this.#outbox.post({ type: 'run', job })
+  }
+
+  kill(id: string): void {
+    if (!this.#jobs.delete(id)) return
+    this.#outbox.post({ type: 'kill', id })
+    this.#afterJob()
+  }
+
+  /** It gets no further job; when it has none any more, it is ended. */
+  retire(): void {
+    if (this.#state === 'ended') return
+    this.#state = 'retiring'
+    if (!this.busy) this.endNow()
+  }
+
+  /** Ends the process and whatever its jobs have started. */
+  endNow(): void {
+    const { pid } = this.#child
+    if (pid === undefined || this.#state === 'ended') return
+    try {
+      process.kill(process.platform === 'win32' ? pid : -pid, 'SIGKILL')
+    } catch {
+      this.#child.kill('SIGKILL')
+    }
+  }
+
+  #hear(message: FromHost): void {
+    const { listener } = this.#options
+    switch (message.type) {
+      case 'ready':
+        if (this.#state === 'starting') this.#state = 'serving'
+        this.#options.ready(this)
+        return
+      case 'stuck':
+        this.#options.stuck(this)
+        return
+      case 'outOfMemory':
+        this.#outOfMemory = message.message
+        return
+    }
+    if (!this.#jobs.has(message.id)) return
+    switch (message.type) {
+      case 'started':
+        listener.started(message.id)
+        break
+      case 'progress':
+        listener.progress(message.id, message.percent, message.stage)
+        break
+      case 'log':
+        listener.log(message.id, message.line)
+        break
+      case 'outcome':
+        this.#jobs.delete(message.id)
+        listener.outcome(message.id, message.outcome)
+        this.#afterJob()
+    }
+  }
+
+  #afterJob(): void {
+    if (this.busy) return
+    if (this.#state === 'retiring') this.endNow()
+    else this.#options.idle(this)
+  }
+
+  #ended(reason: string, signal: NodeJS.Signals | null): void {
+    if (this.#state === 'ended') return
+    const wasReady = this.#state !== 'starting'
+    // Processes that the jobs have started may still be there, without their host.
+    this.endNow()
+    this.#state = 'ended'
+    this.#child.stdout?.destroy()
+    this.#child.stderr?.destroy()
+    const { listener, alone } = this.#options
+    const cause = this.#causeOf(reason, signal)
+    for (const id of [...this.#jobs.keys()]) {
+      this.#jobs.delete(id)
+      if (wasReady) listener.outcome(id, { type: 'crashed', cause, alone })
+      else listener.outcome(id, { type: 'retryLater', delayMs: startAgainMs, message: cause.message })
+    }
+    this.#options.ended(this)
+  }
+
+  #causeOf(reason: string, signal: NodeJS.Signals | null): CrashCause {
+    const heapIsFull =
+      signal !== null && /heap out of memory|Reached heap limit|allocation failed/i.test(this.#errorText)
+    const said = this.#errorText.trim() === '' ? '' : `\nIts last words:\n${this.#errorText.trim()}`
+    const message = `The host process of the job ${reason}. ${this.#outOfMemory ?? ''}`.trim()
+    return { outOfMemory: heapIsFull || this.#outOfMemory !== undefined, message: `${message}${said}` }
+  }
+
+  /**
+   * What does not go through the streams of a thread (addons, `fs.writeSync(1, …)`, processes with inherited output)
+   * arrives here. With one job in the host it is that job's; with several, each of them gets it, marked as such.
+   */
+  #listenToOutput(): void {
+    for (const [stream, level] of [
+      [this.#child.stdout!, 'info'],
+      [this.#child.stderr!, 'warn']
+    ] as const) {
+      createInterface({ input: stream }).on('line', (line) => {
+        if (level === 'warn') this.#errorText = `${this.#errorText}\n${line}`.slice(-hostErrorCharsMax)
+        this.#logForJobs(level, line)
+      })
+    }
+  }
+
+  #logForJobs(level: 'info' | 'warn', text: string): void {
+    const line = { at: new Date().toISOString(), level }
+    const message = this.#jobs.size === 1 ? text : `${text} (from this job or another one in the same host)`
+    for (const id of this.#jobs.keys()) this.#options.listener.log(id, { ...line, message })
+  }
+}

@@ -1,0 +1,55 @@
+/**
+ * The host process: the threads of one queue, and nothing else. It does what the supervisor says, and ends with it: when
+ * the channel closes it kills its whole process group, so that nothing a job has started outlives the supervisor.
+ */
+import type { PoolListener } from '../core/pool.ts'
+import type { FromHost, HostOptions, ToHost } from './host-messages.ts'
+import { Outbox } from './host-messages.ts'
+import { MemoryWatch } from './memory-watch.ts'
+import { ThreadPool } from './thread-pool.ts'
+
+const { queue, threads, memoryLimitMb, threadFlags } = JSON.parse(process.argv[2] ?? '{}') as HostOptions
+
+const outbox = new Outbox<FromHost>((messages) => process.send?.(messages))
+const listener: PoolListener = {
+  started: (id) => outbox.post({ type: 'started', id }),
+  progress: (id, percent, stage) => outbox.post({ type: 'progress', id, percent, stage }),
+  log: (id, line) => outbox.post({ type: 'log', id, line }),
+  outcome: (id, outcome) => outbox.post({ type: 'outcome', id, outcome })
+}
+const pool = new ThreadPool({
+  queue,
+  threads,
+  listener,
+  heapLimitMb: memoryLimitMb,
+  execArgv: threadFlags ?? undefined,
+  stuck: () => outbox.post({ type: 'stuck' })
+})
+
+const memory = memoryLimitMb === null ? undefined : new MemoryWatch(pool, memoryLimitMb, endOutOfMemory)
+
+process.on('message', (messages: ToHost[]) => {
+  for (const message of messages) {
+    if (message.type === 'run') pool.run(message.job)
+    else pool.kill(message.id)
+  }
+  memory?.look()
+})
+process.on('disconnect', endWithGroup)
+// The supervisor is gone, and nobody reads any more: the channel says so as well, and that ends this process.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
+
+pool.start()
+outbox.post({ type: 'ready' })
+
+function endOutOfMemory(message: string): void {
+  process.send?.([{ type: 'outOfMemory', message }] satisfies FromHost[], () => endWithGroup())
+}
+
+function endWithGroup(): void {
+  try {
+    process.kill(-process.pid, 'SIGKILL')
+  } catch {
+    process.kill(process.pid, 'SIGKILL')
+  }
+}

@@ -1,0 +1,44 @@
+/**
+ * Watches the resident size of a host while jobs run in it. Heaps have a limit of their own; this is for what they do not
+ * count, such as buffers. Node cannot say which thread holds what, so a host in which the jobs use more than they may
+ * together is ended: alone in their hosts, each next time, it is plain which job it was.
+ */
+import type { ThreadPool } from './thread-pool.ts'
+
+const lookEveryMs = 50
+const bytesPerMb = 1024 * 1024
+
+export class MemoryWatch {
+  readonly #pool: ThreadPool
+  readonly #limitBytes: number
+  readonly #exceeded: (message: string) => void
+  #watch: NodeJS.Timeout | undefined
+  /** What the host uses without jobs: memory that earlier jobs have used may stay with the process. */
+  #idleBytes = 0
+
+  /** @param exceeded called once, with the reason in words */
+  constructor(pool: ThreadPool, limitMb: number, exceeded: (message: string) => void) {
+    this.#pool = pool
+    this.#limitBytes = limitMb * bytesPerMb
+    this.#exceeded = exceeded
+  }
+
+  /** Jobs may have begun to run. */
+  look(): void {
+    if (this.#watch !== undefined || this.#pool.running.length === 0) return
+    this.#idleBytes = process.memoryUsage.rss()
+    this.#watch = setInterval(() => this.#lookAgain(), lookEveryMs)
+  }
+
+  #lookAgain(): void {
+    const jobs = this.#pool.running.length
+    const usedBytes = process.memoryUsage.rss() - this.#idleBytes
+    if (jobs > 0 && usedBytes <= this.#limitBytes * jobs) return
+    clearInterval(this.#watch)
+    this.#watch = undefined
+    if (jobs === 0) return
+    const [usedMb, limitMb] = [usedBytes, this.#limitBytes].map((bytes) => Math.round(bytes / bytesPerMb))
+    const many = jobs === 1 ? 'a job that may use' : `${jobs} jobs that may each use`
+    this.#exceeded(`The host used ${usedMb} MiB for ${many} ${limitMb} MiB.`)
+  }
+}
