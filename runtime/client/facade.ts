@@ -1,8 +1,9 @@
 /**
  * The {@link Runtime} that programs hold, over whatever carries its calls: a socket, or the service in this process.
  */
-import type { ActorFunction, JobChange, Runtime, StatusView } from '../core/api.ts'
+import type { ActorFunction, JobChange, Runtime, SchedulerState, StatusView } from '../core/api.ts'
 import type { EnqueueOptions, EnqueueRequest, EnqueueResult, JobPage, JobView, QueueView } from '../core/job.ts'
+import type { MigrationView, SchedulerView } from '../core/scheduler-event.ts'
 import { functionResolver } from './method-of-function.ts'
 import type { Transport } from './transport.ts'
 
@@ -35,6 +36,15 @@ export function runtimeOver(transport: Transport): Runtime {
       resume: (queue) => call<QueueView>('queue.resume', { queue }),
       purge: (queue, options) => call<{ removed: number }>('queue.purge', { ...options, queue })
     },
+    schedule: {
+      list: () => call<SchedulerView>('schedule.list', {}),
+      trigger: (event) => call<{ ids: string[] }>('schedule.trigger', { event }),
+      pause: (event) => call<SchedulerState>('schedule.pause', event === undefined ? {} : { event }),
+      resume: (event) => call<SchedulerState>('schedule.resume', event === undefined ? {} : { event }),
+      skip: (event) => call<SchedulerState>('schedule.skip', { event }),
+      migrate: (options = {}) => call<MigrationView>('schedule.migrate', options)
+    },
+    maintenance: (on) => call<SchedulerState>('maintenance', { on }),
     subscribe: (filter, listener) => transport.subscribe(filter, listener),
     status: () => call<StatusView>('status', {}),
     reload: () => call<{ methods: number }>('reload', {}),

@@ -5,11 +5,11 @@
  * what the schema says: those under `properties`. Keys below `additionalProperties` (queue names, variables) and of
  * objects without a schema of their own are the user's data and stay as written.
  *
- * A key with nothing behind it (`workers:` with all its lines commented out) is an empty object where one is expected.
+ * A key with nothing behind it (`workers:` with all its lines commented out) is an empty object or list where one is expected.
  */
 import type { RuntimeOptions } from '../core/config.ts'
 import { compileSchema, formatPath, type SchemaCheck } from '../core/schema.ts'
-import { idleKeys, idleQueueKeys, optionsSchema, queueName } from './options-schema.ts'
+import { idleQueueKeys, optionsSchema, queueName } from './options-schema.ts'
 import type { PlacedProblem, Position } from './problems.ts'
 import type { Written, WrittenEntry } from './written.ts'
 
@@ -44,7 +44,7 @@ function schemaCheck(): SchemaCheck {
 }
 
 function toValue(node: Written, shape: Shape, path: Path, repeated: PlacedProblem[]): unknown {
-  if (node.type === 'scalar') return node.value === null && shape.type === 'object' ? {} : node.value
+  if (node.type === 'scalar') return node.value === null ? emptyOf(shape) : node.value
   if (node.type === 'list') {
     return node.items.map((item, index) => toValue(item, shape.items ?? {}, [...path, index], repeated))
   }
@@ -60,6 +60,10 @@ function toValue(node: Written, shape: Shape, path: Path, repeated: PlacedProble
   return Object.fromEntries(values)
 }
 
+function emptyOf(shape: Shape): unknown {
+  return shape.type === 'object' ? {} : shape.type === 'array' ? [] : null
+}
+
 function repetition(entry: WrittenEntry, before: WrittenEntry): string {
   const place = before.at === null ? 'there' : `on line ${before.at.line}`
   const spelling = entry.key === before.key ? '' : `, spelled "${before.key}"`
@@ -68,7 +72,9 @@ function repetition(entry: WrittenEntry, before: WrittenEntry): string {
 
 function canonical(key: string, shape: Shape): string {
   const camelCase = key.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
-  return Object.hasOwn(shape.properties ?? {}, camelCase) ? camelCase : key
+  // The labels of scheduler events are the reference's own, `hourly_long`.
+  const snakeCase = key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+  return [camelCase, snakeCase].find((name) => Object.hasOwn(shape.properties ?? {}, name)) ?? key
 }
 
 function childShape(shape: Shape, name: string): Shape {
@@ -124,7 +130,7 @@ function wrongQueueNames(root: Written): PlacedProblem[] {
 }
 
 function idleWarnings(root: Written, options: RuntimeOptions): string[] {
-  const idle: [Path, string][] = idleKeysOf(options, idleKeys).map(([key, what]) => [[key], what])
+  const idle: [Path, string][] = []
   for (const [queue, queueOptions] of Object.entries(options.workers ?? {})) {
     for (const [key, what] of idleKeysOf(queueOptions, idleQueueKeys)) idle.push([['workers', queue, key], what])
   }

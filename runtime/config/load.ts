@@ -39,7 +39,13 @@ export interface ConfigSources {
   }
 }
 
-const defaults = { dataDir: '.runtime', socketName: 'runtime.sock', actors: ['actors'] } as const
+const defaults = {
+  dataDir: '.runtime',
+  socketName: 'runtime.sock',
+  actors: ['actors'],
+  tickIntervalS: 60,
+  timezone: 'UTC'
+} as const
 
 const queueDefaults: Omit<QueueConfig, 'name'> = {
   timeoutMs: 300_000,
@@ -87,7 +93,7 @@ export function loadConfig({ file: named, workingDirectory, env, overrides }: Co
     overrides.actors === undefined
       ? folders(options.actors ?? defaults.actors, root)
       : folders(overrides.actors, workingDirectory)
-  return complete({ dataDir, socket, actors, queues: queuesOf(options, root), file, warnings })
+  return complete({ dataDir, socket, actors, queues: queuesOf(options, root), ...schedulerOf(options), file, warnings })
 }
 
 /**
@@ -103,6 +109,7 @@ export function configFromOptions(options: RuntimeOptions, workingDirectory: str
     socket: checked.socket === undefined ? null : resolve(workingDirectory, checked.socket),
     actors: folders(checked.actors ?? defaults.actors, workingDirectory),
     queues: queuesOf(checked, workingDirectory),
+    ...schedulerOf(checked),
     file: null,
     warnings
   })
@@ -122,6 +129,14 @@ function projectRoot(file: string): string {
 
 function folders(actors: string | readonly string[], base: string): string[] {
   return (typeof actors === 'string' ? [actors] : actors).map((folder) => resolve(base, folder))
+}
+
+function schedulerOf({ schedulerEvents = {}, schedulerTickInterval, timezone }: RuntimeOptions) {
+  return {
+    schedulerEvents,
+    schedulerTickIntervalS: schedulerTickInterval ?? defaults.tickIntervalS,
+    timezone: timezone ?? defaults.timezone
+  }
 }
 
 /** @param root where relative paths start */

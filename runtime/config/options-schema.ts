@@ -4,8 +4,10 @@
  *
  * To bring such a key into effect: a field in `core/config.ts`, its use in `load.ts`, and its line out of the tables below.
  */
-import { attemptsSchema, backoffSchema, durationSchema, timeoutSchema } from '../core/job-options.ts'
+
+import { attemptsSchema, backoffSchema, durationSchema, nameSchema, timeoutSchema } from '../core/job-options.ts'
 import { nameCharsMax } from '../core/limits.ts'
+import { eventLabels, missedPolicies, overlapPolicies } from '../core/scheduler-event.ts'
 
 /** Threads of one queue. */
 const backgroundWorkersMax = 256
@@ -65,6 +67,37 @@ const queueSchema = {
   }
 } as const
 
+const eventList = {
+  type: 'array',
+  items: {
+    type: ['string', 'object'],
+    minLength: 1,
+    required: ['method'],
+    additionalProperties: false,
+    properties: {
+      method: text,
+      params: {},
+      queue: text,
+      timeout: timeoutSchema,
+      timezone: text,
+      missed: { type: 'string', enum: missedPolicies },
+      overlap: { type: 'string', enum: overlapPolicies },
+      spread: durationSchema,
+      jobName: nameSchema,
+      attempts: attemptsSchema
+    }
+  }
+} as const
+
+const schedulerEventsSchema = {
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    ...Object.fromEntries(eventLabels.map((label) => [label, eventList])),
+    cron: { type: 'object', additionalProperties: eventList }
+  }
+} as const
+
 export const optionsSchema = {
   type: 'object',
   additionalProperties: false,
@@ -73,20 +106,13 @@ export const optionsSchema = {
     socket: text,
     actors: { type: ['string', 'array'], minLength: 1, minItems: 1, items: text },
     workers: { type: 'object', additionalProperties: queueSchema },
-    schedulerEvents: { type: 'object' },
+    schedulerEvents: schedulerEventsSchema,
     schedulerTickInterval: count,
     timezone: text
   }
 } as const
 
-/** Top-level keys without effect, each with what this version does not do. */
-export const idleKeys: Readonly<Record<string, string>> = {
-  schedulerEvents: 'does not run scheduler events yet',
-  schedulerTickInterval: 'does not run scheduler events yet',
-  timezone: 'does not run scheduler events yet'
-}
-
-/** The same, of one queue. */
+/** Keys of a queue without effect, each with what this version does not do. */
 export const idleQueueKeys: Readonly<Record<string, string>> = {
   rateLimit: 'does not limit the rate of a queue yet',
   retention: 'keeps finished jobs until they are removed'

@@ -8,6 +8,7 @@ import type { Duration } from './duration.ts'
 import type { EventFilter, EventListener, EventStream } from './events.ts'
 import type { EnqueueOptions, EnqueueRequest, EnqueueResult, JobFilter, JobPage, JobView, QueueView } from './job.ts'
 import type { JobState } from './lifecycle.ts'
+import type { MigrationView, SchedulerView } from './scheduler-event.ts'
 
 /** One function per protocol method: one object in, one value out. `rpc/methods.ts` holds schema and documentation of each. */
 export interface ServiceMethods {
@@ -25,6 +26,13 @@ export interface ServiceMethods {
   'queue.purge'(params: { queue: string; state?: JobState }): Promise<{ removed: number }>
   reload(params: Record<string, never>): Promise<{ methods: number }>
   'method.list'(params: Record<string, never>): Promise<{ methods: MethodView[] }>
+  'schedule.list'(params: Record<string, never>): Promise<SchedulerView>
+  'schedule.trigger'(params: { event: string }): Promise<{ ids: string[] }>
+  'schedule.pause'(params: { event?: string }): Promise<SchedulerState>
+  'schedule.resume'(params: { event?: string }): Promise<SchedulerState>
+  'schedule.skip'(params: { event: string }): Promise<SchedulerState>
+  'schedule.migrate'(params: { dryRun?: boolean }): Promise<MigrationView>
+  maintenance(params: { on: boolean }): Promise<SchedulerState>
   status(params: Record<string, never>): Promise<StatusView>
   shutdown(params: { deadline?: Duration }): Promise<{ stopping: true }>
 }
@@ -32,6 +40,11 @@ export interface ServiceMethods {
 export interface Service {
   readonly methods: ServiceMethods
   readonly events: EventStream
+}
+
+/** What the scheduler as a whole does; see {@link SchedulerView}. */
+export interface SchedulerState {
+  state: SchedulerView['state']
 }
 
 /** A job after cancel or retry. `changed` is false where there was nothing to do, such as cancelling a finished job. */
@@ -109,6 +122,21 @@ export interface Runtime {
     /** Removes the jobs of one state, by default the scheduled and ready ones. Running jobs are never removed. */
     purge(queue: string, options?: { state?: JobState }): Promise<{ removed: number }>
   }
+  /** Scheduler events. `event`: the id of one, or the key or method that one or several have. */
+  readonly schedule: {
+    list(): Promise<SchedulerView>
+    /** Runs events now, whatever their state. @returns the ids of the jobs @throws RuntimeError `EVENT_UNKNOWN` */
+    trigger(event: string): Promise<{ ids: string[] }>
+    /** Without `event`: the whole scheduler. What would have run is counted as skipped; survives restarts. */
+    pause(event?: string): Promise<SchedulerState>
+    resume(event?: string): Promise<SchedulerState>
+    /** Leaves out the next instant. */
+    skip(event: string): Promise<SchedulerState>
+    /** Applies the scheduler events that the configuration file holds now (S8). */
+    migrate(options?: { dryRun?: boolean }): Promise<MigrationView>
+  }
+  /** In maintenance mode no events fire and no jobs start; enqueueing goes on. Survives restarts. */
+  maintenance(on: boolean): Promise<SchedulerState>
   /** Calls `listener` for each event from now on that passes the filter. */
   subscribe(filter: EventFilter, listener: EventListener): Promise<Subscription>
   status(): Promise<StatusView>

@@ -4,6 +4,7 @@
  */
 import type { Backoff, BackoffRule } from './backoff.ts'
 import type { Duration } from './duration.ts'
+import type { SchedulerEvents } from './scheduler-event.ts'
 
 /** What users write for one queue, in the file under `workers` or in `createRuntime`. */
 export interface QueueOptions {
@@ -58,6 +59,12 @@ export interface RuntimeOptions {
   socket?: string
   /** Folder or folders of actor modules. Default `actors`. */
   actors?: string | string[]
+  /** What runs at which times (S1). */
+  schedulerEvents?: SchedulerEvents
+  /** Seconds between the runs of `all` events. Default 60 (S4). */
+  schedulerTickInterval?: number
+  /** IANA zone of events that name none. Default UTC (S12). */
+  timezone?: string
   /** Queues by name; `short`, `default` and `long` always exist (E12, E13). */
   workers?: Record<string, QueueOptions>
 }
@@ -96,6 +103,9 @@ export interface RuntimeConfig {
   /** Absolute. */
   readonly actors: readonly string[]
   readonly queues: ReadonlyMap<string, QueueConfig>
+  readonly schedulerEvents: SchedulerEvents
+  readonly schedulerTickIntervalS: number
+  readonly timezone: string
   /** The file it came from; null: defaults or `createRuntime`. */
   readonly file: string | null
   /** Things that are accepted but have no effect, for the operator to read. */

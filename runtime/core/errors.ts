@@ -16,7 +16,7 @@ export const errorCodes = {
   STORAGE_FULL: { rpc: -32009, meaning: 'The disk or the store quota is full. Nothing of the request was stored.' },
   STOPPING: { rpc: -32010, meaning: 'The supervisor is stopping and accepts no new work.' },
   WAIT_TIMEOUT: { rpc: -32011, meaning: 'The job did not finish within the time to wait. It goes on.' },
-  EVENT_UNKNOWN: { rpc: -32012, meaning: 'No scheduler event has that name.' },
+  EVENT_UNKNOWN: { rpc: -32012, meaning: 'No scheduler event has that name, key or method.' },
   DOCUMENT_UNKNOWN: { rpc: -32013, meaning: 'No document has that type and name.' },
   FRAME_TOO_LARGE: { rpc: -32014, meaning: 'The request is larger than one frame may be.' },
   TOO_MANY_REQUESTS: { rpc: -32015, meaning: 'Too many connections, or too many unanswered requests on one.' },

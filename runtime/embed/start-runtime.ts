@@ -7,15 +7,13 @@ import { runtimeOver } from '../client/facade.ts'
 import { localTransport } from '../client/local-transport.ts'
 import type { Runtime, Service } from '../core/api.ts'
 import type { CatalogueProblem } from '../core/catalogue.ts'
-import type { Clock } from '../core/clock.ts'
 import type { RuntimeConfig } from '../core/config.ts'
 import { durationToMs } from '../core/duration.ts'
 import { RpcServer } from '../rpc/server.ts'
 import { stopDeadlineMsDefault } from '../supervisor/job-service.ts'
-import { Supervisor } from '../supervisor/supervisor.ts'
+import { Supervisor, type SupervisorOptions } from '../supervisor/supervisor.ts'
 
-export interface StartOptions {
-  clock?: Clock
+export interface StartOptions extends Pick<SupervisorOptions, 'clock' | 'skipInvalidEvents' | 'readConfig'> {
   /** Told of defects in the service of a socket request. Default: they are written to standard error. */
   onInternalError?: (error: unknown, method: string) => void
 }
@@ -42,9 +40,9 @@ export interface StartedRuntime {
  * @throws RuntimeError `DATA_DIR_LOCKED`, `DATA_DIR_INVALID`, `STORAGE_FULL`, `SOCKET_INVALID`
  */
 export async function startRuntime(config: RuntimeConfig, options: StartOptions = {}): Promise<StartedRuntime> {
-  const { clock, onInternalError = reportDefect } = options
+  const { onInternalError = reportDefect, ...supervisorOptions } = options
   const supervisor = await Supervisor.start(config, {
-    ...(clock === undefined ? {} : { clock }),
+    ...supervisorOptions,
     // The caller gets its answer before anything stops.
     onShutdown: (deadlineMs) => setImmediate(() => void stop({ deadlineMs }))
   })

@@ -17,7 +17,7 @@ export function admit(commit: QueueCommit, registry: QueueRegistry, drafts: read
     registry,
     drafts.filter((_, index) => existing[index] === undefined)
   )
-  return drafts.map((draft, index) => existing[index] ?? add(commit, registry, draft))
+  return drafts.map((draft, index) => existing[index] ?? addDraft(commit, registry, draft))
 }
 
 /** @returns for each draft the unfinished job that it duplicates, if it may */
@@ -46,7 +46,8 @@ function checkRoom(commit: QueueCommit, registry: QueueRegistry, drafts: readonl
   }
 }
 
-function add(commit: QueueCommit, registry: QueueRegistry, draft: JobDraft): EnqueueResult {
+/** Writes a job that nothing speaks against. */
+export function addDraft(commit: QueueCommit, registry: QueueRegistry, draft: JobDraft): EnqueueResult {
   const { deduplicate, ...spec } = draft
   const job = commit.add({ ...spec, queue: registry.numberOf(draft.queue.name)! })
   commit.tell(job, 'enqueued', job.spec.runAtMs === null ? {} : { runAt: iso(job.spec.runAtMs) })

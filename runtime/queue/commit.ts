@@ -25,6 +25,7 @@ import {
   type Counters,
   decodeCounters,
   decodeCounts,
+  type EventRecord,
   encodeCounters,
   encodeCounts,
   encodeSeq,
@@ -37,6 +38,7 @@ import {
   type StateCounts
 } from '../store/records.ts'
 import type { CommitState, Reader, Transaction } from '../store/store.ts'
+import { readEvent, writeEvent } from './event-records.ts'
 import type { QueueRegistry } from './queue-registry.ts'
 import { isMadeId, makeId, type StoredJob } from './stored-job.ts'
 
@@ -51,6 +53,8 @@ export interface QueueListener {
   scheduled(atMs: number): void
   /** A running job was cancelled; its thread must be killed. */
   cancelled(queue: string, id: string): void
+  /** The last job of a scheduler event has finished, and another instant of it waits for that. */
+  eventFinished(event: string): void
 }
 
 export interface CommitParts {
@@ -118,6 +122,7 @@ export class QueueCommit implements CommitState {
     job.standing = { ...before, ...changes, state: next }
     this.#place(job)
     if (needsRecord(before) && !needsRecord(job.standing)) this.transaction.remove(standingKey(job.seq))
+    if (job.spec.event !== null && isFinished(next)) this.#eventFinished(job, job.spec.event)
   }
 
   forget(job: StoredJob): void {
@@ -152,6 +157,11 @@ export class QueueCommit implements CommitState {
     this.#later.push(() => listener.cancelled(registry.nameOf(spec.queue), spec.id))
   }
 
+  /** Runs `action` once the commit is on disk. */
+  later(action: () => void): void {
+    this.#later.push(action)
+  }
+
   /** Once the commit is on disk: jobs of the queue may be claimed. */
   wake(queue: number): void {
     this.#ready.add(queue)
@@ -173,6 +183,20 @@ export class QueueCommit implements CommitState {
     const { listener, registry } = this.#parts
     for (const queue of this.#ready) listener.ready(registry.nameOf(queue))
     if (this.#dueAtMs !== Number.POSITIVE_INFINITY) listener.scheduled(this.#dueAtMs)
+  }
+
+  /** What the schedule shows of the last run is part of the commit that ends it. */
+  #eventFinished({ spec, standing }: StoredJob, id: string): void {
+    const event = readEvent(this.transaction, id)
+    if (event === undefined || event.lastJob !== spec.id) return
+    const { state, startedAtMs, finishedAtMs } = standing
+    writeEvent(this.transaction, {
+      ...event,
+      lastOutcome: state as EventRecord['lastOutcome'],
+      lastDurationMs: startedAtMs === null ? null : finishedAtMs! - startedAtMs,
+      failures: event.failures + (state === 'failed' ? 1 : 0)
+    })
+    if (event.queuedAtMs !== null) this.later(() => this.#parts.listener.eventFinished(id))
   }
 
   #place({ seq, spec, standing }: StoredJob): void {

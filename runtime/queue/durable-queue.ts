@@ -27,7 +27,9 @@ import type { Store, Transaction } from '../store/store.ts'
 import { admit } from './admission.ts'
 import { type Ending, endAttempt, historyForRetry } from './attempts.ts'
 import { type CommitParts, QueueCommit, type QueueListener, readCounts } from './commit.ts'
-import { draftJob, encodePayload } from './job-draft.ts'
+import { DurableSchedule } from './durable-schedule.ts'
+import { readScheduler } from './event-records.ts'
+import { draftJob, encodePayload, type JobDraft } from './job-draft.ts'
 import { listJobs } from './job-list.ts'
 import { jobView } from './job-view.ts'
 import { type Place, placeOf, seqIn } from './places.ts'
@@ -63,10 +65,18 @@ export class DurableQueue {
   readonly #parts: DurableQueueParts
   readonly #registry = new QueueRegistry()
   readonly #commitParts: CommitParts
+  /** Scheduler events, in the same store, so that an instant and its job are one commit. */
+  readonly schedule: DurableSchedule
 
   constructor(parts: DurableQueueParts) {
     this.#parts = parts
     this.#commitParts = { ...parts, registry: this.#registry }
+    this.schedule = new DurableSchedule({
+      reader: () => parts.store.reader,
+      registry: this.#registry,
+      tag: parts.tag,
+      commit: (operation) => this.#commit(operation)
+    })
   }
 
   /**
@@ -99,11 +109,21 @@ export class DurableQueue {
     return this.#commit((commit) => admit(commit, this.#registry, drafts, tag))
   }
 
-  /** Takes up to `max` ready jobs of a queue, in their order; none while the queue is paused. */
+  /**
+   * A job as it would be enqueued, for {@link DurableQueue.schedule}. The method must be known.
+   *
+   * @throws RuntimeError as {@link DurableQueue.enqueue}
+   */
+  draft(request: EnqueueRequest): JobDraft {
+    const { queues, tag, clock } = this.#parts
+    return draftJob(request, { queues, tag, nowMs: clock.wallMs() })
+  }
+
+  /** Takes up to `max` ready jobs of a queue, in their order; none while the queue is paused, or in maintenance mode. */
   claim(queue: string, max: number): Promise<ClaimedJob[]> {
     const number = this.#registry.require(queue, 'claim from')
     return this.#commit((commit, transaction) => {
-      if (this.#registry.record(transaction, number).paused) return []
+      if (this.#registry.record(transaction, number).paused || readScheduler(transaction).maintenance) return []
       const entries = [...transaction.entries({ ...readyRange(number), limit: max })]
       return entries.map(({ key, value }) => {
         const seq = seqOfReadyKey(key)

@@ -47,6 +47,7 @@ export function draftJob(request: EnqueueRequest, context: DraftContext): JobDra
     backoff: request.backoff === undefined ? queue.backoff : backoffRule(request.backoff),
     jobName: request.jobName ?? null,
     softTimeoutMs: request.softTimeout === undefined ? queue.softTimeoutMs : durationToMs(request.softTimeout)!,
+    event: null,
     deduplicate: request.deduplicate ?? false
   }
 }

@@ -18,8 +18,11 @@ import {
   jobPageSchema,
   jobViewSchema,
   methodViewSchema,
+  migrationViewSchema,
   type ObjectSchema,
   queueViewSchema,
+  schedulerStateSchema,
+  schedulerViewSchema,
   statusViewSchema
 } from './view-schemas.ts'
 
@@ -70,6 +73,13 @@ const queue = { ...nameSchema, description: 'Name of the queue.' } as const
 const noParams = { type: 'object', additionalProperties: false, properties: {} } as const
 const queueParams = { type: 'object', additionalProperties: false, required: ['queue'], properties: { queue } } as const
 const idParams = { type: 'object', additionalProperties: false, required: ['id'], properties: { id } } as const
+
+const event = {
+  ...nameSchema,
+  maxLength: 1_000,
+  description: 'Id of a scheduler event, or the key or method of one or several.'
+} as const
+const eventParams = { type: 'object', additionalProperties: false, required: ['event'], properties: { event } } as const
 
 const enqueueErrors = [
   'METHOD_UNKNOWN',
@@ -223,6 +233,50 @@ export const serviceMethods = exactly({
     params: noParams,
     result: { type: 'object', required: ['methods'], properties: { methods: { type: 'integer' } } },
     errors: ['ACTORS_INVALID']
+  },
+  'schedule.list': {
+    summary: 'Shows the scheduler and its events.',
+    params: noParams,
+    result: schedulerViewSchema,
+    errors: []
+  },
+  'schedule.trigger': {
+    summary: 'Runs scheduler events now, whatever their state; answers with the ids of the jobs.',
+    params: eventParams,
+    result: { type: 'object', required: ['ids'], properties: { ids: { type: 'array', items: { type: 'string' } } } },
+    errors: ['EVENT_UNKNOWN', 'METHOD_UNKNOWN', ...writeErrors]
+  },
+  'schedule.pause': {
+    summary:
+      'Pauses one event, or without `event` the whole scheduler; what would have run is skipped. Survives restarts.',
+    params: { type: 'object', additionalProperties: false, properties: { event } },
+    result: schedulerStateSchema,
+    errors: ['EVENT_UNKNOWN', ...writeErrors]
+  },
+  'schedule.resume': {
+    summary: 'Ends a pause.',
+    params: { type: 'object', additionalProperties: false, properties: { event } },
+    result: schedulerStateSchema,
+    errors: ['EVENT_UNKNOWN', ...writeErrors]
+  },
+  'schedule.skip': {
+    summary: 'Leaves out the next instant of an event.',
+    params: eventParams,
+    result: schedulerStateSchema,
+    errors: ['EVENT_UNKNOWN', ...writeErrors]
+  },
+  'schedule.migrate': {
+    summary:
+      'Applies the scheduler events that the configuration file holds now. `dryRun` only tells what would change.',
+    params: { type: 'object', additionalProperties: false, properties: { dryRun: { type: 'boolean' } } },
+    result: migrationViewSchema,
+    errors: ['CONFIG_INVALID', ...writeErrors]
+  },
+  maintenance: {
+    summary: 'Maintenance mode: no events fire and no jobs start; enqueueing goes on. Survives restarts.',
+    params: { type: 'object', additionalProperties: false, required: ['on'], properties: { on: { type: 'boolean' } } },
+    result: schedulerStateSchema,
+    errors: writeErrors
   },
   status: { summary: 'Shows the supervisor.', params: noParams, result: statusViewSchema, errors: [] },
   shutdown: {

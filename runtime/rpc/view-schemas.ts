@@ -2,12 +2,13 @@
  * The JSON Schemas of what the protocol answers with. {@link ObjectSchema} makes the compiler hold each against the type
  * of `core/`: a key that is missing or too many does not compile.
  */
-import type { JobChange, MethodView, StatusView } from '../core/api.ts'
+import type { JobChange, MethodView, SchedulerState, StatusView } from '../core/api.ts'
 import { jobErrorCodes } from '../core/errors.ts'
 import { type JobEvent, jobEventTypes } from '../core/events.ts'
 import type { AttemptView, EnqueueResult, JobError, JobLogLine, JobPage, JobView, QueueView } from '../core/job.ts'
 import { stateSchema } from '../core/job-options.ts'
 import { jobStates } from '../core/lifecycle.ts'
+import type { EventView, MigrationView, SchedulerView } from '../core/scheduler-event.ts'
 import type { compileSchema } from '../core/schema.ts'
 
 export type JsonSchema = Parameters<typeof compileSchema>[0]
@@ -238,3 +239,71 @@ export const jobEventSchema = {
     log: logLineSchema
   }
 } as const satisfies ObjectSchema<JobEvent>
+
+const schedulerStateField = { type: 'string', enum: ['active', 'paused', 'maintenance'] } as const
+
+export const schedulerStateSchema = {
+  title: 'SchedulerState',
+  type: 'object',
+  required: ['state'],
+  properties: { state: schedulerStateField }
+} as const satisfies ObjectSchema<SchedulerState>
+
+const eventViewSchema = {
+  title: 'EventView',
+  type: 'object',
+  required: [
+    'event',
+    'method',
+    'expression',
+    'timezone',
+    'queue',
+    'state',
+    'problem',
+    'next',
+    'skipsNext',
+    'lastInstant',
+    'lastJob',
+    'lastOutcome',
+    'lastDurationMs',
+    'runs',
+    'failures',
+    'skips',
+    'misses'
+  ],
+  properties: {
+    event: { ...text, description: 'Id of the event: key and method.' },
+    method: text,
+    expression: { ...text, description: 'The label or cron expression as it was written.' },
+    timezone: { ...text, description: 'IANA zone.' },
+    queue: text,
+    state: { type: 'string', enum: ['active', 'paused', 'invalid'] },
+    problem: { type: ['string', 'null'], description: 'Why it cannot fire.' },
+    next: instantOrNull,
+    skipsNext: { ...flag, description: 'The next instant will be left out.' },
+    lastInstant: { ...instantOrNull, description: 'The instant for which it last ran. ISO 8601, UTC.' },
+    lastJob: { type: ['string', 'null'], description: 'Id of its last job.' },
+    lastOutcome: { enum: ['completed', 'failed', 'cancelled', null], description: 'How its last job ended.' },
+    lastDurationMs: { type: ['number', 'null'] },
+    runs: count,
+    failures: count,
+    skips: { ...count, description: 'Instants left out by overlap, by pause, or by hand.' },
+    misses: { ...count, description: 'Instants that passed unfired and were not made up for.' }
+  }
+} as const satisfies ObjectSchema<EventView>
+
+export const schedulerViewSchema = {
+  title: 'SchedulerView',
+  type: 'object',
+  required: ['state', 'events'],
+  properties: { state: schedulerStateField, events: { type: 'array', items: eventViewSchema } }
+} as const satisfies ObjectSchema<SchedulerView>
+
+const eventIds = { type: 'array', items: text } as const
+
+export const migrationViewSchema = {
+  title: 'MigrationView',
+  type: 'object',
+  required: ['added', 'changed', 'removed', 'unchanged'],
+  properties: { added: eventIds, changed: eventIds, removed: eventIds, unchanged: count }
+} as const satisfies ObjectSchema<MigrationView>

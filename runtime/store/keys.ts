@@ -13,7 +13,9 @@
  *  'I'   id in UTF-8                                      seq:6 of the job with this id, for ids chosen by the caller
  *  'C'   queue:2                                          counts of jobs per state
  *  'Q'   queue:2                                          name of the queue, whether it is paused
- *  'M'   name in ASCII                                    `counters`, `owner`
+ *  'M'   name in ASCII                                    `counters`, `owner`, `scheduler`
+ *  'E'   event id in UTF-8                                scheduler event: its standing (records.ts, `EventRecord`)
+ *  'N'   next:6 event id in UTF-8                         scheduler events by their next instant; empty
  * ```
  *
  * A job's state is the place that holds its seq: 'W' scheduled, 'R' ready, 'X' running, 'F' finished; it is in exactly one.
@@ -27,7 +29,7 @@ import { priorityMax } from '../core/limits.ts'
 const seqMax = 2 ** 48 - 1
 
 const kind = { job: 0x4a, standing: 0x53, running: 0x58, ready: 0x52, scheduled: 0x57, finished: 0x46 } as const
-const smallKind = { id: 0x49, counts: 0x43, queue: 0x51, meta: 0x4d } as const
+const smallKind = { id: 0x49, counts: 0x43, queue: 0x51, meta: 0x4d, event: 0x45, nextEvent: 0x4e } as const
 
 const finishedStates = ['completed', 'failed', 'cancelled'] as const
 export type FinishedState = (typeof finishedStates)[number]
@@ -108,10 +110,31 @@ export function numberOfQueueKey(key: Buffer): number {
   return key.readUInt16BE(1)
 }
 
-export function metaKey(name: 'counters' | 'owner'): Buffer {
+export function metaKey(name: 'counters' | 'owner' | 'scheduler'): Buffer {
   return Buffer.from(`M${name}`, 'latin1')
 }
 
+export function eventKey(id: string): Buffer {
+  return Buffer.concat([Buffer.of(smallKind.event), Buffer.from(id, 'utf8')])
+}
+
+export function nextEventKey(nextAtMs: number, id: string): Buffer {
+  const key = Buffer.allocUnsafe(7)
+  key[0] = smallKind.nextEvent
+  key.writeUIntBE(nextAtMs, 1, 6)
+  return Buffer.concat([key, Buffer.from(id, 'utf8')])
+}
+
+export function idOfNextEventKey(key: Buffer): string {
+  return key.toString('utf8', 7)
+}
+
+export function nextOfNextEventKey(key: Buffer): number {
+  return key.readUIntBE(1, 6)
+}
+
+export const eventRange = rangeOf(Buffer.of(smallKind.event))
+export const nextEventRange = rangeOf(Buffer.of(smallKind.nextEvent))
 export const jobRange = rangeOf(Buffer.of(kind.job))
 export const runningRange = rangeOf(Buffer.of(kind.running))
 export const scheduledRange = rangeOf(Buffer.of(kind.scheduled))

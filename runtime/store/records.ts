@@ -30,6 +30,36 @@ export interface JobSpec {
   backoff: BackoffRule
   jobName: string | null
   softTimeoutMs: number | null
+  /** The scheduler event whose job this is. */
+  event: string | null
+}
+
+/** What is kept of a scheduler event between restarts. */
+export interface EventRecord {
+  id: string
+  /** Of expression, zone and spread: tells whether the configuration has changed. */
+  fingerprint: string
+  /** null: it never fires again. */
+  nextAtMs: number | null
+  paused: boolean
+  skipsNext: boolean
+  /** The instant of the last run. */
+  lastAtMs: number | null
+  lastJob: string | null
+  lastOutcome: 'completed' | 'failed' | 'cancelled' | null
+  lastDurationMs: number | null
+  /** An instant that runs when the job of the last one has finished (`overlap: queue`). */
+  queuedAtMs: number | null
+  runs: number
+  failures: number
+  skips: number
+  misses: number
+}
+
+export interface SchedulerRecord {
+  paused: boolean
+  /** No events fire, and no job is claimed. */
+  maintenance: boolean
 }
 
 /** What has become of a job since. */
@@ -115,7 +145,8 @@ export function encodeSpec(key: Buffer, spec: JobSpec): Buffer {
     // The common case, the default, takes one byte.
     isDefault(backoff) ? null : fieldsOf(backoff),
     spec.jobName,
-    spec.softTimeoutMs
+    spec.softTimeoutMs,
+    spec.event
   ])
 }
 
@@ -133,7 +164,8 @@ export function decodeSpec(key: Buffer, value: Buffer): JobSpec {
     attemptsMax,
     backoff,
     jobName,
-    softTimeoutMs
+    softTimeoutMs,
+    event
   ] = unseal(key, value) as SpecFields
   const [type, delayMs, maxMs, jitter] = backoff ?? fieldsOf(backoffDefault)
   return {
@@ -149,7 +181,8 @@ export function decodeSpec(key: Buffer, value: Buffer): JobSpec {
     attemptsMax,
     backoff: { type, delayMs, maxMs, jitter },
     jobName,
-    softTimeoutMs
+    softTimeoutMs,
+    event
   }
 }
 
@@ -166,7 +199,8 @@ type SpecFields = [
   attemptsMax: number,
   backoff: BackoffFields | null,
   jobName: string | null,
-  softTimeoutMs: number | null
+  softTimeoutMs: number | null,
+  event: string | null
 ]
 
 type BackoffFields = [type: BackoffRule['type'], delayMs: number, maxMs: number, jitter: number]
@@ -271,6 +305,86 @@ export function encodeOwner(key: Buffer, owner: Owner): Buffer {
 export function decodeOwner(key: Buffer, value: Buffer): Owner {
   const [pid, birth] = unseal(key, value) as [number, string]
   return { pid, birth }
+}
+
+export function encodeEvent(key: Buffer, event: EventRecord): Buffer {
+  return seal(key, [
+    event.id,
+    event.fingerprint,
+    event.nextAtMs,
+    event.paused,
+    event.skipsNext,
+    event.lastAtMs,
+    event.lastJob,
+    event.lastOutcome,
+    event.lastDurationMs,
+    event.queuedAtMs,
+    event.runs,
+    event.failures,
+    event.skips,
+    event.misses
+  ])
+}
+
+export function decodeEvent(key: Buffer, value: Buffer): EventRecord {
+  const [
+    id,
+    fingerprint,
+    nextAtMs,
+    paused,
+    skipsNext,
+    lastAtMs,
+    lastJob,
+    lastOutcome,
+    lastDurationMs,
+    queuedAtMs,
+    runs,
+    failures,
+    skips,
+    misses
+  ] = unseal(key, value) as EventFields
+  return {
+    id,
+    fingerprint,
+    nextAtMs,
+    paused,
+    skipsNext,
+    lastAtMs,
+    lastJob,
+    lastOutcome,
+    lastDurationMs,
+    queuedAtMs,
+    runs,
+    failures,
+    skips,
+    misses
+  }
+}
+
+type EventFields = [
+  id: string,
+  fingerprint: string,
+  nextAtMs: number | null,
+  paused: boolean,
+  skipsNext: boolean,
+  lastAtMs: number | null,
+  lastJob: string | null,
+  lastOutcome: EventRecord['lastOutcome'],
+  lastDurationMs: number | null,
+  queuedAtMs: number | null,
+  runs: number,
+  failures: number,
+  skips: number,
+  misses: number
+]
+
+export function encodeScheduler(key: Buffer, { paused, maintenance }: SchedulerRecord): Buffer {
+  return seal(key, [paused, maintenance])
+}
+
+export function decodeScheduler(key: Buffer, value: Buffer): SchedulerRecord {
+  const [paused, maintenance] = unseal(key, value) as [boolean, boolean]
+  return { paused, maintenance }
 }
 
 export function encodeSeq(key: Buffer, seq: number): Buffer {

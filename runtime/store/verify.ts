@@ -15,7 +15,7 @@ export interface Verification {
 }
 
 /** Kinds of entries whose value is empty or one plain byte; all others are sealed records. */
-const unsealedKinds = new Set(['R', 'W', 'F'].map((letter) => letter.charCodeAt(0)))
+const unsealedKinds = new Set(['R', 'W', 'F', 'N'].map((letter) => letter.charCodeAt(0)))
 const entriesPerLookAtClock = 1_000
 
 function verify(path: string, timeMs: number): Verification {

@@ -1,5 +1,5 @@
 /** What the supervisor offers, method by method: each is a call of the queue, a dispatcher or the supervisor itself. */
-import type { JobChange, Service, ServiceMethods, StatusView } from '../core/api.ts'
+import type { JobChange, SchedulerState, Service, ServiceMethods, StatusView } from '../core/api.ts'
 import { type Duration, durationToMs } from '../core/duration.ts'
 import { RuntimeError } from '../core/errors.ts'
 import type { EventStream } from '../core/events.ts'
@@ -9,12 +9,16 @@ import type { Timers } from '../core/timers.ts'
 import type { Dispatcher } from '../dispatcher/dispatcher.ts'
 import type { Catalogue } from '../pool/catalogue.ts'
 import type { DurableQueue } from '../queue/durable-queue.ts'
+import type { Events, Scheduler } from '../scheduler/scheduler.ts'
 import { Waiters } from './waiters.ts'
 
 export interface JobServiceParts {
   queue: DurableQueue
   dispatchers: ReadonlyMap<string, Dispatcher>
   catalogue: Catalogue
+  scheduler: Scheduler
+  /** The scheduler events of the configuration as it is now. @throws RuntimeError `CONFIG_INVALID` */
+  readEvents: () => Events
   events: EventStream
   timers: Timers
   status: () => StatusView
@@ -52,6 +56,16 @@ export class JobService implements Service {
       for (const dispatcher of this.#parts.dispatchers.values()) dispatcher.renew()
       return { methods: this.#parts.catalogue.list().length }
     },
+    'schedule.list': async () => this.#parts.scheduler.list(),
+    'schedule.trigger': async ({ event }) => {
+      this.#refuseWhenStopping('trigger')
+      return { ids: await this.#parts.scheduler.trigger(event) }
+    },
+    'schedule.pause': ({ event }) => this.#changed(this.#parts.scheduler.setPaused(event, true)),
+    'schedule.resume': ({ event }) => this.#changed(this.#parts.scheduler.setPaused(event, false)),
+    'schedule.skip': ({ event }) => this.#changed(this.#parts.scheduler.skipNext(event)),
+    'schedule.migrate': async ({ dryRun = false }) => this.#parts.scheduler.migrate(this.#parts.readEvents(), dryRun),
+    maintenance: ({ on }) => this.#changed(this.#parts.scheduler.setMaintenance(on)),
     status: async () => this.#parts.status(),
     shutdown: async ({ deadline }) => {
       this.#parts.shutdown(deadline === undefined ? stopDeadlineMsDefault : durationToMs(deadline)!)
@@ -119,6 +133,11 @@ export class JobService implements Service {
   #retry(id: string, params: unknown): Promise<JobChange> {
     this.#refuseWhenStopping('retry')
     return this.#parts.queue.retry(id, params)
+  }
+
+  async #changed(change: Promise<void>): Promise<SchedulerState> {
+    await change
+    return { state: this.#parts.scheduler.list().state }
   }
 
   async #setPaused(queue: string, paused: boolean) {

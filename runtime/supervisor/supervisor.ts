@@ -7,6 +7,7 @@ import type { StatusView } from '../core/api.ts'
 import type { CatalogueProblem } from '../core/catalogue.ts'
 import { type Clock, systemClock } from '../core/clock.ts'
 import type { RuntimeConfig } from '../core/config.ts'
+import { RuntimeError } from '../core/errors.ts'
 import { EventStream } from '../core/events.ts'
 import { iso } from '../core/instant.ts'
 import type { PoolListener } from '../core/pool.ts'
@@ -17,6 +18,8 @@ import { openPool } from '../pool/open-pool.ts'
 import { requirePermissionModel } from '../pool/permissions.ts'
 import { DurableQueue } from '../queue/durable-queue.ts'
 import { DueJobs } from '../scheduler/due-jobs.ts'
+import { readEvents } from '../scheduler/read-events.ts'
+import { type Events, Scheduler } from '../scheduler/scheduler.ts'
 import { type OpenDataDirectory, openDataDirectory } from '../store/data-directory.ts'
 import { formatVersion } from '../store/records.ts'
 import { ArmedTimers } from '../wheel/armed-timers.ts'
@@ -24,6 +27,10 @@ import { JobService } from './job-service.ts'
 
 export interface SupervisorOptions {
   clock?: Clock
+  /** Events that cannot fire are shown as such, and the others fire. Default: they keep it from starting. */
+  skipInvalidEvents?: boolean
+  /** The configuration as it is now, for `schedule.migrate`. @throws RuntimeError `CONFIG_INVALID` */
+  readConfig?: () => RuntimeConfig
   /** Called when a client asks for a shutdown; returns at once. */
   onShutdown: (deadlineMs: number) => void
 }
@@ -46,6 +53,7 @@ export class Supervisor {
   readonly #queue: DurableQueue
   readonly #dispatchers: ReadonlyMap<string, Dispatcher>
   readonly #dueJobs: DueJobs
+  readonly #scheduler: Scheduler
   #state: 'running' | 'stopping' = 'running'
 
   /**
@@ -55,6 +63,8 @@ export class Supervisor {
    * does not enforce
    */
   static async start(config: RuntimeConfig, options: SupervisorOptions): Promise<Supervisor> {
+    // Told before anything is opened.
+    readEventsOf(config, options.skipInvalidEvents ?? false)
     if ([...config.queues.values()].some(({ permissions }) => permissions !== null)) await requirePermissionModel()
     // Both take their time in processes of their own.
     const [directory, catalogue] = await Promise.allSettled([
@@ -77,7 +87,7 @@ export class Supervisor {
 
   static async #over(
     config: RuntimeConfig,
-    { clock = systemClock, onShutdown }: SupervisorOptions,
+    { clock = systemClock, onShutdown, skipInvalidEvents = false, readConfig = () => config }: SupervisorOptions,
     directory: OpenDataDirectory,
     catalogue: Catalogue
   ): Promise<Supervisor> {
@@ -94,10 +104,12 @@ export class Supervisor {
       listener: {
         ready: (name) => dispatchers.get(name)?.wake(),
         scheduled: (atMs) => dueJobs.scheduled(atMs),
-        cancelled: (name, id) => dispatchers.get(name)?.cancelled(id)
+        cancelled: (name, id) => dispatchers.get(name)?.cancelled(id),
+        eventFinished: (id) => scheduler.eventFinished(id)
       }
     })
     const dueJobs = new DueJobs(queue, timers, clock)
+    const scheduler = new Scheduler({ queue, catalogue, timers, clock })
     const dispatchers = new Map<string, Dispatcher>()
     for (const [name, queueConfig] of config.queues) {
       const pool = (listener: PoolListener) => openPool(queueConfig, config.actors, timers, listener)
@@ -105,16 +117,23 @@ export class Supervisor {
     }
     const recovered = await queue.start()
     const supervisor = new Supervisor(
-      { config, clock, directory, catalogue, timers, queue, dispatchers, dueJobs, events },
+      { config, clock, directory, catalogue, timers, queue, dispatchers, dueJobs, scheduler, events },
       recovered,
-      onShutdown
+      onShutdown,
+      () => readEventsOf({ ...readConfig(), queues: config.queues }, skipInvalidEvents)
     )
     for (const dispatcher of dispatchers.values()) dispatcher.start()
     dueJobs.start()
+    await scheduler.start(readEventsOf(config, skipInvalidEvents))
     return supervisor
   }
 
-  private constructor(parts: SupervisorParts, recovered: number, onShutdown: (deadlineMs: number) => void) {
+  private constructor(
+    parts: SupervisorParts,
+    recovered: number,
+    onShutdown: (deadlineMs: number) => void,
+    readEvents: () => Events
+  ) {
     this.#config = parts.config
     this.#clock = parts.clock
     this.#startedAtMs = parts.clock.wallMs()
@@ -124,6 +143,7 @@ export class Supervisor {
     this.#queue = parts.queue
     this.#dispatchers = parts.dispatchers
     this.#dueJobs = parts.dueJobs
+    this.#scheduler = parts.scheduler
     this.recovered = recovered
     this.problems = parts.catalogue.problems
     this.failed = parts.directory.store.failed
@@ -131,6 +151,7 @@ export class Supervisor {
       ...parts,
       status: () => this.#status(),
       isStopping: () => this.#state === 'stopping',
+      readEvents,
       shutdown: onShutdown
     })
   }
@@ -141,6 +162,7 @@ export class Supervisor {
    */
   async drain(deadlineMs: number): Promise<void> {
     this.#state = 'stopping'
+    await this.#scheduler.stop()
     await this.#dueJobs.stop()
     await Promise.all([...this.#dispatchers.values()].map((dispatcher) => dispatcher.stop(deadlineMs)))
     this.service.stop()
@@ -181,5 +203,25 @@ interface SupervisorParts {
   queue: DurableQueue
   dispatchers: ReadonlyMap<string, Dispatcher>
   dueJobs: DueJobs
+  scheduler: Scheduler
   events: EventStream
+}
+
+/** @throws RuntimeError `CONFIG_INVALID`, all of them listed, unless `skipInvalid` */
+function readEventsOf(config: RuntimeConfig, skipInvalid: boolean): Events {
+  const events = readEvents(config)
+  if (events.invalid.length === 0 || skipInvalid) return events
+  const problems = events.invalid.map(({ id, problem }) => ({
+    file: config.file,
+    line: null,
+    column: null,
+    path: `schedulerEvents ${id}`,
+    message: problem
+  }))
+  const list = problems.map(({ message }) => `\n  ${message}`).join('')
+  throw new RuntimeError(
+    'CONFIG_INVALID',
+    `Cannot use the scheduler events; with --skip-invalid-events the others fire.${list}`,
+    { problems }
+  )
 }

@@ -92,7 +92,8 @@ async function over(
     listener: {
       ready: (name) => told.ready.push(name),
       scheduled: (atMs) => told.scheduled.push(atMs),
-      cancelled: (_, id) => told.cancelled.push(id)
+      cancelled: (_, id) => told.cancelled.push(id),
+      eventFinished: () => {}
     }
   })
   const recovered = await queue.start()

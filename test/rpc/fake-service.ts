@@ -106,6 +106,13 @@ export function fakeService(overrides: Partial<ServiceMethods> = {}): FakeServic
     'queue.purge': async () => ({ removed: 3 }),
     'method.list': async () => ({ methods: [] }),
     reload: async () => ({ methods: 0 }),
+    'schedule.list': async () => ({ state: 'active', events: [] }),
+    'schedule.trigger': async () => ({ ids: [] }),
+    'schedule.pause': async () => ({ state: 'paused' }),
+    'schedule.resume': async () => ({ state: 'active' }),
+    'schedule.skip': async () => ({ state: 'active' }),
+    'schedule.migrate': async () => ({ added: [], changed: [], removed: [], unchanged: 0 }),
+    maintenance: async ({ on }) => ({ state: on ? 'maintenance' : 'active' }),
     status: async () => statusView,
     shutdown: async () => ({ stopping: true }),
     ...overrides

@@ -40,7 +40,8 @@ const spec: JobSpec = {
   attemptsMax: 1,
   backoff: { type: 'fixed', delayMs: 0, maxMs: 0, jitter: 0 },
   jobName: null,
-  softTimeoutMs: null
+  softTimeoutMs: null,
+  event: null
 }
 const key = jobKey(1)
 

@@ -86,7 +86,8 @@ const spec: fc.Arbitrary<JobSpec> = record({
   attemptsMax: count,
   backoff: fc.oneof(fc.constant(backoffDefault), waits),
   jobName: orNull(text),
-  softTimeoutMs: orNull(fc.integer({ min: 1, max: durationMsMax }))
+  softTimeoutMs: orNull(fc.integer({ min: 1, max: durationMsMax })),
+  event: orNull(fc.string())
 })
 const standing: fc.Arbitrary<Standing> = record({
   state: fc.constantFrom(...jobStates),

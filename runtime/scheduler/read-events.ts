@@ -1,0 +1,112 @@
+/** From the `schedulerEvents` of the configuration to events that can fire, and those that cannot with the reason. */
+import type { RuntimeConfig } from '../core/config.ts'
+import { didYouMean } from '../core/did-you-mean.ts'
+import { durationToMs } from '../core/duration.ts'
+import { RuntimeError } from '../core/errors.ts'
+import { isMethodPath } from '../core/method-path.ts'
+import { type EventOptions, eventLabels, type ScheduledEvent } from '../core/scheduler-event.ts'
+import { parseSchedule, type Schedule } from './cron/schedule.ts'
+
+export interface PlannedEvent extends ScheduledEvent {
+  readonly schedule: Schedule
+  /** How far `spread` moves each of its instants. */
+  readonly offsetMs: number
+}
+
+export interface InvalidEvent extends ScheduledEvent {
+  /** Why it cannot fire, and what to do. */
+  readonly problem: string
+}
+
+/** @returns all events, in the order of the configuration */
+export function readEvents(config: RuntimeConfig): { planned: PlannedEvent[]; invalid: InvalidEvent[] } {
+  const planned: PlannedEvent[] = []
+  const invalid: InvalidEvent[] = []
+  const ids = new Set<string>()
+  for (const { key, isLabel, options } of written(config)) {
+    const event = complete(key, isLabel, options, config, ids)
+    try {
+      planned.push(plan(event, config))
+    } catch (error) {
+      if (!(error instanceof RuntimeError)) throw error
+      invalid.push({ ...event, problem: error.message })
+    }
+  }
+  return { planned, invalid }
+}
+
+interface WrittenEvent {
+  key: string
+  isLabel: boolean
+  options: EventOptions
+}
+
+function written({ schedulerEvents }: RuntimeConfig): WrittenEvent[] {
+  const { cron = {}, ...labels } = schedulerEvents
+  const lists = [
+    ...eventLabels.map((label) => ({ key: label as string, isLabel: true, list: labels[label] ?? [] })),
+    ...Object.entries(cron).map(([key, list]) => ({ key, isLabel: false, list }))
+  ]
+  return lists.flatMap(({ key, isLabel, list }) =>
+    list.map((entry) => ({ key, isLabel, options: typeof entry === 'string' ? { method: entry } : entry }))
+  )
+}
+
+function complete(
+  key: string,
+  isLabel: boolean,
+  options: EventOptions,
+  config: RuntimeConfig,
+  ids: Set<string>
+): ScheduledEvent {
+  const { method, params = {}, timeout = null, jobName = null, attempts = null } = options
+  return {
+    // A label inside `cron` is another event than the label itself (S7).
+    id: freeId(`${isLabel ? key : `cron ${key}`}:${method}`, ids),
+    key,
+    method,
+    params,
+    queue: options.queue ?? (key.toLowerCase().endsWith('_long') ? 'long' : 'default'),
+    timeout,
+    timezone: options.timezone ?? config.timezone,
+    missed: options.missed ?? 'once',
+    overlap: options.overlap ?? 'skip',
+    spreadMs: durationToMs(options.spread) ?? 0,
+    jobName,
+    attempts
+  }
+}
+
+function freeId(id: string, ids: Set<string>): string {
+  let free = id
+  for (let ordinal = 2; ids.has(free); ordinal++) free = `${id}#${ordinal}`
+  ids.add(free)
+  return free
+}
+
+function plan(event: ScheduledEvent, config: RuntimeConfig): PlannedEvent {
+  if (!isMethodPath(event.method)) {
+    throw refused(event, 'a method path is two or more segments with dots between them, such as "reports.daily.run"')
+  }
+  if (!config.queues.has(event.queue)) {
+    const hint = didYouMean(event.queue, config.queues.keys())
+    throw refused(event, `no queue "${event.queue}" is configured.${hint}`)
+  }
+  const schedule = parseSchedule(event.key, {
+    timezone: event.timezone,
+    seed: event.id,
+    tickIntervalS: config.schedulerTickIntervalS
+  })
+  return { ...event, schedule, offsetMs: event.spreadMs === 0 ? 0 : hash(event.id) % event.spreadMs }
+}
+
+function refused({ id }: ScheduledEvent, why: string): RuntimeError {
+  return new RuntimeError('CONFIG_INVALID', `Scheduler event "${id}" cannot fire: ${why}`)
+}
+
+/** FNV-1a: spreads names evenly, and the same name always to the same place. */
+function hash(text: string): number {
+  let value = 0x811c9dc5
+  for (let at = 0; at < text.length; at++) value = Math.imul(value ^ text.charCodeAt(at), 0x01000193) >>> 0
+  return value
+}
