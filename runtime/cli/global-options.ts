@@ -17,13 +17,20 @@ export interface GlobalOptions {
  * @throws RuntimeError `CONFIG_INVALID`
  */
 export async function configurationOf(options: GlobalOptions, actors?: string): Promise<RuntimeConfig> {
+  const read = await configurationReader(options, actors)
+  return read()
+}
+
+/** @returns a function that reads the same configuration, as it is then */
+export async function configurationReader(options: GlobalOptions, actors?: string): Promise<() => RuntimeConfig> {
   const { loadConfig } = await import('../config/load.ts')
-  return loadConfig({
-    file: options.config,
-    workingDirectory: process.cwd(),
-    env: process.env,
-    overrides: { dataDir: options.dataDir, socket: options.socket, actors }
-  })
+  return () =>
+    loadConfig({
+      file: options.config,
+      workingDirectory: process.cwd(),
+      env: process.env,
+      overrides: { dataDir: options.dataDir, socket: options.socket, actors }
+    })
 }
 
 /**

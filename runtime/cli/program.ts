@@ -6,12 +6,14 @@
  * The options of the program itself (`--socket`, `--config`, `--data-dir`, `--json`) may stand before or after the
  * command.
  */
-import { Command, Option } from 'commander'
+import { Argument, Command, Option } from 'commander'
 import { jobStates } from '../core/lifecycle.ts'
 import { attemptsMax, listPageMax, priorityMax, priorityMin } from '../core/limits.ts'
 import { packageVersion } from '../core/version.ts'
 import { collectPair, integerBetween, parseDuration, parseInstant } from './argument-values.ts'
 import { type ClientSession, withSupervisor } from './client-session.ts'
+import type { SchedulerAction } from './commands/scheduler.ts'
+import type { ServeOptions } from './commands/serve.ts'
 import { type ExitCode, exitCodes } from './exit-code.ts'
 import type { GlobalOptions } from './global-options.ts'
 import { Output, type Streams } from './output.ts'
@@ -56,6 +58,7 @@ export function buildProgram(streams: Streams, finish: Finish): Command {
   addEnqueue(program, client)
   addJobCommands(program, client)
   addQueueCommands(program, client)
+  addScheduleCommands(program, client)
   addSupervisorCommands(program, client)
   return program
 }
@@ -65,12 +68,13 @@ function addLocalCommands(program: Command, outputOf: OutputOf, finish: Finish):
     .command('serve')
     .description('run the supervisor in the foreground until SIGTERM, SIGINT or "runtime stop"')
     .option('--actors <folder>', 'folder of actor modules')
+    .option('--skip-invalid-events', 'start although scheduler events cannot fire; the others do')
     .addOption(
       new Option('--log-level <level>', 'what to log to standard error, as JSON lines')
         .choices(['error', 'warn', 'info', 'debug', 'silent'])
         .default('info')
     )
-    .action(async (options: { actors?: string; logLevel: string }) => {
+    .action(async (options: ServeOptions) => {
       const { serve } = await import('./commands/serve.ts')
       const { startRuntime } = await import('../embed/start-runtime.ts')
       finish(await serve(program.opts(), outputOf(), options, startRuntime))
@@ -193,6 +197,43 @@ function addQueueCommands(program: Command, client: Client): void {
     .action(
       client(async (session, queue: string, options: object) =>
         (await import('./commands/purge.ts')).purge(session, queue, options)
+      )
+    )
+}
+
+function addScheduleCommands(program: Command, client: Client): void {
+  program
+    .command('schedule')
+    .description('show the scheduler events with their next and last runs')
+    .action(client(async (session) => (await import('./commands/schedule.ts')).schedule(session)))
+  program
+    .command('trigger <event>')
+    .description('run scheduler events now: by id, key such as "daily", or method')
+    .action(client(async (session, event: string) => (await import('./commands/trigger.ts')).trigger(session, event)))
+  program
+    .command('migrate')
+    .description('apply the scheduler events that the configuration file holds now')
+    .option('--dry-run', 'only tell what would change')
+    .action(
+      client(async (session, options: object) => (await import('./commands/migrate.ts')).migrate(session, options))
+    )
+  program
+    .command('scheduler')
+    .description('pause or resume the scheduler or one event, leave out the next run of an event, show the events')
+    .addArgument(new Argument('<action>').choices(['pause', 'resume', 'skip', 'status']))
+    .argument('[event]', 'id, key or method of events (default: the whole scheduler)')
+    .action(
+      client(async (session, action: SchedulerAction, event: string | undefined) =>
+        (await import('./commands/scheduler.ts')).scheduler(session, action, event)
+      )
+    )
+  program
+    .command('maintenance')
+    .description('on: no events fire and no jobs start, enqueueing goes on')
+    .addArgument(new Argument('<position>').choices(['on', 'off']))
+    .action(
+      client(async (session, position: 'on' | 'off') =>
+        (await import('./commands/maintenance.ts')).maintenance(session, position)
       )
     )
 }

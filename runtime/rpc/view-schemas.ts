@@ -66,7 +66,7 @@ const attemptViewSchema = {
     attempt: count,
     startedAt: instant,
     finishedAt: instant,
-    outcome: { type: 'string', enum: ['completed', 'failed', 'cancelled', 'interrupted', 'retryLater'] },
+    outcome: { type: 'string', enum: ['completed', 'failed', 'cancelled', 'interrupted', 'crashed', 'retryLater'] },
     error: jobErrorSchema
   }
 } as const satisfies ObjectSchema<AttemptView>

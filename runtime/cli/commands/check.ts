@@ -1,6 +1,6 @@
 /**
  * `runtime check`: reads configuration and actors as `serve` would and lists every problem, without starting anything.
- * Exit code 2 when the configuration has one, 1 when only actors have. The folders of the actors come from the
+ * Exit code 2 when the configuration or a scheduler event has one, 1 when only actors have. The folders of the actors come from the
  * configuration, so while that has problems the actors are not looked at.
  * `--json`: `{"ok", "file", "methods": number, "problems": [{"file", "line"?, "column"?, "path"?, "message"}], "warnings"}`.
  */
@@ -38,11 +38,20 @@ export async function check(global: GlobalOptions, output: Output, options: { ac
 
 async function reportOf(global: GlobalOptions, actors: string | undefined): Promise<CheckReport> {
   try {
-    const { file, actors: folders, warnings } = await configurationOf(global, actors)
+    const config = await configurationOf(global, actors)
+    const { file, warnings } = config
     const { checkActors } = await import('../../embed/check-actors.ts')
-    const { methods, problems } = await checkActors(folders)
+    const { checkEvents } = await import('../../embed/check-events.ts')
+    const { methods, problems: actorProblems } = await checkActors(config.actors)
+    const { invalid, unknown } = checkEvents(
+      config,
+      methods.map(({ method }) => method)
+    )
+    const eventProblems = [...invalid, ...unknown].map((message) => ({ file: file ?? '', message }))
+    const problems = [...eventProblems, ...actorProblems]
     const ok = problems.length === 0
-    return { ok, exitCode: ok ? exitCodes.done : exitCodes.failed, file, methods: methods.length, problems, warnings }
+    const exitCode = ok ? exitCodes.done : invalid.length > 0 ? exitCodes.usage : exitCodes.failed
+    return { ok, exitCode, file, methods: methods.length, problems, warnings }
   } catch (error) {
     if (!(error instanceof RuntimeError) || error.code !== 'CONFIG_INVALID') throw error
     return { ok: false, exitCode: exitCodes.usage, file: null, methods: 0, problems: problemsOf(error), warnings: [] }

@@ -11,9 +11,10 @@ import type { Runtime, Service } from '../../core/api.ts'
 import type { CatalogueProblem } from '../../core/catalogue.ts'
 import type { RuntimeConfig } from '../../core/config.ts'
 import { packageVersion } from '../../core/version.ts'
+import type { StartOptions } from '../../embed/start-runtime.ts'
 import { exitByForce, killAfter } from '../end-by-force.ts'
 import { type ExitCode, exitCodes } from '../exit-code.ts'
-import { configurationOf, type GlobalOptions } from '../global-options.ts'
+import { configurationReader, type GlobalOptions } from '../global-options.ts'
 import { type Log, openLog, subscribeLog } from '../job-log.ts'
 import type { Output } from '../output.ts'
 import { oneLine } from '../text/printable.ts'
@@ -21,6 +22,7 @@ import { oneLine } from '../text/printable.ts'
 export interface ServeOptions {
   actors?: string
   logLevel: string
+  skipInvalidEvents?: boolean
 }
 
 /** The part of a running supervisor that `serve` works with. */
@@ -49,14 +51,21 @@ export async function serve(
   global: GlobalOptions,
   output: Output,
   options: ServeOptions,
-  start: (config: RuntimeConfig) => Promise<Running>
+  start: (config: RuntimeConfig, options: StartOptions) => Promise<Running>
 ): Promise<ExitCode> {
-  const config = await configurationOf(global, options.actors)
+  const readConfig = await configurationReader(global, options.actors)
+  const config = readConfig()
   const log = openLog(options.logLevel)
   for (const warning of config.warnings) log.warn({ file: config.file }, warning)
   const signals = listenForSignals()
-  const running = await start(config)
+  const running = await start(config, {
+    skipInvalidEvents: options.skipInvalidEvents ?? false,
+    readConfig
+  })
   subscribeLog(log, running.service.events)
+  for (const { event, problem } of (await running.runtime.schedule.list()).events) {
+    if (problem !== null) log.error({ event }, problem)
+  }
   for (const { file, message } of running.problems) log.error({ file }, message)
   sayReady(output, config)
   signals.each((count, signal) => stopBySignal(log, running, count, signal))
