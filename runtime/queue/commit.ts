@@ -53,7 +53,7 @@ export interface QueueListener {
   scheduled(atMs: number): void
   /** A running job was cancelled; its thread must be killed. */
   cancelled(queue: string, id: string): void
-  /** The last job of a scheduler event has finished, and another instant of it waits for that. */
+  /** The last job of a scheduler event has finished or was removed, and another instant of it waits for that. */
   eventFinished(event: string): void
 }
 
@@ -131,6 +131,7 @@ export class QueueCommit implements CommitState {
     if (needsRecord(standing)) this.transaction.remove(standingKey(seq))
     if (!isMadeId(spec.id, this.#parts.tag)) this.transaction.remove(idKey(spec.id))
     this.transaction.remove(jobKey(seq))
+    if (spec.event !== null && !isFinished(standing.state)) this.#eventFinished(job, spec.event)
     this.tell(job, 'removed')
   }
 
@@ -185,17 +186,11 @@ export class QueueCommit implements CommitState {
     if (this.#dueAtMs !== Number.POSITIVE_INFINITY) listener.scheduled(this.#dueAtMs)
   }
 
-  /** What the schedule shows of the last run is part of the commit that ends it. */
+  /** What the schedule shows of the last run is part of the commit that ends it, or forgets it before its end. */
   #eventFinished({ spec, standing }: StoredJob, id: string): void {
     const event = readEvent(this.transaction, id)
     if (event === undefined || event.lastJob !== spec.id) return
-    const { state, startedAtMs, finishedAtMs } = standing
-    writeEvent(this.transaction, {
-      ...event,
-      lastOutcome: state as EventRecord['lastOutcome'],
-      lastDurationMs: startedAtMs === null ? null : finishedAtMs! - startedAtMs,
-      failures: event.failures + (state === 'failed' ? 1 : 0)
-    })
+    writeEvent(this.transaction, { ...event, ...(isFinished(standing.state) ? endOf(event, standing) : { lastJob: null }) })
     if (event.queuedAtMs !== null) this.later(() => this.#parts.listener.eventFinished(id))
   }
 
@@ -239,6 +234,14 @@ export class QueueCommit implements CommitState {
       default:
         transaction.remove(finishedKey(standing.state as FinishedState, spec.queue, standing.finishedAtMs!, seq))
     }
+  }
+}
+
+function endOf({ failures }: EventRecord, { state, startedAtMs, finishedAtMs }: Standing): Partial<EventRecord> {
+  return {
+    lastOutcome: state as EventRecord['lastOutcome'],
+    lastDurationMs: startedAtMs === null ? null : finishedAtMs! - startedAtMs,
+    failures: failures + (state === 'failed' ? 1 : 0)
   }
 }
 

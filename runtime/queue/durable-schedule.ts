@@ -29,8 +29,11 @@ import { findJob } from './stored-job.ts'
 /** An event as the configuration wants it. */
 export interface WantedEvent {
   id: string
+  /** Of what its instants follow from. */
+  timing: string
+  /** Of everything that is configured of it. */
   fingerprint: string
-  /** First instant from now on; asked for when the event is new or has changed. */
+  /** First instant from now on; asked for when the event is new, or its timing has changed. */
   firstAtMs(): number | null
 }
 
@@ -62,8 +65,8 @@ export class DurableSchedule {
   }
 
   /**
-   * Compares what is stored with what is wanted. Unchanged events keep their next instant and their counts; changed ones
-   * their counts.
+   * Compares what is stored with what is wanted. Events keep their counts, and their next instant unless their timing has
+   * changed.
    *
    * @param dryRun only tells
    */
@@ -80,8 +83,9 @@ export class DurableSchedule {
         }
         found[before === undefined ? 'added' : 'changed'].push(event.id)
         if (dryRun) continue
-        const { id, fingerprint } = event
-        this.#replace(transaction, before, { ...(before ?? newEvent(id)), fingerprint, nextAtMs: event.firstAtMs() })
+        const { id, timing, fingerprint } = event
+        const nextAtMs = before?.timing === timing ? before.nextAtMs : event.firstAtMs()
+        this.#replace(transaction, before, { ...(before ?? newEvent(id)), timing, fingerprint, nextAtMs })
       }
       for (const event of stored.values()) {
         found.removed.push(event.id)
@@ -229,6 +233,7 @@ function removeNext(transaction: Transaction, { nextAtMs, id }: EventRecord): vo
 function newEvent(id: string): EventRecord {
   return {
     id,
+    timing: '',
     fingerprint: '',
     nextAtMs: null,
     paused: false,

@@ -10,8 +10,8 @@ export interface InstantPlan {
 
 /** An instant that could not be fired for so long is missed. */
 const lateMsMax = 60_000
-/** Instants that are looked at one by one; after a longer time without firing, older ones are not even counted. */
-const instantsMax = 10_000
+/** After so many instants half of the time that is left is leapt over: after very long, not all are counted as missed. */
+const instantsPerLeap = 10_000
 /** Runs that `missed: all` makes up for. */
 const madeUpMax = 100
 
@@ -22,13 +22,18 @@ const madeUpMax = 100
 export function planInstants(firstAtMs: number, event: PlannedEvent, nowMs: number, startedAtMs: number): InstantPlan {
   const instants: number[] = []
   let next: number | null = firstAtMs
-  while (next !== null && next <= nowMs && instants.length < instantsMax) {
+  while (next !== null && next <= nowMs) {
     instants.push(next)
-    next = nextInstant(event, next)
+    next = (instants.length % instantsPerLeap === 0 && leapt(event, next, nowMs)) || nextInstant(event, next)
   }
   const runsAtMs = runsOf(instants, event, (atMs) => atMs < startedAtMs || nowMs - atMs > lateMsMax)
-  const nextAtMs = next !== null && next <= nowMs ? nextInstant(event, nowMs) : next
-  return { runsAtMs, misses: instants.length - runsAtMs.length, nextAtMs }
+  return { runsAtMs, misses: instants.length - runsAtMs.length, nextAtMs: next }
+}
+
+/** @returns the first instant of the second half of the time up to now; undefined where that holds none */
+function leapt(event: PlannedEvent, atMs: number, nowMs: number): number | undefined {
+  const next = nextInstant(event, Math.floor((atMs + nowMs) / 2))
+  return next !== null && next <= nowMs ? next : undefined
 }
 
 /** The first instant after `atMs`, `spread` included; null where there is none. */

@@ -1,14 +1,24 @@
 /** From the `schedulerEvents` of the configuration to events that can fire, and those that cannot with the reason. */
+import { createHash } from 'node:crypto'
 import type { RuntimeConfig } from '../core/config.ts'
 import { didYouMean } from '../core/did-you-mean.ts'
 import { durationToMs } from '../core/duration.ts'
 import { RuntimeError } from '../core/errors.ts'
+import { nameCharsMax } from '../core/limits.ts'
 import { isMethodPath } from '../core/method-path.ts'
 import { type EventOptions, eventLabels, type ScheduledEvent } from '../core/scheduler-event.ts'
+import { encodePayload } from '../queue/job-draft.ts'
 import { parseSchedule, type Schedule } from './cron/schedule.ts'
+
+/** A job of an event has the id of the event, `@` and an instant of up to 24 characters. */
+const idCharsMax = nameCharsMax - 25
 
 export interface PlannedEvent extends ScheduledEvent {
   readonly schedule: Schedule
+  /** The same as long as its instants stay the same. */
+  readonly timing: string
+  /** The same as long as everything of it stays the same. */
+  readonly fingerprint: string
   /** How far `spread` moves each of its instants. */
   readonly offsetMs: number
 }
@@ -18,7 +28,7 @@ export interface InvalidEvent extends ScheduledEvent {
   readonly problem: string
 }
 
-/** @returns all events, in the order of the configuration */
+/** @returns all events: the labels in their order, then `cron` in the order of the configuration */
 export function readEvents(config: RuntimeConfig): { planned: PlannedEvent[]; invalid: InvalidEvent[] } {
   const planned: PlannedEvent[] = []
   const invalid: InvalidEvent[] = []
@@ -92,12 +102,20 @@ function plan(event: ScheduledEvent, config: RuntimeConfig): PlannedEvent {
     const hint = didYouMean(event.queue, config.queues.keys())
     throw refused(event, `no queue "${event.queue}" is configured.${hint}`)
   }
+  if (event.id.length > idCharsMax) {
+    throw refused(event, `expression and method have more than ${idCharsMax} characters together; shorten one of them`)
+  }
+  encodePayload(event.params, `use the params of scheduler event "${event.id}"`)
   const schedule = parseSchedule(event.key, {
     timezone: event.timezone,
     seed: event.id,
     tickIntervalS: config.schedulerTickIntervalS
   })
-  return { ...event, schedule, offsetMs: event.spreadMs === 0 ? 0 : hash(event.id) % event.spreadMs }
+  const offsetMs = event.spreadMs === 0 ? 0 : hash(event.id) % event.spreadMs
+  const tickIntervalS = /^@?all$/i.test(event.key) ? config.schedulerTickIntervalS : null
+  const timing = JSON.stringify([event.key, event.timezone, offsetMs, tickIntervalS])
+  const fingerprint = createHash('sha256').update(JSON.stringify([event, timing])).digest('base64url')
+  return { ...event, schedule, offsetMs, timing, fingerprint }
 }
 
 function refused({ id }: ScheduledEvent, why: string): RuntimeError {

@@ -17,6 +17,7 @@ import type { EventView, MigrationView, ScheduledEvent, SchedulerView } from '..
 import type { Timers } from '../core/timers.ts'
 import type { DurableQueue } from '../queue/durable-queue.ts'
 import type { DurableSchedule, Firing } from '../queue/durable-schedule.ts'
+import type { JobDraft } from '../queue/job-draft.ts'
 import { nextInstant, planInstants } from './plan-instants.ts'
 import type { InvalidEvent, PlannedEvent } from './read-events.ts'
 
@@ -77,14 +78,15 @@ export class Scheduler {
     const nowMs = this.#parts.clock.wallMs()
     const wanted = planned.map((event) => ({
       id: event.id,
-      fingerprint: `${event.key}|${event.timezone}|${event.offsetMs}`,
+      timing: event.timing,
+      fingerprint: event.fingerprint,
       firstAtMs: () => nextInstant(event, nowMs)
     }))
-    await this.#firing
     if (dryRun) return this.#schedule.migrate(wanted, true)
+    this.#lookForActors(planned)
+    const migration = await this.#schedule.migrate(wanted, false)
     this.#events = new Map(planned.map((event) => [event.id, event]))
     this.#invalid = invalid
-    const migration = await this.#schedule.migrate(wanted, false)
     this.#arm(nowMs)
     return migration
   }
@@ -92,7 +94,7 @@ export class Scheduler {
   /** The job of an event has finished, and another instant of it waits for that. */
   eventFinished(id: string): void {
     const event = this.#events.get(id)
-    if (event === undefined || this.#parts.catalogue.known(event.method) === undefined) return
+    if (this.#state === 'stopped' || event === undefined || !this.#isKnown(event)) return
     void this.#whenStored(() => this.#schedule.runQueued(id, () => this.#draft(event)))
   }
 
@@ -134,35 +136,38 @@ export class Scheduler {
   }
 
   #arm(atMs: number): void {
-    if (this.#state === 'stopped') return
+    // While instants are fired others may become the next; it is armed for them at the end.
+    if (this.#state === 'stopped' || this.#firing !== undefined) return
     this.#cancelTimer()
     const waitMs = Math.min(Math.max(atMs - this.#parts.clock.wallMs(), 0), waitMsMax)
     this.#cancelTimer = this.#parts.timers.after(waitMs, () => {
-      this.#firing = this.#fireDue().finally(() => {
+      this.#firing = this.#fireDue().then((nextAtMs) => {
         this.#firing = undefined
+        if (nextAtMs !== null) this.#arm(nextAtMs)
       })
     })
   }
 
-  async #fireDue(): Promise<void> {
-    await this.#whenStored(async () => {
+  /** @returns when to look again */
+  async #fireDue(): Promise<number | null> {
+    const isStored = await this.#whenStored(async () => {
       for (;;) {
         const nowMs = this.#parts.clock.wallMs()
         const due = this.#schedule.due(nowMs, firingsMax)
         if (due.length === 0 || this.#state === 'stopped') return
-        await this.#schedule.fire(
-          due.filter(({ id }) => this.#events.has(id)).map((event) => this.#firingOf(event, nowMs))
-        )
+        // A migration that has just been committed may have brought one that is not known here until the next turn.
+        const firings = due.filter(({ id }) => this.#events.has(id)).map((record) => this.#firingOf(record, nowMs))
+        await this.#schedule.fire(firings)
+        this.#lookForActors(due.flatMap(({ id }) => this.#events.get(id) ?? []))
       }
     })
-    const nextAtMs = this.#schedule.nextDueAtMs()
-    if (nextAtMs !== null) this.#arm(nextAtMs)
+    return isStored ? this.#schedule.nextDueAtMs() : null
   }
 
   #firingOf(record: Firing['event'], nowMs: number): Firing {
     const event = this.#events.get(record.id)!
     const plan = planInstants(record.nextAtMs!, event, nowMs, this.#startedAtMs)
-    const isKnown = this.#parts.catalogue.known(event.method) !== undefined
+    const isKnown = this.#isKnown(event)
     return {
       event: record,
       runs: isKnown ? plan.runsAtMs.map((atMs) => ({ atMs, draft: this.#draft(event) })) : [],
@@ -173,7 +178,18 @@ export class Scheduler {
     }
   }
 
-  #draft(event: PlannedEvent) {
+  #isKnown({ method }: PlannedEvent): boolean {
+    return this.#parts.catalogue.known(method) !== undefined
+  }
+
+  /** The module of a method may be new. What cannot be run now is left out; its next instant finds what was found. */
+  #lookForActors(events: readonly PlannedEvent[]): void {
+    for (const event of events) {
+      if (!this.#isKnown(event)) this.#parts.catalogue.resolve(event.method).catch(ignoreUnknown)
+    }
+  }
+
+  #draft(event: PlannedEvent): JobDraft {
     const { method, params, queue, timeout, jobName, attempts } = event
     const request: EnqueueRequest = {
       method,
@@ -186,14 +202,15 @@ export class Scheduler {
     return this.#parts.queue.draft(request)
   }
 
-  /** While the disk is full it is tried again; after any other storage error the supervisor ends. */
-  async #whenStored(write: () => Promise<void>): Promise<void> {
+  /** While the disk is full it is tried again. @returns false: the scheduler stops, or the store failed and the supervisor ends */
+  async #whenStored(write: () => Promise<void>): Promise<boolean> {
     for (;;) {
       try {
-        return await write()
+        await write()
+        return true
       } catch (error) {
         if (!(error instanceof RuntimeError)) throw error
-        if (error.code !== 'STORAGE_FULL' || this.#state === 'stopped') return
+        if (error.code !== 'STORAGE_FULL' || this.#state === 'stopped') return false
       }
       await new Promise<void>((resolve) => this.#parts.timers.after(retryWhenFullMs, resolve))
     }
@@ -215,11 +232,10 @@ export class Scheduler {
 
   #view(event: PlannedEvent): EventView {
     const record = this.#schedule.get(event.id)
-    const isKnown = this.#parts.catalogue.known(event.method) !== undefined
     return {
       ...descriptionOf(event),
       state: record?.paused ? 'paused' : 'active',
-      problem: isKnown ? null : `No actor module exports the method "${event.method}".`,
+      problem: this.#isKnown(event) ? null : `No actor module exports the method "${event.method}".`,
       next: isoOrNull(record?.nextAtMs),
       skipsNext: record?.skipsNext ?? false,
       lastInstant: isoOrNull(record?.lastAtMs),
@@ -232,6 +248,11 @@ export class Scheduler {
       misses: record?.misses ?? 0
     }
   }
+}
+
+/** `schedule` and the log of `serve` tell of it. */
+function ignoreUnknown(error: unknown): void {
+  if (!(error instanceof RuntimeError)) throw error
 }
 
 function descriptionOf({ id, method, key, timezone, queue }: ScheduledEvent) {

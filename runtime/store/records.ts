@@ -37,7 +37,9 @@ export interface JobSpec {
 /** What is kept of a scheduler event between restarts. */
 export interface EventRecord {
   id: string
-  /** Of expression, zone and spread: tells whether the configuration has changed. */
+  /** Of expression, zone and spread: while it stays, so does the next instant. */
+  timing: string
+  /** Of everything that is configured: tells whether that has changed. */
   fingerprint: string
   /** null: it never fires again. */
   nextAtMs: number | null
@@ -310,6 +312,7 @@ export function decodeOwner(key: Buffer, value: Buffer): Owner {
 export function encodeEvent(key: Buffer, event: EventRecord): Buffer {
   return seal(key, [
     event.id,
+    event.timing,
     event.fingerprint,
     event.nextAtMs,
     event.paused,
@@ -329,6 +332,7 @@ export function encodeEvent(key: Buffer, event: EventRecord): Buffer {
 export function decodeEvent(key: Buffer, value: Buffer): EventRecord {
   const [
     id,
+    timing,
     fingerprint,
     nextAtMs,
     paused,
@@ -345,6 +349,7 @@ export function decodeEvent(key: Buffer, value: Buffer): EventRecord {
   ] = unseal(key, value) as EventFields
   return {
     id,
+    timing,
     fingerprint,
     nextAtMs,
     paused,
@@ -363,6 +368,7 @@ export function decodeEvent(key: Buffer, value: Buffer): EventRecord {
 
 type EventFields = [
   id: string,
+  timing: string,
   fingerprint: string,
   nextAtMs: number | null,
   paused: boolean,

@@ -122,9 +122,10 @@ export class Supervisor {
       onShutdown,
       () => readEventsOf({ ...readConfig(), queues: config.queues }, skipInvalidEvents)
     )
+    // It may fail, on a full disk; what comes after it cannot.
+    await scheduler.start(readEventsOf(config, skipInvalidEvents))
     for (const dispatcher of dispatchers.values()) dispatcher.start()
     dueJobs.start()
-    await scheduler.start(readEventsOf(config, skipInvalidEvents))
     return supervisor
   }
 
