@@ -24,7 +24,7 @@ const rooms: Readonly<Record<string, Room>> = {
   store: { mayImport: ['core'], outside: ['lmdb', 'msgpackr', 'node:child_process'] },
   wheel: { mayImport: ['core'], outside: [] },
   queue: { mayImport: ['core', 'store'], outside: [] },
-  scheduler: { mayImport: ['core', 'queue'], outside: [] },
+  scheduler: { mayImport: ['core', 'queue'], outside: ['cron-parser'] },
   dispatcher: { mayImport: ['core', 'queue'], outside: [] },
   actor: { mayImport: ['core'], outside: ['node:worker_threads'] },
   pool: {
@@ -36,7 +36,15 @@ const rooms: Readonly<Record<string, Room>> = {
   client: { mayImport: ['core', 'rpc'], outside: [] },
   config: { mayImport: ['core'], outside: ['yaml'] },
   embed: {
-    mayImport: ['core', 'config', 'supervisor', 'rpc', 'client', 'pool (from check-actors.ts)'],
+    mayImport: [
+      'core',
+      'config',
+      'supervisor',
+      'rpc',
+      'client',
+      'pool (from check-actors.ts)',
+      'scheduler (from check-events.ts)'
+    ],
     outside: []
   },
   cli: {
@@ -47,7 +55,7 @@ const rooms: Readonly<Record<string, Room>> = {
 }
 
 const watchedNodeModules = ['node:child_process', 'node:cluster', 'node:net', 'node:worker_threads']
-const oneHomeOnly = ['ajv', 'lmdb', 'msgpackr', 'piscina', 'yaml', 'commander', 'node:net']
+const oneHomeOnly = ['ajv', 'lmdb', 'msgpackr', 'piscina', 'cron-parser', 'yaml', 'commander', 'node:net']
 
 /** The files that import a path which is not in their text: modules of the user. */
 const importersOfUserCode = ['actor/load.ts', 'client/method-of-function.ts']

@@ -30,6 +30,7 @@ const exitCodeByError: Partial<Record<ErrorCode, ExitCode>> = {
   SOCKET_INVALID: exitCodes.usage,
   METHOD_UNKNOWN: exitCodes.usage,
   QUEUE_UNKNOWN: exitCodes.usage,
+  EVENT_UNKNOWN: exitCodes.usage,
   PARAMS_INVALID: exitCodes.usage
 }
 

@@ -182,5 +182,12 @@ function complete(config: RuntimeConfig): RuntimeConfig {
   }
   Object.freeze(config.actors)
   Object.freeze(config.warnings)
+  freezeDeeply(config.schedulerEvents)
   return Object.freeze({ ...config, queues: frozenMap(config.queues) })
+}
+
+function freezeDeeply(value: unknown): void {
+  if (typeof value !== 'object' || value === null) return
+  Object.freeze(value)
+  for (const part of Object.values(value)) freezeDeeply(part)
 }

@@ -6,11 +6,11 @@ import type { JobState } from './lifecycle.ts'
 
 /** What to do about instants that passed while nothing could fire them. `all` is capped. */
 export const missedPolicies = ['once', 'skip', 'all'] as const
-export type MissedPolicy = (typeof missedPolicies)[number]
+type MissedPolicy = (typeof missedPolicies)[number]
 
 /** What to do when the job of the last instant has not finished. `queue`: run once more when it has. */
 export const overlapPolicies = ['skip', 'queue', 'allow'] as const
-export type OverlapPolicy = (typeof overlapPolicies)[number]
+type OverlapPolicy = (typeof overlapPolicies)[number]
 
 /** The keys under `schedulerEvents`, besides `cron`; each is also allowed inside `cron` (S6). */
 export const eventLabels = [
@@ -26,7 +26,7 @@ export const eventLabels = [
   'weekly_long',
   'monthly_long'
 ] as const
-export type EventLabel = (typeof eventLabels)[number]
+type EventLabel = (typeof eventLabels)[number]
 
 export interface EventOptions {
   /** Dotted path of the method. */

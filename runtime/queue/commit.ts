@@ -190,7 +190,10 @@ export class QueueCommit implements CommitState {
   #eventFinished({ spec, standing }: StoredJob, id: string): void {
     const event = readEvent(this.transaction, id)
     if (event === undefined || event.lastJob !== spec.id) return
-    writeEvent(this.transaction, { ...event, ...(isFinished(standing.state) ? endOf(event, standing) : { lastJob: null }) })
+    writeEvent(this.transaction, {
+      ...event,
+      ...(isFinished(standing.state) ? endOf(event, standing) : { lastJob: null })
+    })
     if (event.queuedAtMs !== null) this.later(() => this.#parts.listener.eventFinished(id))
   }
 

@@ -39,7 +39,7 @@ export function readEvents(config: RuntimeConfig): { planned: PlannedEvent[]; in
       planned.push(plan(event, config))
     } catch (error) {
       if (!(error instanceof RuntimeError)) throw error
-      invalid.push({ ...event, problem: error.message })
+      invalid.push({ ...event, problem: `Scheduler event "${event.id}" cannot fire: ${error.message}` })
     }
   }
   return { planned, invalid }
@@ -94,32 +94,34 @@ function freeId(id: string, ids: Set<string>): string {
   return free
 }
 
+/** @throws RuntimeError that says why it cannot fire */
 function plan(event: ScheduledEvent, config: RuntimeConfig): PlannedEvent {
   if (!isMethodPath(event.method)) {
-    throw refused(event, 'a method path is two or more segments with dots between them, such as "reports.daily.run"')
+    throw refused('a method path is two or more segments with dots between them, such as "reports.daily.run".')
   }
   if (!config.queues.has(event.queue)) {
     const hint = didYouMean(event.queue, config.queues.keys())
-    throw refused(event, `no queue "${event.queue}" is configured.${hint}`)
+    throw refused(`no queue "${event.queue}" is configured.${hint}`)
   }
   if (event.id.length > idCharsMax) {
-    throw refused(event, `expression and method have more than ${idCharsMax} characters together; shorten one of them`)
+    throw refused(`expression and method have more than ${idCharsMax} characters together. Shorten one of them.`)
   }
-  encodePayload(event.params, `use the params of scheduler event "${event.id}"`)
+  encodePayload(event.params, 'use its params')
   const schedule = parseSchedule(event.key, {
     timezone: event.timezone,
     seed: event.id,
     tickIntervalS: config.schedulerTickIntervalS
   })
   const offsetMs = event.spreadMs === 0 ? 0 : hash(event.id) % event.spreadMs
-  const tickIntervalS = /^@?all$/i.test(event.key) ? config.schedulerTickIntervalS : null
-  const timing = JSON.stringify([event.key, event.timezone, offsetMs, tickIntervalS])
-  const fingerprint = createHash('sha256').update(JSON.stringify([event, timing])).digest('base64url')
+  const timing = JSON.stringify([schedule.fields, event.timezone, offsetMs])
+  const fingerprint = createHash('sha256')
+    .update(JSON.stringify([event, timing]))
+    .digest('base64url')
   return { ...event, schedule, offsetMs, timing, fingerprint }
 }
 
-function refused({ id }: ScheduledEvent, why: string): RuntimeError {
-  return new RuntimeError('CONFIG_INVALID', `Scheduler event "${id}" cannot fire: ${why}`)
+function refused(why: string): RuntimeError {
+  return new RuntimeError('CONFIG_INVALID', why)
 }
 
 /** FNV-1a: spreads names evenly, and the same name always to the same place. */

@@ -5,9 +5,10 @@ import { describe, it, type TestContext } from 'node:test'
 import type { ServiceMethods } from '../../runtime/core/api.ts'
 import { RuntimeError } from '../../runtime/core/errors.ts'
 import type { JobError } from '../../runtime/core/job.ts'
+import type { MigrationView, SchedulerView } from '../../runtime/core/scheduler-event.ts'
 import { RpcServer } from '../../runtime/rpc/server.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
-import { event, type FakeService, fakeService, jobView, queueView, statusView } from './fake-service.ts'
+import { event, eventView, type FakeService, fakeService, jobView, queueView, statusView } from './fake-service.ts'
 import { type Answered, runCli } from './run-cli.ts'
 import { type Started, startCli } from './spawn-cli.ts'
 
@@ -42,6 +43,8 @@ const thrown: JobError = {
   message: 'no',
   stack: 'TypeError: no\n    at run (a.js:1)'
 }
+const schedule: SchedulerView = { state: 'paused', events: [eventView()] }
+const migration: MigrationView = { added: ['daily:a.run'], changed: [], removed: ['hourly:a.run'], unchanged: 3 }
 const change = { id: '42', state: 'ready', changed: true } as const
 
 describe('commands that show', () => {
@@ -125,6 +128,76 @@ describe('commands that show', () => {
       asked: { method: 'job.retry', params: { id: '42' } },
       text: /^Retried 1 job\.\n$/,
       json: { retried: 1, unchanged: [], refused: [] }
+    },
+    {
+      args: ['schedule'],
+      answers: { 'schedule.list': async () => schedule },
+      asked: { method: 'schedule.list', params: {} },
+      text: /^EVENT .*\nhourly:a\.run +a\.run +hourly +UTC +2026-01-31T13:00:00\.000Z \(.*\) +- +- +- +0 +0 +0 +0\nThe scheduler is paused\.\n$/,
+      json: schedule
+    },
+    {
+      args: ['scheduler', 'status'],
+      answers: { 'schedule.list': async () => schedule },
+      asked: { method: 'schedule.list', params: {} },
+      text: /The scheduler is paused/,
+      json: schedule
+    },
+    {
+      args: ['trigger', 'hourly'],
+      answers: { 'schedule.trigger': async () => ({ ids: ['1', '2'] }) },
+      asked: { method: 'schedule.trigger', params: { event: 'hourly' } },
+      text: /^1\n2\n$/,
+      json: { ids: ['1', '2'] }
+    },
+    {
+      args: ['migrate', '--dry-run'],
+      answers: { 'schedule.migrate': async () => migration },
+      asked: { method: 'schedule.migrate', params: { dryRun: true } },
+      text: /^added {4}daily:a\.run\nremoved {2}hourly:a\.run\n2 changes would be made, 3 unchanged\.\n$/,
+      json: migration
+    },
+    {
+      args: ['migrate'],
+      answers: { 'schedule.migrate': async () => migration },
+      asked: { method: 'schedule.migrate', params: { dryRun: false } },
+      text: /\n2 changes, 3 unchanged\.\n$/,
+      json: migration
+    },
+    {
+      args: ['scheduler', 'pause'],
+      answers: { 'schedule.pause': async () => ({ state: 'paused' }) },
+      asked: { method: 'schedule.pause', params: {} },
+      text: /^Paused the scheduler: what would have run is skipped until resume\.\n$/,
+      json: { state: 'paused' }
+    },
+    {
+      args: ['scheduler', 'resume', 'hourly:a.run'],
+      answers: { 'schedule.resume': async () => ({ state: 'active' }) },
+      asked: { method: 'schedule.resume', params: { event: 'hourly:a.run' } },
+      text: /^Resumed hourly:a\.run\.\n$/,
+      json: { state: 'active' }
+    },
+    {
+      args: ['scheduler', 'skip', 'hourly'],
+      answers: { 'schedule.skip': async () => ({ state: 'active' }) },
+      asked: { method: 'schedule.skip', params: { event: 'hourly' } },
+      text: /^The next run of hourly will be left out\.\n$/,
+      json: { state: 'active' }
+    },
+    {
+      args: ['maintenance', 'on'],
+      answers: { maintenance: async () => ({ state: 'maintenance' }) },
+      asked: { method: 'maintenance', params: { on: true } },
+      text: /^Maintenance: no events fire and no jobs start/,
+      json: { state: 'maintenance' }
+    },
+    {
+      args: ['maintenance', 'off'],
+      answers: { maintenance: async () => ({ state: 'active' }) },
+      asked: { method: 'maintenance', params: { on: false } },
+      text: /^Maintenance is over/,
+      json: { state: 'active' }
     },
     {
       args: ['call', 'job.get', '{"id":"42"}'],

@@ -6,7 +6,7 @@ import { RpcError, RpcMethodNotFound } from '../../runtime/rpc/json-rpc.ts'
 
 const usage = [
   ...['CONFIG_INVALID', 'DATA_DIR_LOCKED', 'DATA_DIR_INVALID', 'SOCKET_INVALID'],
-  ...['METHOD_UNKNOWN', 'QUEUE_UNKNOWN', 'PARAMS_INVALID']
+  ...['METHOD_UNKNOWN', 'QUEUE_UNKNOWN', 'EVENT_UNKNOWN', 'PARAMS_INVALID']
 ]
 
 function expected(code: string): number {

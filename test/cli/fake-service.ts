@@ -2,6 +2,7 @@
 import type { Service, ServiceMethods, StatusView } from '../../runtime/core/api.ts'
 import { EventStream, type JobEvent } from '../../runtime/core/events.ts'
 import type { JobView, QueueView } from '../../runtime/core/job.ts'
+import type { EventView } from '../../runtime/core/scheduler-event.ts'
 
 interface Call {
   method: string
@@ -74,6 +75,29 @@ export function statusView(fields: Partial<StatusView> = {}): StatusView {
     queues: [queueView()],
     store: { format: 1, bytes: 4096 },
     memory: { residentBytes: 60_000_000 },
+    ...fields
+  }
+}
+
+export function eventView(fields: Partial<EventView> = {}): EventView {
+  return {
+    event: 'hourly:a.run',
+    method: 'a.run',
+    expression: 'hourly',
+    timezone: 'UTC',
+    queue: 'default',
+    state: 'active',
+    problem: null,
+    next: '2026-01-31T13:00:00.000Z',
+    skipsNext: false,
+    lastInstant: null,
+    lastJob: null,
+    lastOutcome: null,
+    lastDurationMs: null,
+    runs: 0,
+    failures: 0,
+    skips: 0,
+    misses: 0,
     ...fields
   }
 }

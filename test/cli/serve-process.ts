@@ -21,7 +21,7 @@ let stops = 0
 let stopped = () => {}
 const running = {
   runtime: runtimeOver({
-    call: async () => ({ queues: [] }),
+    call: async () => ({ queues: [], events: [] }),
     subscribe: async () => ({ unsubscribe: async () => {} }),
     stop: async () => {}
   }),

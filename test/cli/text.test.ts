@@ -5,10 +5,11 @@ import { formatEvent } from '../../runtime/cli/text/event-text.ts'
 import { formatError, formatJob, formatJobs } from '../../runtime/cli/text/job-text.ts'
 import { type Look, plainLook } from '../../runtime/cli/text/look.ts'
 import { oneLine, prettyJson } from '../../runtime/cli/text/printable.ts'
+import { formatSchedule } from '../../runtime/cli/text/schedule-text.ts'
 import { formatBytes } from '../../runtime/cli/text/status-text.ts'
 import { formatTable } from '../../runtime/cli/text/table.ts'
 import { formatRelative, formatSpan } from '../../runtime/cli/text/time.ts'
-import { jobView } from './fake-service.ts'
+import { eventView, jobView } from './fake-service.ts'
 
 const nowMs = Date.parse('2026-01-31T12:00:00.000Z')
 const plain = plainLook(nowMs)
@@ -133,3 +134,22 @@ it('shows sizes in the unit that fits', () => {
 function iso(seconds: number): string {
   return new Date(nowMs + seconds * 1000).toISOString()
 }
+
+describe('schedule', () => {
+  it('shows next and last run, outcome, duration, counts and what is wrong', () => {
+    const ran = eventView({
+      ...{ lastInstant: '2026-01-31T11:00:00.000Z', lastJob: '42', lastOutcome: 'failed', lastDurationMs: 7_000 },
+      ...{ runs: 4, failures: 1, skips: 2, misses: 3, skipsNext: true, state: 'paused' }
+    })
+    const invalid = eventView({ event: 'cron x:a.b', state: 'invalid', problem: 'no\nsuch thing', next: null })
+    const running = eventView({ lastJob: '43' })
+    const [, first, second, third, ...more] = formatSchedule(plain, {
+      state: 'maintenance',
+      events: [ran, invalid, running]
+    }).split('\n')
+    assert.match(first!, /\(in 60 min\) +60 min ago +failed +7 s +4 +1 +2 +3 +paused; skips the next$/)
+    assert.match(second!, /^cron x:a\.b .* - +- +- +- +0 +0 +0 +0 +no.such thing$/)
+    assert.match(third!, / running /)
+    assert.deepEqual(more, ['Maintenance mode is on.'])
+  })
+})

@@ -38,7 +38,10 @@ describe('runtime without a supervisor', () => {
     [['enqueue', 'a.run', '--delay', 'soon'], /Expected seconds/],
     [['enqueue', 'a.run', '--delay', '1', '--at', '2026-01-31'], /cannot be used with option/],
     [['enqueue', 'a.run', '--now', '--wait-timeout', '1'], /cannot be used with option/],
-    [['serve', '--log-level', 'loud'], /Allowed choices are error/]
+    [['serve', '--log-level', 'loud'], /Allowed choices are error/],
+    [['scheduler', 'stop'], /Allowed choices are pause/],
+    [['maintenance', 'maybe'], /Allowed choices are on/],
+    [['trigger'], /^runtime: missing required argument 'event'/]
   ]
   for (const [args, message] of wrong) {
     it(`ends with 2 after "${args.join(' ')}"`, async () => {

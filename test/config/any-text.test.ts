@@ -98,6 +98,9 @@ test('options survive the way through text, in every style and spelling', (t) =>
         socket: resolve(folder, socket ?? join(dataDir ?? '.runtime', 'runtime.sock')),
         actors: [actors ?? 'actors'].flat().map((actor) => resolve(folder, actor)),
         queues,
+        schedulerEvents: {},
+        schedulerTickIntervalS: 60,
+        timezone: 'UTC',
         file,
         warnings: []
       }

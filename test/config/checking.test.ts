@@ -54,12 +54,12 @@ scheduler_tick_interval: 0
 })
 
 test('snake_case means camelCase at every level, and warnings keep the spelling', (t) => {
-  const { queues, dataDir, warnings } = loadText(
+  const { queues, dataDir, warnings, schedulerEvents, schedulerTickIntervalS, timezone } = loadText(
     t,
     `data_dir: d
 scheduler_events: { hourly_long: [maintenance.sweep], cron: { "15 18 * * *": [reports.daily.run] } }
-scheduler_tick_interval: 60
-timezone: UTC
+scheduler_tick_interval: 30
+timezone: Europe/Berlin
 workers:
   my_queue:
     background_workers: 3
@@ -82,15 +82,17 @@ workers:
   assert.deepEqual(rights, { write: [], childProcess: true, addons: false, worker: false })
   assert.deepEqual(
     warnings.map((warning) => warning.split(' ')[0]),
-    [
-      'scheduler_events',
-      'scheduler_tick_interval',
-      'timezone',
-      'workers.my_queue.rate_limit',
-      'workers.my_queue.retention'
-    ]
+    ['workers.my_queue.rate_limit', 'workers.my_queue.retention']
   )
-  assert.equal(warnings[0], 'scheduler_events is read, but this version does not run scheduler events yet.')
+  assert.equal(
+    warnings[0],
+    'workers.my_queue.rate_limit is read, but this version does not limit the rate of a queue yet.'
+  )
+  assert.deepEqual(schedulerEvents, {
+    hourly_long: ['maintenance.sweep'],
+    cron: { '15 18 * * *': ['reports.daily.run'] }
+  })
+  assert.deepEqual([schedulerTickIntervalS, timezone], [30, 'Europe/Berlin'])
 })
 
 test('keys in effect give no warning', (t) => {

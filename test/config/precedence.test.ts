@@ -29,6 +29,9 @@ test('without a file everything has its default', (t) => {
       ['default', { name: 'default', timeoutMs: 300_000, ...usual }],
       ['long', { name: 'long', timeoutMs: 1_500_000, ...usual }]
     ]),
+    schedulerEvents: {},
+    schedulerTickIntervalS: 60,
+    timezone: 'UTC',
     file: null,
     warnings: []
   })

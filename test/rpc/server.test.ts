@@ -27,7 +27,10 @@ test('every method answers in the shape that the table says', async (test) => {
     'queue.resume': { queue: 'q' },
     'queue.purge': { queue: 'q', state: 'failed' },
     'events.unsubscribe': { subscription: '1' },
-    'job.remove': { id: 'job-2' }
+    'job.remove': { id: 'job-2' },
+    'schedule.trigger': { event: 'daily' },
+    'schedule.skip': { event: 'daily' },
+    maintenance: { on: true }
   }
   for (const [method, { result }] of Object.entries(protocolMethods)) {
     const answer = raw.ask(

@@ -54,6 +54,8 @@ export class SimulatedMachine {
   wallStartMs: number
   /** Times at which a timer went off. */
   wakeUps = 0
+  /** Every commit is refused. */
+  diskIsFull = false
   readonly #work: Work
   readonly #directory: OpenDataDirectory
   #options: RuntimeOptions
@@ -71,7 +73,11 @@ export class SimulatedMachine {
   /** Operations of the store, in order, with what they took and how many jobs they enqueued. */
   readonly commits: { ms: number; enqueued: number }[] = []
 
-  static async open(test: TestContext, events: RuntimeOptions, options: MachineOptions = {}): Promise<SimulatedMachine> {
+  static async open(
+    test: TestContext,
+    events: RuntimeOptions,
+    options: MachineOptions = {}
+  ): Promise<SimulatedMachine> {
     // What these tests are about is time; that commits reach the disk is the affair of test/store.
     const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'ar-'))
     const directory = await openDataDirectory(join(folder, 'data'))
@@ -193,7 +199,7 @@ export class SimulatedMachine {
   /** Ends the job that has run the longest. */
   async settle(state: 'completed' | 'failed'): Promise<void> {
     const job = this.running.shift()!
-    await this.#settle(job, state)
+    void this.#settle(job, state)
     await this.rest()
   }
 
@@ -241,6 +247,7 @@ export class SimulatedMachine {
       const isOver = () => life !== this.#life || this.hasCrashed
       const never = new Promise<T>(() => {})
       if (isOver()) return never
+      if (this.diskIsFull) return Promise.reject(new RuntimeError('STORAGE_FULL', 'The disk is full.'))
       const crash = this.#crashing !== 'no' && this.#commitsToCrash-- === 0 ? this.#crashing : 'no'
       if (crash === 'before') {
         this.#crashing = 'crashed'

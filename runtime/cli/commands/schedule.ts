@@ -4,5 +4,5 @@ import { formatSchedule } from '../text/schedule-text.ts'
 /** `runtime schedule`; `--json`: the answer of `schedule.list`. */
 export async function schedule({ runtime, output }: ClientSession): Promise<void> {
   const view = await runtime.schedule.list()
-  output.answer(view, (look) => formatSchedule(look, view, Date.now()))
+  output.answer(view, (look) => formatSchedule(look, view))
 }

@@ -1,4 +1,5 @@
 import type { SchedulerState } from '../../core/api.ts'
+import { RuntimeError } from '../../core/errors.ts'
 import type { ClientSession } from '../client-session.ts'
 import { oneLine } from '../text/printable.ts'
 import { schedule } from './schedule.ts'
@@ -23,7 +24,9 @@ export async function scheduler(
     case 'resume':
       return said(await runtime.schedule.resume(event), `Resumed ${whom}.`)
     case 'skip':
-      return said(await runtime.schedule.skip(event ?? ''), `The next run of ${whom} will be left out.`)
+      if (event === undefined)
+        throw new RuntimeError('PARAMS_INVALID', 'Say which event to skip: its id, key or method.')
+      return said(await runtime.schedule.skip(event), `The next run of ${whom} will be left out.`)
     case 'status':
       return schedule(session)
   }

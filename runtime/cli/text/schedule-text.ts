@@ -5,7 +5,7 @@ import { formatTable } from './table.ts'
 import { formatInstant, formatRelative, formatSpan } from './time.ts'
 
 /** `schedule`: one line for each event, then the state of the scheduler where it does not run. */
-export function formatSchedule(look: Look, { state, events }: SchedulerView, nowMs: number): string {
+export function formatSchedule(look: Look, { state, events }: SchedulerView): string {
   const table = formatTable(
     look,
     [
@@ -28,8 +28,8 @@ export function formatSchedule(look: Look, { state, events }: SchedulerView, now
       oneLine(event.method),
       oneLine(event.expression),
       oneLine(event.timezone),
-      event.next === null ? '-' : formatInstant(event.next, nowMs),
-      event.lastInstant === null ? '-' : formatRelative(event.lastInstant, nowMs),
+      event.next === null ? '-' : formatInstant(event.next, look.nowMs),
+      event.lastInstant === null ? '-' : formatRelative(event.lastInstant, look.nowMs),
       outcomeOf(look, event),
       event.lastDurationMs === null ? '-' : formatSpan(event.lastDurationMs),
       String(event.runs),
