@@ -1,7 +1,7 @@
 /**
  * Finds out whether a job that has ended left something running: a timer, a socket, a file operation, a child process.
  * Such things fire while the *next* job of the thread runs, and an error in them ends the thread under it.
- * What holds no reference (`unref`) is not seen; it is taken for harmless.
+ * What holds no reference (`unref`) is not seen: see blame.ts.
  */
 import { subscribe } from 'node:diagnostics_channel'
 import { setImmediate, setTimeout } from 'node:timers/promises'

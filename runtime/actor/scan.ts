@@ -6,6 +6,7 @@
  */
 import { createHash } from 'node:crypto'
 import { Worker } from 'node:worker_threads'
+import { closeInheritedFiles } from '../core/inherited-files.ts'
 import { loadModule } from './load.ts'
 import type { ScanMessage, ScannedExport } from './messages.ts'
 import { thrownError } from './thrown.ts'
@@ -14,6 +15,7 @@ import { thrownError } from './thrown.ts'
 const send = process.send?.bind(process)
 const exit = process.exit.bind(process)
 
+closeInheritedFiles()
 endWithParent()
 process.once('message', (files: string[]) => void scan(files))
 process.once('disconnect', () => exit())

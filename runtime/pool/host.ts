@@ -2,10 +2,11 @@
  * The host process: the threads of one queue, and nothing else. It does what the supervisor says, and ends with it: when
  * the channel closes it kills its whole process group, so that nothing a job has started outlives the supervisor.
  */
+
+import { closeInheritedFiles } from '../core/inherited-files.ts'
 import type { PoolListener } from '../core/pool.ts'
 import type { FromHost, HostOptions, ToHost } from './host-messages.ts'
 import { Outbox } from './host-messages.ts'
-import { closeInheritedFiles } from './inherited-files.ts'
 import { MemoryWatch } from './memory-watch.ts'
 import { ThreadPool } from './thread-pool.ts'
 

@@ -128,6 +128,7 @@ export class ThreadPool implements Pool {
 
   #hear(run: Run, message: ThreadMessage): void {
     if (message.type === 'retire') {
+      if (run.taskId !== null) killChildrenOfThread(run.taskId)
       run.abort.abort()
       return
     }

@@ -21,10 +21,14 @@ const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 const forever = () => new Promise(() => {})
 
 export const pid = () => process.pid
-export const kill = ({ signal }) => process.kill(process.pid, signal)
+export function kill({ signal }) {
+  process.kill(process.pid, signal)
+  return forever()
+}
 export function lastWords() {
   writeSync(2, 'first line\\nthe disk of this job is on fire\\n')
   process.kill(process.pid, 'SIGKILL')
+  return forever()
 }
 export const exit = () => process.exit(7)
 export const abort = () => process.abort()

@@ -34,6 +34,14 @@ export function quietThread() {
   new Worker('setInterval(() => {}, 1000)', { eval: true }).unref()
   return threadId
 }
+export function unseenTimer() {
+  setTimeout(() => { throw new Error('left behind') }, 40).unref()
+  return threadId
+}
+export function unseenRejection() {
+  setTimeout(() => { void Promise.reject(new Error('left behind')) }, 40).unref()
+  return threadId
+}
 export async function next() {
   await pause(100)
   return threadId
@@ -83,6 +91,19 @@ for (const isolation of ['process', 'inline'] as const) {
     }
   })
 
+  test(`what nobody sees a job leave behind fails no other job either, isolation ${isolation}`, {
+    timeout: 60_000
+  }, async (t) => {
+    const { runtime } = await embedded(t, { 'actors/a.js': actors }, { default: { isolation, backgroundWorkers: 1 } })
+    const run = (method: string) => runtime.enqueue(method, {}, { isAsync: false })
+    for (const method of ['a.unseenTimer', 'a.unseenRejection']) {
+      const one = await run(method)
+      const beside = await run('a.next')
+      assert.deepEqual([beside.state, beside.error, beside.result], ['completed', undefined, one.result], method)
+      assert.notEqual((await run('a.next')).result, one.result, `${method}: the thread is replaced after that`)
+    }
+  })
+
   test(`softTimeout tells a job before its deadline, isolation ${isolation}`, { timeout: 60_000 }, async (t) => {
     const workers = {
       default: { isolation, timeout: '1s' },
@@ -115,6 +136,9 @@ test('a softTimeout that cannot be is refused', async (t) => {
     const refused = runtime.enqueue('a.next', {}, { softTimeout })
     await assert.rejects(refused, { code: 'PARAMS_INVALID', message: /softTimeout/ }, String(softTimeout))
   }
+  await assert.rejects(runtime.enqueue('a.next', {}, { softTimeout: 1 }), {
+    message: /shorter than the timeout of 1 s/
+  })
   for (const softTimeout of ['soon', -1]) {
     const queue = embedded(t, {}, { q: { timeout: '1s', softTimeout } })
     await assert.rejects(queue, { code: 'CONFIG_INVALID', message: /softTimeout/ })

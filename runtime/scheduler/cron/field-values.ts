@@ -28,7 +28,7 @@ export interface FieldValues {
   readonly nth: readonly NthWeekday[]
 }
 
-export interface NthWeekday {
+interface NthWeekday {
   weekday: number
   nth: 1 | 2 | 3 | 4 | 5 | 'last'
 }

@@ -1,7 +1,7 @@
 /**
- * An IANA time zone as stretches of time with one offset each, found by asking Intl, a year at a time, and kept; each
- * ends with the year. In the zones of the world since 1970 no two changes of the offset are nearer than 6 days, so asking for every fifth day
- * finds all of them, and halving finds their second.
+ * An IANA time zone as stretches of time with one offset each, found by asking Intl, a year at a time, and kept; each ends
+ * with the year at the latest. In the zones of the world since 1970 no two changes of the offset are nearer than 6 days, so
+ * asking for every fifth day finds all of them, and halving finds their second.
  */
 import { didYouMean } from '../../core/did-you-mean.ts'
 

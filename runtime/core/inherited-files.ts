@@ -1,6 +1,6 @@
 /**
  * LMDB opens the data file in a way that child processes inherit, with the right to write. A job that writes to a wrong
- * descriptor, or closes it, must not reach the store, so a host closes the files that it was born with.
+ * descriptor, or closes it, must not reach the store, so a process that runs actor code closes the files that it was born with.
  */
 import { closeSync, fstatSync, readdirSync } from 'node:fs'
 
