@@ -6,6 +6,7 @@
  * Out of reach: writes to file descriptor 1 itself, such as `fs.writeSync(1, …)`, addons, and child processes that were
  * given `stdio: 'inherit'`.
  */
+import { Console } from 'node:console'
 import type { Context } from '../core/context.ts'
 import { logLineCharsMax } from '../core/limits.ts'
 
@@ -22,11 +23,14 @@ export function sendOutputTo(log: Context['log']): () => void {
 
 const flushes = [capture(process.stdout, 'info'), capture(process.stderr, 'warn')]
 
+// On Deno the console of a thread writes to the file descriptors of the process itself.
+Object.assign(console, new Console(process.stdout, process.stderr))
+
 /** @returns the function that passes on what has no line end yet */
 function capture(stream: NodeJS.WriteStream, level: 'info' | 'warn'): () => void {
   let line = ''
   const flush = () => {
-    if (line !== '') owner?.[level]('%s', line)
+    if (line !== '') owner?.[level]('%s', line.endsWith('\r') ? line.slice(0, -1) : line)
     line = ''
   }
   const write = (chunk: string | Uint8Array, encoding?: unknown, written?: unknown): boolean => {

@@ -5,6 +5,8 @@
  * answers which module is to blame.
  */
 import { createHash } from 'node:crypto'
+import { Worker } from 'node:worker_threads'
+import { closeInheritedFiles } from '../core/inherited-files.ts'
 import { loadModule } from './load.ts'
 import type { ScanMessage, ScannedExport } from './messages.ts'
 import { thrownError } from './thrown.ts'
@@ -13,11 +15,22 @@ import { thrownError } from './thrown.ts'
 const send = process.send?.bind(process)
 const exit = process.exit.bind(process)
 
+closeInheritedFiles()
+endWithParent()
 process.once('message', (files: string[]) => void scan(files))
 process.once('disconnect', () => exit())
 // What a module left behind and fails later is not the fault of the module that is being imported then.
 process.on('uncaughtException', () => {})
 tell({ type: 'ready' })
+
+/**
+ * A module that never returns keeps this thread from hearing that the parent has died. Another one waits for that: the
+ * pipe from the parent has an end then.
+ */
+function endWithParent(): void {
+  const program = `require('node:fs').readSync(0, Buffer.alloc(1)); process.kill(${process.pid}, 'SIGKILL')`
+  new Worker(program, { eval: true }).unref()
+}
 
 async function scan(files: readonly string[]): Promise<void> {
   for (const file of files) tell(await scanModule(file))

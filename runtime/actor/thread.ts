@@ -4,13 +4,15 @@
  * Whatever the job does, it comes to exactly one plain {@link Outcome}, unless the thread ends. Before the thread is given
  * back, one turn of the event loop passes: an error that nobody handles still counts against the job that caused it. If
  * the job left something behind that does not end by itself, its log says so, and the thread asks to be retired and waits for
- * its end, so that no other job pays for it.
+ * its end, so that no other job pays for it. What cannot be seen then, such as a timer without a reference, is known by
+ * its job when it fails later (blame.ts).
  */
 import { readlinkSync } from 'node:fs'
 import { basename } from 'node:path'
 import type { ActorFunction } from '../core/api.ts'
 import type { Context } from '../core/context.ts'
 import type { JobMessage, Outcome } from '../core/pool.ts'
+import { asJob, endJob } from './blame.ts'
 import { createContext } from './context.ts'
 import { activeResources, comesToRest, isAtRest, leftBehind, turn } from './leftovers.ts'
 import { loadModule } from './load.ts'
@@ -34,7 +36,7 @@ export default async function runTask({ job, port }: ThreadTask): Promise<TaskVa
   try {
     const method = await findMethod(job)
     before = activeResources()
-    outcome = await call(method, job, ctx)
+    outcome = await asJob(job, () => call(method, job, ctx))
   } catch (error) {
     outcome = thrownOutcome(error)
   }
@@ -43,7 +45,8 @@ export default async function runTask({ job, port }: ThreadTask): Promise<TaskVa
   const leaks = isAtRest(before) || (await comesToRest(before)) ? [] : leftBehind(before)
   if (leaks.length > 0) ctx.log.warn(`The job left behind: ${leaks.join(', ')}. Its thread is replaced.`)
   finish()
-  if (leaks.length === 0) return outcome
+  const isSpoiled = endJob()
+  if (leaks.length === 0 && !isSpoiled) return outcome
   tell({ type: 'outcome', outcome })
   tell({ type: 'retire' })
   // The thread ends while it waits here, so no other job gets it.

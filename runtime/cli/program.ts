@@ -7,6 +7,7 @@
  * command.
  */
 import { Argument, Command, Option } from 'commander'
+import { instantToMs } from '../core/instant.ts'
 import { jobStates } from '../core/lifecycle.ts'
 import { attemptsMax, listPageMax, priorityMax, priorityMin } from '../core/limits.ts'
 import { packageVersion } from '../core/version.ts'
@@ -18,8 +19,10 @@ import { type ExitCode, exitCodes } from './exit-code.ts'
 import type { GlobalOptions } from './global-options.ts'
 import { Output, type Streams } from './output.ts'
 
+const cronTimesMax = 1_000
+
 const afterHelp = `
-Every command but serve and check talks to a running supervisor. Its socket is --socket, else $RUNTIME_SOCKET, else what
+Every command but serve, check and cron talks to a running supervisor. Its socket is --socket, else $RUNTIME_SOCKET, else what
 the configuration says: --config, else $RUNTIME_CONFIG, else config/runtime.yaml or config/runtime.json in this folder.
 $RUNTIME_DATA_DIR names the data directory. Durations are seconds, or a text with a unit: 250ms, 30s, 5m, 2h, 3d.
 
@@ -74,6 +77,7 @@ function addLocalCommands(program: Command, outputOf: OutputOf, finish: Finish):
         .choices(['error', 'warn', 'info', 'debug', 'silent'])
         .default('info')
     )
+    .option('--watch', 'reload the actors when their files change')
     .action(async (options: ServeOptions) => {
       const { serve } = await import('./commands/serve.ts')
       const { startRuntime } = await import('../embed/start-runtime.ts')
@@ -86,6 +90,18 @@ function addLocalCommands(program: Command, outputOf: OutputOf, finish: Finish):
     .action(async (options: { actors?: string }) => {
       const { check } = await import('./commands/check.ts')
       finish(await check(program.opts(), outputOf(), options))
+    })
+  program
+    .command('cron <expression>')
+    .description('print the next times a cron expression or label fires')
+    .option('--timezone <zone>', 'IANA name of the zone of the expression', 'UTC')
+    .option('--after <time>', 'the times after this instant (default: now)', parseInstant)
+    .option('--count <number>', 'how many times', integerBetween(1, cronTimesMax), 5)
+    .action(async (expression: string, options: { timezone: string; after?: string | number; count: number }) => {
+      const { cron } = await import('./commands/cron.ts')
+      const { timezone, after, count } = options
+      cron(outputOf(), expression, { timezone, afterMs: instantToMs(after) ?? Date.now(), count })
+      finish(exitCodes.done)
     })
 }
 
@@ -250,6 +266,10 @@ function addSupervisorCommands(program: Command, client: Client): void {
     .command('status')
     .description('show the supervisor and its queues')
     .action(client(async (session) => (await import('./commands/status.ts')).status(session)))
+  program
+    .command('reload')
+    .description('have jobs from now on run the code that actor files hold now; what runs goes on with the old')
+    .action(client(async (session) => (await import('./commands/reload.ts')).reload(session)))
   program
     .command('stop')
     .description('stop the supervisor gracefully and wait until it has')

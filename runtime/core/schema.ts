@@ -6,6 +6,7 @@ import { didYouMean } from './did-you-mean.ts'
 import { durationToMs } from './duration.ts'
 import { instantToMs } from './instant.ts'
 import { durationMsMax } from './limits.ts'
+import { preview } from './preview.ts'
 
 interface SchemaProblem {
   /** Where, as keys and indexes from the root; of an unknown key, the key itself. */
@@ -129,13 +130,4 @@ function toProblem(error: ErrorObject): SchemaProblem {
     default:
       return { path, message: `${error.message ?? 'is not valid'}, ${got}.` }
   }
-}
-
-/** A short form of any value for a message; safe for deep, cyclic and huge ones. */
-export function preview(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value)
-  if (Array.isArray(value)) return `a list of ${value.length}`
-  if (typeof value === 'object' && value !== null) return 'an object'
-  if (typeof value === 'function') return 'a function'
-  return String(value)
 }

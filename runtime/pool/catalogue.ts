@@ -43,16 +43,23 @@ export async function startCatalogue(folders: readonly string[], options: Catalo
 class ScannedCatalogue implements Catalogue {
   readonly #folders: readonly string[]
   readonly #moduleMsMax: number
-  readonly #abort = new AbortController()
+  readonly #abort: AbortController
   #methods = new Map<string, MethodView>()
   #modules = new Map<string, ModuleFile & { scanned: ScannedModule }>()
   /** Scans that are under way, by module path. */
   readonly #scans = new Map<string, Promise<void>>()
   /** One child process at a time, however many new files are asked for. */
   #lastScan: Promise<unknown> = Promise.resolve()
+  /** One after the other, so that the last one asked for is the one that counts. */
+  #lastReload: Promise<void> = Promise.resolve()
   #folderProblems: readonly CatalogueProblem[] = []
 
-  constructor(folders: readonly string[], { moduleMsMax = 10_000 }: CatalogueOptions) {
+  constructor(
+    folders: readonly string[],
+    { moduleMsMax = 10_000 }: CatalogueOptions,
+    abort: AbortController = new AbortController()
+  ) {
+    this.#abort = abort
     this.#folders = folders.map((folder) => resolve(folder))
     this.#moduleMsMax = moduleMsMax
   }
@@ -63,9 +70,16 @@ class ScannedCatalogue implements Catalogue {
     await this.#scan([...modules.values()])
   }
 
-  async reload(): Promise<void> {
-    const fresh = new ScannedCatalogue(this.#folders, { moduleMsMax: this.#moduleMsMax })
+  reload(): Promise<void> {
+    const reloaded = this.#lastReload.then(() => this.#reload())
+    this.#lastReload = reloaded.catch(() => {})
+    return reloaded
+  }
+
+  async #reload(): Promise<void> {
+    const fresh = new ScannedCatalogue(this.#folders, { moduleMsMax: this.#moduleMsMax }, this.#abort)
     await fresh.start()
+    if (this.#abort.signal.aborted) return
     const failures = fresh.#failures
     if (failures.length > 0) throw cannotReload(failures)
     this.#methods = fresh.#methods

@@ -2,8 +2,10 @@
  * What a host process and the supervisor say to each other: lists of messages over the private channel that Node makes
  * between a parent and its child, all of one turn of the event loop in one list.
  *
- * The host says `ready` once. About a job it says what a {@link PoolListener} hears. `stuck`: a thread that was killed does
- * not end, so this process must.
+ * The host says `ready` once. About a job it says what a {@link PoolListener} hears. `stuck`: threads that
+ * were killed have left what only the end of this process removes, such as themselves.
+ *
+ * Each attempt has a number, `run`: what the host has said of a killed one may still be on its way when the job runs again.
  */
 import type { JobLogLine } from '../core/job.ts'
 import type { JobMessage, Outcome } from '../core/pool.ts'
@@ -17,14 +19,14 @@ export interface HostOptions {
   threadFlags: string[] | null
 }
 
-export type ToHost = { type: 'run'; job: JobMessage } | { type: 'kill'; id: string }
+export type ToHost = { type: 'run'; run: number; job: JobMessage } | { type: 'kill'; id: string }
 
 export type FromHost =
   | { type: 'ready' }
-  | { type: 'started'; id: string }
-  | { type: 'progress'; id: string; percent: number; stage: string | null }
-  | { type: 'log'; id: string; line: JobLogLine }
-  | { type: 'outcome'; id: string; outcome: Outcome }
+  | { type: 'started'; id: string; run: number }
+  | { type: 'progress'; id: string; run: number; percent: number; stage: string | null }
+  | { type: 'log'; id: string; run: number; line: JobLogLine }
+  | { type: 'outcome'; id: string; run: number; outcome: Outcome }
   | { type: 'stuck' }
   /** The jobs that run use more memory than they may, together; the host kills itself next. */
   | { type: 'outOfMemory'; message: string }

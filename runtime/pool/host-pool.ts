@@ -3,6 +3,7 @@
  * the first job and ended after some time without any. Besides it there may be hosts that are being replaced and finish
  * what they run, and hosts of one job each, for jobs under which a host has ended before.
  */
+import { strict as assert } from 'node:assert'
 import type { JobMessage, Pool, PoolListener } from '../core/pool.ts'
 import type { Timers } from '../core/timers.ts'
 import { HostProcess } from './host-process.ts'
@@ -29,6 +30,7 @@ export class HostPool implements Pool {
   /** Takes the place of the current host as soon as it is ready. */
   #successor: HostProcess | undefined
   #cancelIdle = () => {}
+  #stopped: Promise<void> | undefined
 
   constructor(options: HostPoolOptions) {
     this.#options = options
@@ -39,6 +41,8 @@ export class HostPool implements Pool {
   }
 
   run(job: JobMessage): void {
+    const { queue } = this.#options
+    assert(this.#stopped === undefined, `The pool of queue "${queue}" was given job ${job.id} after its stop`)
     if (job.alone) {
       this.#open({ alone: true }).run(job)
       return
@@ -55,15 +59,17 @@ export class HostPool implements Pool {
   renew(): void {
     this.#successor?.retire()
     this.#successor = undefined
-    this.#current?.retire()
+    const old = this.#current
     this.#current = undefined
+    old?.retire()
+    const isKeptWarm = this.#options.idleMs === null
+    if (isKeptWarm && old !== undefined) this.start()
   }
 
-  async stop(): Promise<void> {
+  stop(): Promise<void> {
     this.#cancelIdle()
-    const hosts = [...this.#hosts]
-    for (const host of hosts) host.endNow()
-    await Promise.all(hosts.map(({ end }) => end))
+    this.#stopped ??= Promise.all([...this.#hosts].map((host) => host.stop())).then(() => undefined)
+    return this.#stopped
   }
 
   #open({ alone }: { alone: boolean }): HostProcess {

@@ -8,13 +8,13 @@
  * its end is a SIGKILL to the group, so that the processes of its jobs end as well.
  */
 import { type ChildProcess, fork } from 'node:child_process'
-import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { hostErrorCharsMax } from '../core/limits.ts'
+import { hostErrorCharsMax, logLinesMax } from '../core/limits.ts'
 import type { CrashCause, JobMessage, PoolListener } from '../core/pool.ts'
 import type { Timers } from '../core/timers.ts'
 import { type FromHost, type HostOptions, Outbox, type ToHost } from './host-messages.ts'
 import { inheritedFlags } from './inherited-flags.ts'
+import { readLines } from './output-lines.ts'
 
 export interface HostProcessOptions extends HostOptions {
   listener: PoolListener
@@ -24,7 +24,7 @@ export interface HostProcessOptions extends HostOptions {
   alone: boolean
   timers: Timers
   ready(host: HostProcess): void
-  /** A thread does not end: the host must be replaced. */
+  /** Killed threads have left what only the end of the host removes: it must be replaced. */
   stuck(host: HostProcess): void
   /** It has no job any more. */
   idle(host: HostProcess): void
@@ -36,15 +36,21 @@ const hostEntry = fileURLToPath(new URL('./host.js', import.meta.url))
 const startAgainMs = 1_000
 /** Time for the streams of a process that has ended to be read to their end. */
 const closeGraceMs = 200
+const logIsFull = `The log of this attempt is full: after ${logLinesMax - 1} lines further ones are dropped`
 
 export class HostProcess {
   readonly #options: HostProcessOptions
   readonly #child: ChildProcess
   readonly #outbox: Outbox<ToHost>
-  readonly #jobs = new Map<string, JobMessage>()
+  /** `run`: the number of the attempt. `printed`: lines that the process itself has printed meanwhile. */
+  readonly #jobs = new Map<string, { run: number; printed: number }>()
+  #runs = 0
+  /** Tells lines that have no end yet. */
+  readonly #flushOutput: () => void
   /** Resolves when the process has ended. */
   readonly end: Promise<void>
   #state: 'starting' | 'serving' | 'retiring' | 'ended' = 'starting'
+  #wasReady = false
   /** The last of what it wrote to standard error. */
   #errorText = ''
   #outOfMemory: string | undefined
@@ -62,15 +68,19 @@ export class HostProcess {
     this.#outbox = new Outbox((messages) => {
       if (this.#child.connected) this.#child.send(messages)
     })
+    // What the process had printed before it said this is read in the same turn, but perhaps after it.
     this.#child.on('message', (messages: FromHost[]) => {
-      for (const message of messages) this.#hear(message)
+      setImmediate(() => {
+        for (const message of messages) this.#hear(message)
+      })
     })
-    this.#listenToOutput()
+    this.#flushOutput = this.#listenToOutput()
     this.end = new Promise((resolve) => {
-      const ended = (reason: string, signal: NodeJS.Signals | null) => {
-        this.#ended(reason, signal)
-        resolve()
-      }
+      const ended = (reason: string, signal: NodeJS.Signals | null) =>
+        setImmediate(() => {
+          this.#ended(reason, signal)
+          resolve()
+        })
       this.#child.once('error', (error) => ended(`could not be started: ${error.message}`, null))
       const exited = (code: number | null, signal: NodeJS.Signals | null) =>
         ended(signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`, signal)
@@ -84,13 +94,10 @@ export class HostProcess {
     return this.#jobs.size > 0
   }
 
-  has(id: string): boolean {
-    return this.#jobs.has(id)
-  }
-
   run(job: JobMessage): void {
-    this.#jobs.set(job.id, job)
-    this.#outbox.post({ type: 'run', job })
+    const run = ++this.#runs
+    this.#jobs.set(job.id, { run, printed: 0 })
+    this.#outbox.post({ type: 'run', run, job })
   }
 
   kill(id: string): void {
@@ -104,6 +111,13 @@ export class HostProcess {
     if (this.#state === 'ended') return
     this.#state = 'retiring'
     if (!this.busy) this.endNow()
+  }
+
+  /** Forgets its jobs, of which nothing more is told, and ends the process. */
+  stop(): Promise<void> {
+    this.#jobs.clear()
+    this.endNow()
+    return this.end
   }
 
   /** Ends the process and whatever its jobs have started. */
@@ -121,6 +135,7 @@ export class HostProcess {
     const { listener } = this.#options
     switch (message.type) {
       case 'ready':
+        this.#wasReady = true
         if (this.#state === 'starting') this.#state = 'serving'
         this.#options.ready(this)
         return
@@ -131,7 +146,7 @@ export class HostProcess {
         this.#outOfMemory = message.message
         return
     }
-    if (!this.#jobs.has(message.id)) return
+    if (this.#jobs.get(message.id)?.run !== message.run) return
     switch (message.type) {
       case 'started':
         listener.started(message.id)
@@ -143,6 +158,7 @@ export class HostProcess {
         listener.log(message.id, message.line)
         break
       case 'outcome':
+        this.#flushOutput()
         this.#jobs.delete(message.id)
         listener.outcome(message.id, message.outcome)
         this.#afterJob()
@@ -157,7 +173,6 @@ export class HostProcess {
 
   #ended(reason: string, signal: NodeJS.Signals | null): void {
     if (this.#state === 'ended') return
-    const wasReady = this.#state !== 'starting'
     // Processes that the jobs have started may still be there, without their host.
     this.endNow()
     this.#state = 'ended'
@@ -167,7 +182,7 @@ export class HostProcess {
     const cause = this.#causeOf(reason, signal)
     for (const id of [...this.#jobs.keys()]) {
       this.#jobs.delete(id)
-      if (wasReady) listener.outcome(id, { type: 'crashed', cause, alone })
+      if (this.#wasReady) listener.outcome(id, { type: 'crashed', cause, alone })
       else listener.outcome(id, { type: 'retryLater', delayMs: startAgainMs, message: cause.message })
     }
     this.#options.ended(this)
@@ -185,21 +200,25 @@ export class HostProcess {
    * What does not go through the streams of a thread (addons, `fs.writeSync(1, …)`, processes with inherited output)
    * arrives here. With one job in the host it is that job's; with several, each of them gets it, marked as such.
    */
-  #listenToOutput(): void {
-    for (const [stream, level] of [
-      [this.#child.stdout!, 'info'],
-      [this.#child.stderr!, 'warn']
-    ] as const) {
-      createInterface({ input: stream }).on('line', (line) => {
-        if (level === 'warn') this.#errorText = `${this.#errorText}\n${line}`.slice(-hostErrorCharsMax)
-        this.#logForJobs(level, line)
-      })
+  #listenToOutput(): () => void {
+    const flushOut = readLines(this.#child.stdout!, (line) => this.#logForJobs('info', line))
+    const flushError = readLines(this.#child.stderr!, (line) => {
+      this.#errorText = `${this.#errorText}\n${line}`.slice(-hostErrorCharsMax)
+      this.#logForJobs('warn', line)
+    })
+    return () => {
+      flushOut()
+      flushError()
     }
   }
 
   #logForJobs(level: 'info' | 'warn', text: string): void {
-    const line = { at: new Date().toISOString(), level }
+    const at = new Date().toISOString()
     const message = this.#jobs.size === 1 ? text : `${text} (from this job or another one in the same host)`
-    for (const id of this.#jobs.keys()) this.#options.listener.log(id, { ...line, message })
+    for (const [id, job] of this.#jobs) {
+      job.printed += 1
+      if (job.printed < logLinesMax) this.#options.listener.log(id, { at, level, message })
+      else if (job.printed === logLinesMax) this.#options.listener.log(id, { at, level: 'warn', message: logIsFull })
+    }
   }
 }

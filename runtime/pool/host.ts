@@ -2,6 +2,8 @@
  * The host process: the threads of one queue, and nothing else. It does what the supervisor says, and ends with it: when
  * the channel closes it kills its whole process group, so that nothing a job has started outlives the supervisor.
  */
+
+import { closeInheritedFiles } from '../core/inherited-files.ts'
 import type { PoolListener } from '../core/pool.ts'
 import type { FromHost, HostOptions, ToHost } from './host-messages.ts'
 import { Outbox } from './host-messages.ts'
@@ -10,12 +12,18 @@ import { ThreadPool } from './thread-pool.ts'
 
 const { queue, threads, memoryLimitMb, threadFlags } = JSON.parse(process.argv[2] ?? '{}') as HostOptions
 
+closeInheritedFiles()
 const outbox = new Outbox<FromHost>((messages) => process.send?.(messages))
+/** The numbers of the attempts that run. */
+const runs = new Map<string, number>()
 const listener: PoolListener = {
-  started: (id) => outbox.post({ type: 'started', id }),
-  progress: (id, percent, stage) => outbox.post({ type: 'progress', id, percent, stage }),
-  log: (id, line) => outbox.post({ type: 'log', id, line }),
-  outcome: (id, outcome) => outbox.post({ type: 'outcome', id, outcome })
+  started: (id) => outbox.post({ type: 'started', id, run: runs.get(id)! }),
+  progress: (id, percent, stage) => outbox.post({ type: 'progress', id, run: runs.get(id)!, percent, stage }),
+  log: (id, line) => outbox.post({ type: 'log', id, run: runs.get(id)!, line }),
+  outcome: (id, outcome) => {
+    outbox.post({ type: 'outcome', id, run: runs.get(id)!, outcome })
+    runs.delete(id)
+  }
 }
 const pool = new ThreadPool({
   queue,
@@ -26,12 +34,17 @@ const pool = new ThreadPool({
   stuck: () => outbox.post({ type: 'stuck' })
 })
 
-const memory = memoryLimitMb === null ? undefined : new MemoryWatch(pool, memoryLimitMb, endOutOfMemory)
+const memory = memoryLimitMb === null ? undefined : new MemoryWatch(pool, threads, memoryLimitMb, endOutOfMemory)
 
 process.on('message', (messages: ToHost[]) => {
   for (const message of messages) {
-    if (message.type === 'run') pool.run(message.job)
-    else pool.kill(message.id)
+    if (message.type === 'run') {
+      runs.set(message.job.id, message.run)
+      pool.run(message.job)
+    } else {
+      pool.kill(message.id)
+      runs.delete(message.id)
+    }
   }
   memory?.look()
 })

@@ -27,6 +27,17 @@ export function killProcessesOfJob(jobId: string): void {
   )
 }
 
+/**
+ * Whether children of threads that have ended have ended as well. Only their thread could have waited for them: they keep
+ * their places in the process table until this process ends. The kernel counts them as children of the main thread, which
+ * starts none of its own in a host.
+ */
+export function hasUnreapedChildren(): boolean {
+  return childrenOf(process.pid, process.pid).some((pid) =>
+    /\) Z [^)]*$/.test(readOrNothing(`/proc/${pid}/stat`).toString('latin1'))
+  )
+}
+
 function withDescendants(pids: readonly number[]): number[] {
   return pids.flatMap((pid) => [pid, ...withDescendants(tasksOf(pid).flatMap((task) => childrenOf(pid, task)))])
 }

@@ -7,17 +7,25 @@ import type { ThreadPool } from './thread-pool.ts'
 
 const lookEveryMs = 50
 const bytesPerMb = 1024 * 1024
+/** What a thread needs to start, measured: 8 to 10 MiB. It may start while the first job of another one runs. */
+const threadStartBytes = 10 * bytesPerMb
 
 export class MemoryWatch {
   readonly #pool: ThreadPool
   readonly #limitBytes: number
   readonly #exceeded: (message: string) => void
   #watch: NodeJS.Timeout | undefined
+  /** What the host uses, at least, when all its threads have started. */
+  readonly #startedBytes: number
   /** What the host uses without jobs: memory that earlier jobs have used may stay with the process. */
   #idleBytes = 0
 
-  /** @param exceeded called once, with the reason in words */
-  constructor(pool: ThreadPool, limitMb: number, exceeded: (message: string) => void) {
+  /**
+   * @param pool before its start
+   * @param exceeded called once, with the reason in words
+   */
+  constructor(pool: ThreadPool, threads: number, limitMb: number, exceeded: (message: string) => void) {
+    this.#startedBytes = process.memoryUsage.rss() + threads * threadStartBytes
     this.#pool = pool
     this.#limitBytes = limitMb * bytesPerMb
     this.#exceeded = exceeded
@@ -26,7 +34,7 @@ export class MemoryWatch {
   /** Jobs may have begun to run. */
   look(): void {
     if (this.#watch !== undefined || this.#pool.running.length === 0) return
-    this.#idleBytes = process.memoryUsage.rss()
+    this.#idleBytes = Math.max(process.memoryUsage.rss(), this.#startedBytes)
     this.#watch = setInterval(() => this.#lookAgain(), lookEveryMs)
   }
 

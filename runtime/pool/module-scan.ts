@@ -46,7 +46,7 @@ async function scanWithOneChild(
   { moduleMsMax, signal }: ModuleScanOptions
 ): Promise<string> {
   if (signal.aborted) return 'the scan was stopped'
-  const child = fork(scanEntry, { stdio: ['ignore', 'ignore', 'ignore', 'ipc'], ...inheritedFlags() })
+  const child = fork(scanEntry, { stdio: ['pipe', 'ignore', 'ignore', 'ipc'], ...inheritedFlags() })
   let isTooLong = false
   const kill = () => child.kill('SIGKILL')
   const deadline = setTimeout(() => {

@@ -2,7 +2,7 @@
  * What the jobs of a queue may do, by Node's permission model, which works on single threads: the host itself keeps all its
  * rights. It guards against mistakes; code that wants to break out of a process can. Network access cannot be restricted.
  */
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -23,8 +23,8 @@ export function threadFlags(permissions: Permissions | null, folders: readonly s
     ...(inheritedFlags().execArgv ?? process.execArgv),
     modelFlag(),
     '--no-warnings',
-    ...unique([...always, ...read]).flatMap((path) => [`--allow-fs-read=${path}`, `--allow-fs-read=${path}/*`]),
-    ...unique(write).flatMap((path) => [`--allow-fs-write=${path}`, `--allow-fs-write=${path}/*`]),
+    ...patterns([...always, ...read]).map((pattern) => `--allow-fs-read=${pattern}`),
+    ...patterns(write).map((pattern) => `--allow-fs-write=${pattern}`),
     ...(childProcess ? ['--allow-child-process'] : []),
     ...(addons ? ['--allow-addons'] : []),
     ...(worker ? ['--allow-worker'] : [])
@@ -75,6 +75,21 @@ function packageFolders(folder: string): string[] {
   return parent === folder ? here : [...here, ...packageFolders(parent)]
 }
 
-function unique(paths: readonly string[]): string[] {
-  return [...new Set(paths)]
+/**
+ * Node 20 ends the whole process, by a failed assertion, when a path is granted twice, and it takes an existing folder and
+ * what is in it for the same; or when a path follows two longer ones that begin with it. So each path is given in one form,
+ * none that another one covers, and the shorter ones first.
+ */
+function patterns(paths: readonly string[]): string[] {
+  const all = [...new Set(paths.map(pattern))].sort()
+  const covers = (one: string, other: string) =>
+    one !== other && one.endsWith('*') && other.startsWith(one.slice(0, -1))
+  return all.filter((one) => !all.some((other) => covers(other, one)))
+}
+
+/** A file by its name; a folder, or what does not exist yet, with all that is in it. Behind a star Node reads nothing. */
+function pattern(path: string): string {
+  const star = path.indexOf('*')
+  if (star !== -1) return path.slice(0, star + 1)
+  return statSync(path, { throwIfNoEntry: false })?.isFile() ? path : join(path, '*')
 }

@@ -21,7 +21,7 @@ import type { TaskValue, ThreadMessage, ThreadTask } from '../actor/messages.ts'
 import { threadEndGraceMs } from '../core/limits.ts'
 import type { JobMessage, Outcome, Pool, PoolListener } from '../core/pool.ts'
 import { inheritedFlags } from './inherited-flags.ts'
-import { killChildrenOfThread, killProcessesOfJob } from './job-processes.ts'
+import { hasUnreapedChildren, killChildrenOfThread, killProcessesOfJob } from './job-processes.ts'
 import { threadEndOutcome } from './thread-end.ts'
 
 export interface ThreadPoolOptions {
@@ -36,7 +36,10 @@ export interface ThreadPoolOptions {
   execArgv?: string[] | undefined
   /** Environment of the threads; undefined: that of this process. */
   env?: Record<string, string> | undefined
-  /** A killed thread has not ended in time, and may never. */
+  /**
+   * Only the end of this process cleans up: a killed thread has not ended in time, and may never; or it has, and its dead
+   * children remain; or so many threads have ended that what each may have left adds up.
+   */
   stuck?(): void
 }
 
@@ -48,6 +51,10 @@ interface Run {
   taskId: number | null
 }
 
+/** A thread that ends while a file is being opened for it leaves the descriptor open, and memory is never quite given back. */
+const threadEndsPerProcessMax = 100
+/** A killed process is gone by then. */
+const processEndGraceMs = 50
 const threadEntry = fileURLToPath(new URL('../actor/thread.js', import.meta.url))
 
 export class ThreadPool implements Pool {
@@ -55,6 +62,7 @@ export class ThreadPool implements Pool {
   readonly #current = new Map<string, Run>()
   /** Threads that have not ended, killed ones included, each with a promise of its end. */
   readonly #threads = new Map<Worker, Promise<void>>()
+  #threadEnds = 0
   /** Renewed, but still running a job. */
   readonly #outdated = new Set<Piscina>()
   #piscina: Piscina | undefined
@@ -120,6 +128,7 @@ export class ThreadPool implements Pool {
 
   #hear(run: Run, message: ThreadMessage): void {
     if (message.type === 'retire') {
+      if (run.taskId !== null) killChildrenOfThread(run.taskId)
       run.abort.abort()
       return
     }
@@ -164,7 +173,10 @@ export class ThreadPool implements Pool {
       setTimeout(threadEndGraceMs, false, { ref: false })
     ])
     if (!inTime) this.#options.stuck?.()
-    if (taskId !== null) killProcessesOfJob(job.id)
+    if (taskId === null) return
+    killProcessesOfJob(job.id)
+    await setTimeout(processEndGraceMs, undefined, { ref: false })
+    if (hasUnreapedChildren()) this.#options.stuck?.()
   }
 
   #open(): Piscina {
@@ -201,6 +213,8 @@ export class ThreadPool implements Pool {
         thread.once('exit', () => {
           this.#threads.delete(thread)
           resolve()
+          this.#threadEnds += 1
+          if (this.#threadEnds % threadEndsPerProcessMax === 0) this.#options.stuck?.()
         })
       })
       this.#threads.set(thread, ended)

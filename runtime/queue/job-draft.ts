@@ -42,11 +42,11 @@ export function draftJob(request: EnqueueRequest, context: DraftContext): JobDra
     runAtMs: runAtMs !== null && runAtMs <= nowMs ? null : runAtMs,
     atFront: request.atFront ?? request.now ?? false,
     priority: request.priority ?? 0,
-    timeoutMs: request.timeout === undefined ? queue.timeoutMs : durationToMs(request.timeout)!,
+    timeoutMs: timeoutOf(request, queue),
     attemptsMax: request.attempts ?? queue.attempts,
     backoff: request.backoff === undefined ? queue.backoff : backoffRule(request.backoff),
     jobName: request.jobName ?? null,
-    softTimeoutMs: request.softTimeout === undefined ? queue.softTimeoutMs : durationToMs(request.softTimeout)!,
+    softTimeoutMs: softTimeoutOf(request, queue),
     event: null,
     deduplicate: request.deduplicate ?? false
   }
@@ -87,6 +87,21 @@ function queueOf(request: EnqueueRequest, queues: ReadonlyMap<string, QueueConfi
     `Cannot enqueue "${request.method}": no queue "${name}" is configured.${didYouMean(name, queues.keys())} Queues: ${[...queues.keys()].join(', ')}.`,
     { queue: name }
   )
+}
+
+/** Of a queue whose notice does not fit into the timeout of this job, there is none. */
+function softTimeoutOf(request: EnqueueRequest, queue: QueueConfig): number | null {
+  const timeoutMs = timeoutOf(request, queue)
+  if (request.softTimeout === undefined) {
+    return queue.softTimeoutMs !== null && queue.softTimeoutMs < timeoutMs ? queue.softTimeoutMs : null
+  }
+  const softTimeoutMs = durationToMs(request.softTimeout)!
+  if (softTimeoutMs < timeoutMs) return softTimeoutMs
+  throw invalid(`enqueue "${request.method}"`, `softTimeout must be shorter than the timeout of ${timeoutMs / 1000} s`)
+}
+
+function timeoutOf(request: EnqueueRequest, queue: QueueConfig): number {
+  return request.timeout === undefined ? queue.timeoutMs : durationToMs(request.timeout)!
 }
 
 function runAtOf(request: EnqueueRequest, nowMs: number): number | null {

@@ -9,11 +9,11 @@ import type { Socket } from 'node:net'
 import { RuntimeError } from '../core/errors.ts'
 import type { EventFilter, EventListener, JobEvent } from '../core/events.ts'
 import { frameBytesMax, requestsInFlightMax, unreadOutputBytesMax } from '../core/limits.ts'
-import { preview } from '../core/schema.ts'
-import { paramsInvalid } from './dispatch.ts'
+import { preview } from '../core/preview.ts'
 import { FrameSplitter } from './framing.ts'
 import { type RpcAnswer, toError } from './json-rpc.ts'
 import { Output } from './output.ts'
+import { paramsInvalid } from './refusals.ts'
 import { checkSocketPath, connectSocket } from './socket-path.ts'
 
 const callsInFlightMax = requestsInFlightMax / 4

@@ -18,7 +18,7 @@ import type { EventFilter } from '../core/events.ts'
 import { jsonDepth } from '../core/json-depth.ts'
 import type { Bounds } from './bounds.ts'
 import { cutBelow, valueDeeperThan } from './depth.ts'
-import { checkedParams, dispatch, paramsInvalid } from './dispatch.ts'
+import { checkedParams, dispatch } from './dispatch.ts'
 import { FrameSplitter } from './framing.ts'
 import {
   errorText,
@@ -31,7 +31,7 @@ import {
   standardErrors
 } from './json-rpc.ts'
 import { Output } from './output.ts'
-import { answerTooLarge, tooManyEntries, tooManyInFlight } from './refusals.ts'
+import { answerTooLarge, paramsInvalid, tooManyEntries, tooManyInFlight } from './refusals.ts'
 import { Subscriptions } from './subscriptions.ts'
 
 /** Time that a connection which the server closes has to take its answers. */

@@ -3,11 +3,11 @@
  * in this process both come through here, so params are any values, not only what JSON can say.
  */
 import type { Service, ServiceMethods } from '../core/api.ts'
-import { RuntimeError } from '../core/errors.ts'
 import { compileSchema, formatPath, type SchemaCheck } from '../core/schema.ts'
 import { openRpcDocument } from './discover.ts'
 import { RpcMethodNotFound } from './json-rpc.ts'
 import { type MethodDefinition, protocolMethods, serviceMethods } from './methods.ts'
+import { paramsInvalid } from './refusals.ts'
 
 /**
  * Calls a method of the service, or `rpc.discover`.
@@ -38,11 +38,6 @@ export function checkedParams(method: string, params: unknown = {}): object {
     throw paramsInvalid(method, `${place}: ${problem.message}`, { path: place })
   }
   return named as object
-}
-
-/** @returns the error of params that do not fit `method` */
-export function paramsInvalid(method: string, problem: string, data: Record<string, unknown> = {}): RuntimeError {
-  return new RuntimeError('PARAMS_INVALID', `Cannot call "${method}": ${problem}`, data)
 }
 
 function isServiceMethod(method: string): method is keyof ServiceMethods {

@@ -1,4 +1,4 @@
-/** What a client is told when it meets one of the {@link Bounds} of the server. */
+/** What a client is told when its params do not fit, or when it meets one of the {@link Bounds} of the server. */
 import { RuntimeError } from '../core/errors.ts'
 
 export function tooManyConnections(connectionsMax: number): RuntimeError {
@@ -47,4 +47,9 @@ export function answerTooLarge(bytes: number, bytesMax: number): RuntimeError {
     `Cannot send the answer of ${bytes} bytes: with the others of its batch it is larger than ${bytesMax}. The request was carried out. Ask for less at a time.`,
     { bytesMax }
   )
+}
+
+/** Params that do not fit `method`. */
+export function paramsInvalid(method: string, problem: string, data: Record<string, unknown> = {}): RuntimeError {
+  return new RuntimeError('PARAMS_INVALID', `Cannot call "${method}": ${problem}`, data)
 }

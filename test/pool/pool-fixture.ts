@@ -6,7 +6,10 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { TestContext } from 'node:test'
 import type { JobLogLine } from '../../runtime/core/job.ts'
-import type { JobMessage, Outcome, PoolListener } from '../../runtime/core/pool.ts'
+import type { JobMessage, Outcome, Pool, PoolListener } from '../../runtime/core/pool.ts'
+import type { Timers } from '../../runtime/core/timers.ts'
+import { hostEnvironment } from '../../runtime/pool/host-environment.ts'
+import { HostPool, type HostPoolOptions } from '../../runtime/pool/host-pool.ts'
 import { ThreadPool } from '../../runtime/pool/thread-pool.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 
@@ -68,7 +71,7 @@ class Recorder implements PoolListener {
 }
 
 interface PoolFixture {
-  pool: ThreadPool
+  pool: Pool
   heard: Recorder
   folder: string
   /** Gives the job to the pool; its id is returned. */
@@ -77,21 +80,65 @@ interface PoolFixture {
   outcome(method: string, params?: unknown): Promise<Outcome>
 }
 
+/** Where the threads are: in this process, or in one of their own. */
+export type PoolKind = 'threads' | 'hosts'
+
 /** @param modules text of actor modules by file name, such as `{ 'a.js': 'export function run() {}' }` */
-export function startPool(test: TestContext, modules: Record<string, string>, threads = 1): PoolFixture {
+export function startPool(
+  test: TestContext,
+  modules: Record<string, string>,
+  threads = 1,
+  kind: PoolKind = 'threads'
+): PoolFixture {
   const folder = temporaryFolder(test)
   for (const [name, text] of Object.entries(modules)) writeModule(folder, name, text)
-  return poolOver(test, folder, threads)
+  return poolOver(test, folder, threads, kind)
 }
 
-export function poolOver(test: TestContext, folder: string, threads = 1): PoolFixture {
-  const heard = new Recorder()
-  const pool = new ThreadPool({
+export function poolOver(test: TestContext, folder: string, threads = 1, kind: PoolKind = 'threads'): PoolFixture {
+  const queue = 'default'
+  return fixture(test, folder, (listener) =>
+    kind === 'threads'
+      ? new ThreadPool({ queue, threads, listener, heapLimitMb: null })
+      : hostPool({ threads, listener })
+  )
+}
+
+/** As {@link startPool}, of hosts, with options that a test decides. */
+export function startHostPool(
+  test: TestContext,
+  modules: Record<string, string>,
+  options: Partial<HostPoolOptions> = {}
+): PoolFixture {
+  const folder = temporaryFolder(test)
+  for (const [name, text] of Object.entries(modules)) writeModule(folder, name, text)
+  return fixture(test, folder, (listener) => hostPool({ listener, ...options }))
+}
+
+function hostPool({ threads = 1, ...options }: Partial<HostPoolOptions> & { listener: PoolListener }): HostPool {
+  return new HostPool({
     queue: 'default',
     threads,
-    listener: heard,
-    heapLimitMb: null
+    memoryLimitMb: null,
+    env: hostEnvironment({}, threads),
+    threadFlags: null,
+    idleMs: null,
+    timers: nodeTimers,
+    ...options
   })
+}
+
+const nodeTimers: Timers = {
+  after(delayMs, action) {
+    const timeout = setTimeout(action, delayMs)
+    timeout.unref()
+    return () => clearTimeout(timeout)
+  }
+}
+
+function fixture(test: TestContext, folder: string, open: (listener: PoolListener) => Pool): PoolFixture {
+  const heard = new Recorder()
+  const pool = open(heard)
   test.after(() => pool.stop())
   let jobs = 0
   const run = (method: string, params: unknown = {}, options: Partial<JobMessage> = {}) => {

@@ -33,35 +33,37 @@ const jobs = fc.array(
   { minLength: 1, maxLength: 8 }
 )
 
-test('under any mix of jobs and kills each job has exactly one outcome, last and its own, or none when it was killed', async (t) => {
-  const { folder } = startPool(t, modules)
-  await fc.assert(
-    fc.asyncProperty(jobs, fc.integer({ min: 1, max: 2 }), async (list, threads) => {
-      const { pool, heard, run } = poolOver(t, folder, threads)
-      const lane = async (index: number): Promise<void> => {
-        const job = list[index]
-        if (job === undefined) return
-        const id = run(`a.${job.name}`)
-        const ending = endings[job.name]
-        if (job.isKilled || ending === undefined) {
-          if (job.turns > 0) await Promise.race([heard.startOf(id), heard.outcomeOf(id)])
-          pool.kill(id)
-          const saidAtKill = heard.of(id).length
-          await lane(index + threads)
-          assert.equal(heard.of(id).length, saidAtKill, 'nothing is told after a kill')
-        } else {
-          const outcome = await heard.outcomeOf(id)
-          assert.equal(outcome.type === 'failed' ? outcome.error.code : outcome.type, ending, job.name)
-          await lane(index + threads)
+for (const kind of ['threads', 'hosts'] as const) {
+  test(`under any mix of jobs and kills each job has exactly one outcome, last and its own, or none when it was killed (${kind})`, async (t) => {
+    const { folder } = startPool(t, modules)
+    await fc.assert(
+      fc.asyncProperty(jobs, fc.integer({ min: 1, max: 2 }), async (list, threads) => {
+        const { pool, heard, run } = poolOver(t, folder, threads, kind)
+        const lane = async (index: number): Promise<void> => {
+          const job = list[index]
+          if (job === undefined) return
+          const id = run(`a.${job.name}`)
+          const ending = endings[job.name]
+          if (job.isKilled || ending === undefined) {
+            if (job.turns > 0) await Promise.race([heard.startOf(id), heard.outcomeOf(id)])
+            pool.kill(id)
+            const saidAtKill = heard.of(id).length
+            await lane(index + threads)
+            assert.equal(heard.of(id).length, saidAtKill, 'nothing is told after a kill')
+          } else {
+            const outcome = await heard.outcomeOf(id)
+            assert.equal(outcome.type === 'failed' ? outcome.error.code : outcome.type, ending, job.name)
+            await lane(index + threads)
+          }
+          const types = heard.of(id).map(({ type }) => type)
+          assert.ok(types.filter((type) => type === 'outcome').length <= 1)
+          if (types.includes('outcome')) assert.equal(types.at(-1), 'outcome')
+          if (types.length > 0) assert.equal(types[0], 'started')
         }
-        const types = heard.of(id).map(({ type }) => type)
-        assert.ok(types.filter((type) => type === 'outcome').length <= 1)
-        if (types.includes('outcome')) assert.equal(types.at(-1), 'outcome')
-        if (types.length > 0) assert.equal(types[0], 'started')
-      }
-      await Promise.all(Array.from({ length: threads }, (_, index) => lane(index)))
-      await pool.stop()
-    }),
-    { numRuns: 12 }
-  )
-})
+        await Promise.all(Array.from({ length: threads }, (_, index) => lane(index)))
+        await pool.stop()
+      }),
+      { numRuns: kind === 'threads' ? 12 : 6 }
+    )
+  })
+}

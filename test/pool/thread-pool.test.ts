@@ -1,13 +1,20 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { JobError } from '../../runtime/core/job.ts'
 import { jsonDepthMax, logLineCharsMax, logLinesMax, resultBytesMax } from '../../runtime/core/limits.ts'
 import type { Outcome } from '../../runtime/core/pool.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
-import { startPool, writeModule } from './pool-fixture.ts'
+import { type PoolKind, startPool as startPoolOf, writeModule } from './pool-fixture.ts'
+
+/** What holds wherever the threads are, is tested in both places. */
+function both(name: string, body: (t: TestContext, startPool: typeof startPoolOf) => Promise<void>): void {
+  for (const kind of ['threads', 'hosts'] satisfies PoolKind[]) {
+    test(`${name} (${kind})`, (t) => body(t, (test, modules, threads) => startPoolOf(test, modules, threads, kind)))
+  }
+}
 
 function failed(outcome: Outcome): JobError {
   assert.equal(outcome.type, 'failed', JSON.stringify(outcome))
@@ -19,7 +26,7 @@ function completed(outcome: Outcome): unknown {
   return JSON.parse((outcome as Outcome & { type: 'completed' }).result)
 }
 
-test('a job runs with its params and context, and its result comes back as JSON', async (t) => {
+both('a job runs with its params and context, and its result comes back as JSON', async (t, startPool) => {
   const { heard, run } = startPool(t, {
     'a.js': `export async function run(params, ctx) {
       const { id, queue, method, attempt, attemptsMax, deadlineAtMs, signal } = ctx
@@ -69,7 +76,7 @@ const thrown: [name: string, expression: string, expected: Partial<JobError>][] 
   ['long message', 'new Error("x".repeat(1e6))', { name: 'Error' }]
 ]
 
-test('whatever is thrown becomes a plain error, and the thread lives on', async (t) => {
+both('whatever is thrown becomes a plain error, and the thread lives on', async (t, startPool) => {
   const cases = thrown.map(([name, expression]) => `${JSON.stringify(name)}: () => { throw ${expression} }`)
   const { outcome } = startPool(t, {
     'a.js': `const cases = {${cases}}
@@ -90,7 +97,7 @@ test('whatever is thrown becomes a plain error, and the thread lives on', async 
   assert.equal(completed(await outcome('a.count')), thrown.length * 2, 'one thread ran them all')
 })
 
-test('the stack tells the causes too', async (t) => {
+both('the stack tells the causes too', async (t, startPool) => {
   const { outcome } = startPool(t, {
     'a.js': 'export function run() { throw new Error("outer", { cause: new Error("inner", { cause: "text" }) }) }'
   })
@@ -98,10 +105,12 @@ test('the stack tells the causes too', async (t) => {
   assert.match(stack, /^Error: outer\n {4}at .*a\.js.*\nCaused by: Error: inner\n {4}at /s)
 })
 
-test('RetryLater and Unrecoverable are known by class, and by name when another copy of the package made them', async (t) => {
-  const errors = fileURLToPath(new URL('../../runtime/core/errors.js', import.meta.url))
-  const { outcome } = startPool(t, {
-    'a.js': `import { RetryLater, Unrecoverable } from ${JSON.stringify(errors)}
+both(
+  'RetryLater and Unrecoverable are known by class, and by name when another copy of the package made them',
+  async (t, startPool) => {
+    const errors = fileURLToPath(new URL('../../runtime/core/errors.js', import.meta.url))
+    const { outcome } = startPool(t, {
+      'a.js': `import { RetryLater, Unrecoverable } from ${JSON.stringify(errors)}
       class Other extends Error { constructor(name, delay) { super('other copy'); this.name = name; this.delay = delay } }
       class Sub extends Unrecoverable { name = 'Sub' }
       const cases = {
@@ -110,59 +119,63 @@ test('RetryLater and Unrecoverable are known by class, and by name when another 
         sub: () => new Sub('sub')
       }
       export function run({ name }) { throw cases[name]() }`
-  })
-  const run = (name: string) => outcome('a.run', { name })
-  const busy = { type: 'retryLater', delayMs: 2000, message: 'busy' }
-  assert.deepEqual(await run('later'), { ...busy, delayMs: 1500, message: 'The job asked to run again later' })
-  assert.deepEqual(await run('later2'), busy)
-  assert.deepEqual(await run('other'), { ...busy, delayMs: 3000, message: 'other copy' })
-  assert.match(failed(await run('bad')).message, /the delay of RetryLater is 'soon'; give seconds/)
-  for (const [name, message] of [
-    ['never', 'no way'],
-    ['never2', 'other copy'],
-    ['sub', 'sub']
-  ] as const) {
-    const result = await run(name)
-    assert.equal(failed(result).code, 'UNRECOVERABLE')
-    assert.equal(failed(result).message, message)
-    assert.equal((result as Outcome & { type: 'failed' }).final, true)
+    })
+    const run = (name: string) => outcome('a.run', { name })
+    const busy = { type: 'retryLater', delayMs: 2000, message: 'busy' }
+    assert.deepEqual(await run('later'), { ...busy, delayMs: 1500, message: 'The job asked to run again later' })
+    assert.deepEqual(await run('later2'), busy)
+    assert.deepEqual(await run('other'), { ...busy, delayMs: 3000, message: 'other copy' })
+    assert.match(failed(await run('bad')).message, /the delay of RetryLater is 'soon'; give seconds/)
+    for (const [name, message] of [
+      ['never', 'no way'],
+      ['never2', 'other copy'],
+      ['sub', 'sub']
+    ] as const) {
+      const result = await run(name)
+      assert.equal(failed(result).code, 'UNRECOVERABLE')
+      assert.equal(failed(result).message, message)
+      assert.equal((result as Outcome & { type: 'failed' }).final, true)
+    }
   }
-})
+)
 
-test('results: undefined is null, what is not JSON is refused, what a result throws is an error of the job', async (t) => {
-  const nested = (depth: number) => `JSON.parse('${'['.repeat(depth)}${']'.repeat(depth)}')`
-  const results: [expression: string, expected: RegExp | { value: unknown }][] = [
-    ['undefined', { value: null }],
-    ['null', { value: null }],
-    ['"[[[\\"{{"', { value: '[[["{{' }],
-    ['({ at: new Date(0), drop: undefined })', { value: { at: '1970-01-01T00:00:00.000Z' } }],
-    ['Promise.resolve([1])', { value: [1] }],
-    [nested(jsonDepthMax), { value: JSON.parse(`${'['.repeat(jsonDepthMax)}${']'.repeat(jsonDepthMax)}`) }],
-    ['1n', /RESULT_INVALID .*BigInt/],
-    ['(() => { const a = {}; a.a = a; return a })()', /RESULT_INVALID .*circular/],
-    ['() => 1', /RESULT_INVALID .*a function/],
-    ['Symbol()', /RESULT_INVALID .*a symbol/],
-    [nested(jsonDepthMax + 1), /RESULT_INVALID .*deeper than 64/],
-    [nested(100_000), /RESULT_INVALID/],
-    [`'x'.repeat(${resultBytesMax})`, /RESULT_INVALID .*bytes of JSON/],
-    ['({ toJSON() { throw new RangeError("mine") } })', /THROWN mine/],
-    ['({ get a() { throw new TypeError("getter") } })', /THROWN getter/],
-    ['({ then() { throw new Error("thenable") } })', /THROWN thenable/]
-  ]
-  const { outcome } = startPool(t, {
-    'a.js': `const cases = [${results.map(([expression]) => `() => (${expression})`)}]
+both(
+  'results: undefined is null, what is not JSON is refused, what a result throws is an error of the job',
+  async (t, startPool) => {
+    const nested = (depth: number) => `JSON.parse('${'['.repeat(depth)}${']'.repeat(depth)}')`
+    const results: [expression: string, expected: RegExp | { value: unknown }][] = [
+      ['undefined', { value: null }],
+      ['null', { value: null }],
+      ['"[[[\\"{{"', { value: '[[["{{' }],
+      ['({ at: new Date(0), drop: undefined })', { value: { at: '1970-01-01T00:00:00.000Z' } }],
+      ['Promise.resolve([1])', { value: [1] }],
+      [nested(jsonDepthMax), { value: JSON.parse(`${'['.repeat(jsonDepthMax)}${']'.repeat(jsonDepthMax)}`) }],
+      ['1n', /RESULT_INVALID .*BigInt/],
+      ['(() => { const a = {}; a.a = a; return a })()', /RESULT_INVALID .*circular/],
+      ['() => 1', /RESULT_INVALID .*a function/],
+      ['Symbol()', /RESULT_INVALID .*a symbol/],
+      [nested(jsonDepthMax + 1), /RESULT_INVALID .*deeper than 64/],
+      [nested(100_000), /RESULT_INVALID/],
+      [`'x'.repeat(${resultBytesMax})`, /RESULT_INVALID .*bytes of JSON/],
+      ['({ toJSON() { throw new RangeError("mine") } })', /THROWN mine/],
+      ['({ get a() { throw new TypeError("getter") } })', /THROWN getter/],
+      ['({ then() { throw new Error("thenable") } })', /THROWN thenable/]
+    ]
+    const { outcome } = startPool(t, {
+      'a.js': `const cases = [${results.map(([expression]) => `() => (${expression})`)}]
       export function run({ index }) { return cases[index]() }`
-  })
-  for (const [index, [expression, expected]] of results.entries()) {
-    const result = await outcome('a.run', { index })
-    if (expected instanceof RegExp) {
-      const { code, message } = failed(result)
-      assert.match(`${code} ${message}`, expected, expression)
-    } else assert.deepEqual(completed(result), expected.value, expression)
+    })
+    for (const [index, [expression, expected]] of results.entries()) {
+      const result = await outcome('a.run', { index })
+      if (expected instanceof RegExp) {
+        const { code, message } = failed(result)
+        assert.match(`${code} ${message}`, expected, expression)
+      } else assert.deepEqual(completed(result), expected.value, expression)
+    }
   }
-})
+)
 
-test('a module or an export that is not there any more fails the job with the reason', async (t) => {
+both('a module or an export that is not there any more fails the job with the reason', async (t, startPool) => {
   const { outcome, heard } = startPool(t, { 'a.js': 'export const value = 1', 'bad.js': 'throw new Error("no start")' })
   assert.equal(failed(await outcome('a.run')).name, 'MethodUnknown')
   assert.equal(failed(await outcome('a.value')).name, 'MethodUnknown')
@@ -181,7 +194,7 @@ const unstoppable = {
   'promise that never settles': 'await new Promise(() => {})'
 }
 
-test('a kill ends what cannot be stopped, nothing more is told, and the next job starts', async (t) => {
+both('a kill ends what cannot be stopped, nothing more is told, and the next job starts', async (t, startPool) => {
   const { pool, heard, run, outcome } = startPool(t, {
     'a.js': `${Object.values(unstoppable)
       .map((body, index) => `export async function m${index}(params, ctx) { ctx.log.info('in'); ${body} }`)
@@ -203,24 +216,27 @@ test('a kill ends what cannot be stopped, nothing more is told, and the next job
   }
 })
 
-test('a job that waits for a thread can be killed; kills of unknown and finished jobs are ignored', async (t) => {
-  const { pool, heard, run, outcome } = startPool(t, {
-    'a.js': 'export const forever = () => new Promise(() => {}); export const next = () => 1'
-  })
-  const running = run('a.forever')
-  const waiting = run('a.next')
-  await heard.startOf(running)
-  pool.kill(waiting)
-  pool.kill(running)
-  pool.kill('nobody')
-  const last = run('a.next')
-  await heard.outcomeOf(last)
-  pool.kill(last)
-  assert.equal(completed(await outcome('a.next')), 1)
-  assert.deepEqual(heard.of(waiting), [])
-})
+both(
+  'a job that waits for a thread can be killed; kills of unknown and finished jobs are ignored',
+  async (t, startPool) => {
+    const { pool, heard, run, outcome } = startPool(t, {
+      'a.js': 'export const forever = () => new Promise(() => {}); export const next = () => 1'
+    })
+    const running = run('a.forever')
+    const waiting = run('a.next')
+    await heard.startOf(running)
+    pool.kill(waiting)
+    pool.kill(running)
+    pool.kill('nobody')
+    const last = run('a.next')
+    await heard.outcomeOf(last)
+    pool.kill(last)
+    assert.equal(completed(await outcome('a.next')), 1)
+    assert.deepEqual(heard.of(waiting), [])
+  }
+)
 
-test('a killed job can run again under its id while its old thread still talks', async (t) => {
+both('a killed job can run again under its id while its old thread still talks', async (t, startPool) => {
   const { pool, heard, run } = startPool(t, {
     'a.js': `export async function run(params, ctx) {
       if (ctx.attempt === 2) return 'second'
@@ -239,7 +255,7 @@ test('a killed job can run again under its id while its old thread still talks',
   )
 })
 
-test('a thread that ends under its job: one outcome with the reason, and a new thread', async (t) => {
+both('a thread that ends under its job: one outcome with the reason, and a new thread', async (t, startPool) => {
   const endless = 'return new Promise(() => {})'
   const ends: [body: string, expected: RegExp][] = [
     ['process.exit(3)', /^WORKER_EXITED WorkerExited .*exit.* code 3$/],
@@ -268,7 +284,7 @@ test('a thread that ends under its job: one outcome with the reason, and a new t
   }
 })
 
-test('what a job left behind does not fail the next one', async (t) => {
+both('what a job left behind does not fail the next one', async (t, startPool) => {
   const { outcome } = startPool(t, {
     'a.js': `const pause = () => new Promise((resolve) => setTimeout(resolve, 60))
       let runs = 0
@@ -284,9 +300,11 @@ test('what a job left behind does not fail the next one', async (t) => {
   for (const runs of [1, 2, 3]) assert.equal(completed(await outcome('a.tidy')), runs, 'what ends soon costs no thread')
 })
 
-test('a flood of progress is thinned, the first and the last are told, and all before the outcome', async (t) => {
-  const { heard, run } = startPool(t, {
-    'a.js': `export async function run(params, ctx) {
+both(
+  'a flood of progress is thinned, the first and the last are told, and all before the outcome',
+  async (t, startPool) => {
+    const { heard, run } = startPool(t, {
+      'a.js': `export async function run(params, ctx) {
       for (let i = 0; i <= 1e6; i++) ctx.progress(i / 1e4, 'step ' + i)
     }
     export async function trailing(params, ctx) {
@@ -296,27 +314,28 @@ test('a flood of progress is thinned, the first and the last are told, and all b
       ctx.progress(-5); await new Promise((r) => setTimeout(r, 60)); ctx.progress(1e9)
       return [NaN, Infinity, '5', undefined, 1n].map((bad) => { try { ctx.progress(bad) } catch (e) { return e.name } })
     }`
-  })
-  const flood = run('a.run')
-  await heard.outcomeOf(flood)
-  const told = heard.of(flood)
-  assert.ok(told.length > 3 && told.length < 60, `${told.length} messages`)
-  assert.deepEqual(told[1], { id: flood, type: 'progress', percent: 0, stage: 'step 0' })
-  assert.deepEqual(told.at(-2), { id: flood, type: 'progress', percent: 100, stage: 'step 1000000' })
-  assert.equal(told.at(-1)?.type, 'outcome')
+    })
+    const flood = run('a.run')
+    await heard.outcomeOf(flood)
+    const told = heard.of(flood)
+    assert.ok(told.length > 3 && told.length < 60, `${told.length} messages`)
+    assert.deepEqual(told[1], { id: flood, type: 'progress', percent: 0, stage: 'step 0' })
+    assert.deepEqual(told.at(-2), { id: flood, type: 'progress', percent: 100, stage: 'step 1000000' })
+    assert.equal(told.at(-1)?.type, 'outcome')
 
-  const bounds = run('a.bounds')
-  assert.deepEqual(completed(await heard.outcomeOf(bounds)), Array(5).fill('TypeError'))
-  assert.deepEqual(
-    heard.of(bounds).flatMap(({ percent }) => percent ?? []),
-    [0, 100]
-  )
+    const bounds = run('a.bounds')
+    assert.deepEqual(completed(await heard.outcomeOf(bounds)), Array(5).fill('TypeError'))
+    assert.deepEqual(
+      heard.of(bounds).flatMap(({ percent }) => percent ?? []),
+      [0, 100]
+    )
 
-  const trailing = run('a.trailing')
-  await heard.first((said) => said.id === trailing && said.percent === 2)
-})
+    const trailing = run('a.trailing')
+    await heard.first((said) => said.id === trailing && said.percent === 2)
+  }
+)
 
-test('log lines are formatted and bounded, and what a job prints is among them', async (t) => {
+both('log lines are formatted and bounded, and what a job prints is among them', async (t, startPool) => {
   const { heard, run } = startPool(t, {
     'a.js': `console.log('on import')
     export async function run(params, ctx) {
@@ -348,7 +367,7 @@ test('log lines are formatted and bounded, and what a job prints is among them',
   assert.match(heard.lines(flood).at(-1) ?? '', /^warn The log of this attempt is full/)
 })
 
-test('a job cannot disturb the channel of its thread', async (t) => {
+both('a job cannot disturb the channel of its thread', async (t, startPool) => {
   const { outcome } = startPool(t, {
     'a.js': `import { parentPort } from 'node:worker_threads'
       export function run() { parentPort.postMessage({ type: 'outcome' }); parentPort.postMessage(null); parentPort.close(); return 1 }
@@ -358,20 +377,23 @@ test('a job cannot disturb the channel of its thread', async (t) => {
   assert.equal(completed(await outcome('a.next')), 2)
 })
 
-test('stop kills what runs, tells nothing more, resolves when the threads have ended, and can be called twice', async (t) => {
-  const { pool, heard, run } = startPool(t, { 'a.js': `export function run() { ${unstoppable.loop} }` }, 2)
-  const ids = [run('a.run'), run('a.run')]
-  await Promise.all(ids.map((id) => heard.startOf(id)))
-  pool.kill(ids[0] ?? '')
-  run('a.run')
-  await Promise.all([pool.stop(), pool.stop()])
-  await pool.stop()
-  assert.equal(process.getActiveResourcesInfo().filter((kind) => /Worker|MessagePort/.test(kind)).length, 0)
-  assert.equal(heard.said.filter(({ type }) => type === 'outcome').length, 0)
-  assert.throws(() => run('a.run'), /after its stop/)
-})
+both(
+  'stop kills what runs, tells nothing more, resolves when the threads have ended, and can be called twice',
+  async (t, startPool) => {
+    const { pool, heard, run } = startPool(t, { 'a.js': `export function run() { ${unstoppable.loop} }` }, 2)
+    const ids = [run('a.run'), run('a.run')]
+    await Promise.all(ids.map((id) => heard.startOf(id)))
+    pool.kill(ids[0] ?? '')
+    run('a.run')
+    await Promise.all([pool.stop(), pool.stop()])
+    await pool.stop()
+    assert.equal(process.getActiveResourcesInfo().filter((kind) => /Worker|MessagePort/.test(kind)).length, 0)
+    assert.equal(heard.said.filter(({ type }) => type === 'outcome').length, 0)
+    assert.throws(() => run('a.run'), /after its stop/)
+  }
+)
 
-test('a pool that was never used has nothing to stop', async (t) => {
+both('a pool that was never used has nothing to stop', async (t, startPool) => {
   await startPool(t, {}).pool.stop()
 })
 

@@ -13,6 +13,22 @@ const longMax = 6
 const runs = 130
 const stepsMin = 80
 
+type Crash = Extract<Ending, { type: 'crashed' }>
+const crashes: Record<string, Crash> = {
+  crashedShared: { type: 'crashed', cause: { outOfMemory: false, message: 'SIGKILL' }, alone: false },
+  crashedAlone: { type: 'crashed', cause: { outOfMemory: false, message: 'SIGKILL' }, alone: true },
+  memoryShared: { type: 'crashed', cause: { outOfMemory: true, message: 'full' }, alone: false },
+  memoryAlone: { type: 'crashed', cause: { outOfMemory: true, message: 'full' }, alone: true }
+}
+const endings: Record<string, Ending> = {
+  completed: { type: 'completed', result: '{"done":true}' },
+  failed: { type: 'failed', final: false, error: { code: 'THROWN', name: 'Error', message: 'no' } },
+  final: { type: 'failed', final: true, error: { code: 'UNRECOVERABLE', name: 'Unrecoverable', message: 'never' } },
+  later: { type: 'retryLater', delayMs: 30, message: 'later' },
+  interrupted: { type: 'interrupted' },
+  ...crashes
+}
+
 const request = fc.record({
   jobId: fc.option(fc.constantFrom('x', 'y', 'zé'), { nil: undefined, freq: 3 }),
   queue: fc.constantFrom(...queueNames),
@@ -43,7 +59,7 @@ const step = fc.oneof(
     arbitrary: fc.record({
       do: fc.constant('settle'),
       pick,
-      ending: fc.constantFrom('completed', 'failed', 'final', 'later', 'interrupted')
+      ending: fc.constantFrom(...Object.keys(endings))
     })
   },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('advance'), byMs: fc.constantFrom(1, 5, 10, 60) }) },
@@ -106,8 +122,8 @@ class QueueAndModel {
         const claims = await queue.claim(each.queue as string, each.max as number)
         const jobs = this.model.claim(each.queue as string, each.max as number)
         assert.deepEqual(
-          claims.map(({ id, attempt }) => [id, attempt]),
-          jobs.map(({ id, made }) => [id, made])
+          claims.map(({ id, attempt, alone }) => [id, attempt, alone]),
+          jobs.map(({ id, made, crashes }) => [id, made, crashes > 0])
         )
         this.claimed.push(...jobs.map((job, index) => ({ job, claim: claims[index]! })))
         return
@@ -175,9 +191,11 @@ class QueueAndModel {
     assert.equal(settled, stillIts, 'only the attempt that runs can be settled')
     if (!stillIts) return
     const { nowMs } = this.open.clock
+    const crash = crashes[ending]
     if (ending === 'completed') job.state = 'completed'
     else if (ending === 'later') this.model.runLater(job, nowMs + 30)
     else if (ending === 'interrupted') Object.assign(job, { state: 'ready', interruptions: job.interruptions + 1 })
+    else if (crash !== undefined) this.model.hostEnded(job, crash.cause.outOfMemory, crash.alone, nowMs)
     else this.model.fail(job, ending === 'final', nowMs)
   }
 
@@ -209,10 +227,11 @@ class QueueAndModel {
         [
           view.state,
           view.attempts.made,
+          view.crashes,
           view.queue,
           view.history.filter(({ outcome }) => outcome === 'interrupted').length
         ],
-        [job.state, job.made, job.queue, Math.min(job.interruptions, view.history.length)]
+        [job.state, job.made, job.crashes, job.queue, Math.min(job.interruptions, view.history.length)]
       )
       if (job.state === 'scheduled') assert.equal(Date.parse(view.runAt!), job.dueAtMs)
     }
@@ -226,14 +245,6 @@ class QueueAndModel {
       this.model.jobs.toReversed().map(({ id }) => id)
     )
   }
-}
-
-const endings: Record<string, Ending> = {
-  completed: { type: 'completed', result: '{"done":true}' },
-  failed: { type: 'failed', final: false, error: { code: 'THROWN', name: 'Error', message: 'no' } },
-  final: { type: 'failed', final: true, error: { code: 'UNRECOVERABLE', name: 'Unrecoverable', message: 'never' } },
-  later: { type: 'retryLater', delayMs: 30, message: 'later' },
-  interrupted: { type: 'interrupted' }
 }
 
 /** @returns what the promise gives, or the code of the refusal */

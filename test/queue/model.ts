@@ -1,6 +1,9 @@
 /** The queue as one would write it without a disk: an array of jobs and plain loops. What the durable queue is held against. */
 import type { JobState } from '../../runtime/core/lifecycle.ts'
 
+/** Of the process in which a job runs. */
+const crashesMax = 3
+
 export interface ModelJob {
   id: string
   number: number
@@ -14,6 +17,7 @@ export interface ModelJob {
   made: number
   failures: number
   interruptions: number
+  crashes: number
 }
 
 export interface ModelRequest {
@@ -74,7 +78,8 @@ export class ModelQueue {
         backoffMs: request.backoffMs,
         made: 0,
         failures: 0,
-        interruptions: 0
+        interruptions: 0,
+        crashes: 0
       })
     }
     return found
@@ -100,6 +105,21 @@ export class ModelQueue {
     else this.runLater(job, nowMs + job.backoffMs)
   }
 
+  /** Its host ended. Out of memory is a failure like any other where no other job can be to blame. */
+  hostEnded(job: ModelJob, outOfMemory: boolean, alone: boolean, nowMs: number): void {
+    if (outOfMemory && alone) {
+      this.fail(job, false, nowMs)
+      return
+    }
+    job.crashes++
+    if (job.crashes >= crashesMax) {
+      job.state = 'failed'
+    } else {
+      job.state = 'ready'
+      job.made--
+    }
+  }
+
   runLater(job: ModelJob, dueAtMs: number): void {
     job.state = 'scheduled'
     job.dueAtMs = dueAtMs
@@ -121,6 +141,7 @@ export class ModelQueue {
     if (job.state === 'ready' || job.state === 'running') return 'JOB_STATE'
     job.state = 'ready'
     job.failures = 0
+    job.crashes = 0
     return undefined
   }
 

@@ -6,12 +6,17 @@
  * It ends by SIGTERM or SIGINT, by `runtime stop`, or because the store failed. The first signal stops gracefully:
  * running jobs get 30 s. The second gives them nothing, and two seconds later the process is killed whatever it does.
  * After a graceful stop the exit code is 0; after a failure it is 1.
+ *
+ * With --watch, actors are reloaded when files below their folders change. A refused reload is logged, with what does
+ * not load, and the old code goes on.
  */
 import type { Runtime, Service } from '../../core/api.ts'
 import type { CatalogueProblem } from '../../core/catalogue.ts'
 import type { RuntimeConfig } from '../../core/config.ts'
+import { RuntimeError } from '../../core/errors.ts'
 import { packageVersion } from '../../core/version.ts'
 import type { StartOptions } from '../../embed/start-runtime.ts'
+import { ActorsWatch } from '../actors-watch.ts'
 import { exitByForce, killAfter } from '../end-by-force.ts'
 import { type ExitCode, exitCodes } from '../exit-code.ts'
 import { configurationReader, type GlobalOptions } from '../global-options.ts'
@@ -23,6 +28,7 @@ export interface ServeOptions {
   actors?: string
   logLevel: string
   skipInvalidEvents?: boolean
+  watch?: boolean
 }
 
 /** The part of a running supervisor that `serve` works with. */
@@ -58,10 +64,13 @@ export async function serve(
   const log = openLog(options.logLevel)
   for (const warning of config.warnings) log.warn({ file: config.file }, warning)
   const signals = listenForSignals()
-  const running = await start(config, {
-    skipInvalidEvents: options.skipInvalidEvents ?? false,
-    readConfig
+  const watch = new ActorsWatch(config.actors, {
+    changed: async () => reload(log, (await starting).runtime),
+    failed: (error) => log.error({ err: error }, 'cannot watch the folders of actors')
   })
+  if (options.watch === true) await watch.start()
+  const starting = start(config, { skipInvalidEvents: options.skipInvalidEvents ?? false, readConfig })
+  const running = await starting
   subscribeLog(log, running.service.events)
   for (const { event, problem } of (await running.runtime.schedule.list()).events) {
     if (problem !== null) log.error({ event }, problem)
@@ -69,7 +78,18 @@ export async function serve(
   for (const { file, message } of running.problems) log.error({ file }, message)
   sayReady(output, config)
   signals.each((count, signal) => stopBySignal(log, running, count, signal))
-  return await endOf(log, running)
+  const code = await endOf(log, running)
+  watch.stop()
+  return code
+}
+
+async function reload(log: Log, runtime: Runtime): Promise<void> {
+  try {
+    log.info(await runtime.reload(), 'actors reloaded')
+  } catch (error) {
+    if (!(error instanceof RuntimeError)) throw error
+    log.error({ code: error.code, ...error.data }, error.message)
+  }
 }
 
 function sayReady(output: Output, config: RuntimeConfig): void {

@@ -1,0 +1,39 @@
+/**
+ * Whose error it is that nobody caught. Timers, callbacks and promises carry the job that made them, so an error that an
+ * earlier job has left behind, in a timer without a reference for instance, does not fail the job that happens to run when
+ * it comes. Such a thread is spoiled: it gets no further job.
+ */
+import { AsyncLocalStorage } from 'node:async_hooks'
+
+const jobs = new AsyncLocalStorage<object>()
+let current: object | undefined
+let spoiled = false
+
+/** Runs the method of a job; what it leaves behind is known as its own. */
+export function asJob<T>(job: object, body: () => T): T {
+  current = job
+  return jobs.run(job, body)
+}
+
+/** The job has ended. @returns whether an earlier one has spoiled the thread */
+export function endJob(): boolean {
+  current = undefined
+  return spoiled
+}
+
+process.on('uncaughtException', judge)
+
+function judge(error: unknown): void {
+  // A job that listens itself has decided to live with it.
+  if (process.listenerCount('uncaughtException') > 1) return
+  const culprit = jobs.getStore()
+  if (culprit !== undefined && culprit !== current) {
+    spoiled = true
+    return
+  }
+  // Of the job that runs: the thread ends with it, as if nobody had listened, and the pool learns the error.
+  process.off('uncaughtException', judge)
+  setImmediate(() => {
+    throw error
+  })
+}
