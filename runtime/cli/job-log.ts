@@ -16,7 +16,9 @@ export function openLog(level: string): Log {
 const levels: Readonly<Partial<Record<JobEventType, Level>>> = {
   failed: 'error',
   retrying: 'warn',
-  interrupted: 'warn'
+  interrupted: 'warn',
+  skipped: 'warn',
+  missed: 'warn'
 }
 
 /** Everything that is not in the table is for debugging, so below that level nobody needs to build those events. */
@@ -27,5 +29,8 @@ export function subscribeLog(log: Log, events: EventStream): void {
 
 function record(log: Log, event: JobEvent): void {
   const { type, at: _at, ...facts } = event
-  log[levels[type] ?? 'debug'](facts, `job ${type}`)
+  log[levels[type] ?? 'debug'](
+    facts,
+    type === 'skipped' || type === 'missed' ? `scheduler event ${type}` : `job ${type}`
+  )
 }

@@ -2,7 +2,8 @@ import type { JobError, JobLogLine } from './job.ts'
 import type { JobState } from './lifecycle.ts'
 
 /**
- * What happened to a job, told after the commit that made it true. Logger, socket subscribers and tests listen; nothing
+ * What happened to a job, or to instants of a scheduler event that got no job (`skipped`: by overlap, pause or hand;
+ * `missed`: they passed unfired and are not made up for), told after the commit that made it true. Logger, socket subscribers and tests listen; nothing
  * that decides about jobs does.
  */
 export type JobEventType =
@@ -17,6 +18,8 @@ export type JobEventType =
   | 'cancelled'
   | 'interrupted'
   | 'removed'
+  | 'skipped'
+  | 'missed'
 
 export const jobEventTypes: readonly JobEventType[] = [
   'enqueued',
@@ -29,12 +32,14 @@ export const jobEventTypes: readonly JobEventType[] = [
   'failed',
   'cancelled',
   'interrupted',
-  'removed'
+  'removed',
+  'skipped',
+  'missed'
 ]
 
 export interface JobEvent {
   type: JobEventType
-  /** Job id. */
+  /** Job id; of `skipped` and `missed`, the id of the scheduler event. */
   job: string
   queue: string
   method: string
@@ -43,6 +48,8 @@ export interface JobEvent {
   /** State after the event; absent once the job is removed. */
   state?: JobState
   attempt?: number
+  /** `skipped`, `missed`: how many instants. */
+  count?: number
   /** `retrying`: when the next attempt is due. */
   runAt?: string
   error?: JobError

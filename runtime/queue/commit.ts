@@ -152,6 +152,15 @@ export class QueueCommit implements CommitState {
     this.#later.push(() => events.emit(event))
   }
 
+  /** Once the commit is on disk: instants of a scheduler event that get no job. */
+  tellUnfired(type: 'skipped' | 'missed', event: { id: string; queue: string; method: string }, count: number): void {
+    const { events } = this.#parts
+    if (count === 0 || !events.listened) return
+    const { id, queue, method } = event
+    const told: JobEvent = { type, job: id, queue, method, at: iso(this.nowMs), count }
+    this.#later.push(() => events.emit(told))
+  }
+
   /** Once the commit is on disk: the thread of the job must be killed. */
   tellCancelled({ spec }: StoredJob): void {
     const { listener, registry } = this.#parts

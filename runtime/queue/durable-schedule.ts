@@ -40,6 +40,8 @@ export interface WantedEvent {
 /** What is to be done with the due instants of one event. */
 export interface Firing {
   event: EventRecord
+  queue: string
+  method: string
   /** Instants that run, oldest first; each with its job. */
   runs: { atMs: number; draft: JobDraft }[]
   overlap: 'skip' | 'queue' | 'allow'
@@ -199,6 +201,9 @@ export class DurableSchedule {
     } else {
       for (const { atMs, draft } of runs) event = this.#run(commit, event, atMs, draft)
     }
+    const { queue, method, misses } = firing
+    commit.tellUnfired('skipped', { id: event.id, queue, method }, event.skips - before.skips)
+    commit.tellUnfired('missed', { id: event.id, queue, method }, misses)
     this.#replace(transaction, before, event)
   }
 

@@ -170,6 +170,8 @@ export class Scheduler {
     const isKnown = this.#isKnown(event)
     return {
       event: record,
+      queue: event.queue,
+      method: event.method,
       runs: isKnown ? plan.runsAtMs.map((atMs) => ({ atMs, draft: this.#draft(event) })) : [],
       overlap: event.overlap,
       skips: isKnown ? 0 : plan.runsAtMs.length,

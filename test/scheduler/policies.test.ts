@@ -47,6 +47,10 @@ describe('missed', () => {
     assert.deepEqual(countsOf(machine, 'hourly:a.once'), { runs: 1, failures: 0, skips: 0, misses: 2 })
     assert.deepEqual(countsOf(machine, 'hourly:a.skip'), { runs: 0, failures: 0, skips: 0, misses: 3 })
     assert.deepEqual(countsOf(machine, 'hourly:a.all'), { runs: 3, failures: 0, skips: 0, misses: 0 })
+    assert.deepEqual(machine.unfired.map(({ type, job, count }) => [type, job, count]).sort(), [
+      ['missed', 'hourly:a.once', 2],
+      ['missed', 'hourly:a.skip', 3]
+    ])
     await machine.passUntil(Date.parse(hour(15)))
     for (const name of ['once', 'skip', 'all']) {
       assert.equal(machine.instantsOf(`hourly:a.${name}`).at(-1), hour(15), `${name} goes on`)
@@ -127,6 +131,14 @@ describe('overlap', () => {
     assert.deepEqual(machine.instantsOf('hourly:a.skip'), [hour(12)])
     assert.deepEqual(countsOf(machine, 'hourly:a.skip'), { runs: 1, failures: 0, skips: 2, misses: 0 })
     assert.equal(machine.event('hourly:a.skip').lastOutcome, null)
+    const told = machine.unfired.filter(({ job }) => job === 'hourly:a.skip')
+    assert.deepEqual(
+      told.map(({ type, method, count }) => [type, method, count]),
+      [
+        ['skipped', 'a.skip', 1],
+        ['skipped', 'a.skip', 1]
+      ]
+    )
     await finish(machine, `hourly:a.skip@${hour(12)}`)
     assert.deepEqual(machine.instantsOf('hourly:a.skip'), [hour(12)])
     await machine.pass(hourMs)

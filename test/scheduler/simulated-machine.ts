@@ -70,6 +70,8 @@ export class SimulatedMachine {
   readonly running: ClaimedJob[] = []
   /** Ids of the jobs that were enqueued, in order, over all lives. */
   readonly enqueued: string[] = []
+  /** What was told of instants that got no job. */
+  readonly unfired: JobEvent[] = []
   /** Operations of the store, in order, with what they took and how many jobs they enqueued. */
   readonly commits: { ms: number; enqueued: number }[] = []
 
@@ -126,6 +128,7 @@ export class SimulatedMachine {
     const clock = { wallMs: () => this.wallMs, monotonicMs: () => this.monotonicMs }
     const events = new EventStream()
     events.subscribe({ types: ['enqueued'] }, ({ job }: JobEvent) => this.enqueued.push(job))
+    events.subscribe({ types: ['skipped', 'missed'] }, (event) => this.unfired.push(event))
     const config = configFromOptions(options, '/')
     const listener = {
       ready: (name: string) => void (life === this.#life && this.#ready.add(name)),

@@ -24,6 +24,7 @@ function detailsOf(look: Look, event: JobEvent): string[] {
   if (event.progress !== undefined) details.push(formatProgress(event.progress))
   if (event.log !== undefined) details.push(`${event.log.level}: ${oneLine(event.log.message)}`)
   if (event.error !== undefined) details.push(formatErrorLine(event.error))
+  if (event.count !== undefined) details.push(`${event.count} times`)
   if (event.runAt !== undefined) details.push(`again ${formatRelative(event.runAt, look.nowMs)}`)
   return details
 }
