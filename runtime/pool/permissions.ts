@@ -2,7 +2,7 @@
  * What the jobs of a queue may do, by Node's permission model, which works on single threads: the host itself keeps all its
  * rights. It guards against mistakes; code that wants to break out of a process can. Network access cannot be restricted.
  */
-import { existsSync, statSync } from 'node:fs'
+import { existsSync, realpathSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -71,8 +71,16 @@ function ownFolders(): string[] {
 /** Each `node_modules` from the folder upwards, where the modules in it look for packages. */
 function packageFolders(folder: string): string[] {
   const parent = dirname(folder)
-  const here = ['node_modules', 'package.json'].map((name) => join(folder, name)).filter(existsSync)
+  const here = ['node_modules', 'package.json']
+    .map((name) => join(folder, name))
+    .filter(existsSync)
+    .flatMap(withTarget)
   return parent === folder ? here : [...here, ...packageFolders(parent)]
+}
+
+/** What a link leads to is what is read. */
+function withTarget(path: string): string[] {
+  return [path, realpathSync(path)]
 }
 
 /**
