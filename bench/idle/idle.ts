@@ -1,11 +1,12 @@
 /**
- * What does a supervisor cost that has nothing to do? Jobs wait on disk for a time an hour away, nobody is connected: then
+ * What does a supervisor cost that has nothing to do? Jobs wait on disk for a time an hour away, scheduler events for the
+ * first of January, nobody is connected: then
  * no timer but the one that looks at the wall clock each minute should fire, and nothing should wake up.
  *
  * Starts `runtime serve` as a process of its own, schedules the jobs, waits until it is quiet, and reads CPU time and
  * context switches of all of its threads and child processes from /proc before and after. Linux only.
  *
- *   node dist/bench/idle/idle.js [--seconds 60] [--jobs 100000] [--json]
+ *   node dist/bench/idle/idle.js [--seconds 60] [--jobs 100000] [--events 100] [--json]
  *
  * Aim, for 60 s with 100,000 jobs: less than 0.05 s of CPU time and 60 voluntary context switches. Exit code 1 beyond.
  */
@@ -32,11 +33,13 @@ const { values } = parseArgs({
   options: {
     seconds: { type: 'string', default: '60' },
     jobs: { type: 'string', default: '100000' },
+    events: { type: 'string', default: '100' },
     json: { type: 'boolean', default: false }
   }
 })
 const seconds = positive('--seconds', values.seconds)
 const jobs = positive('--jobs', values.jobs)
+const events = positive('--events', values.events)
 
 interface Usage {
   cpuSeconds: number
@@ -47,6 +50,11 @@ interface Usage {
 const folder = mkdtempSync(join(tmpdir(), 'idle-'))
 mkdirSync(join(folder, 'actors'))
 writeFileSync(join(folder, 'actors', 'bench.js'), 'export function run() {}\n')
+mkdirSync(join(folder, 'config'))
+writeFileSync(
+  join(folder, 'config', 'runtime.json'),
+  JSON.stringify({ schedulerEvents: { yearly: Array.from({ length: events }, () => 'bench.run') } })
+)
 const supervisor = spawn(process.execPath, [main, 'serve', '--json', '--log-level', 'error'], {
   cwd: folder,
   stdio: ['ignore', 'pipe', 'inherit']
@@ -126,12 +134,12 @@ function report(usage: Usage, processes: number, quietAfterMs: number): void {
   const met = usage.cpuSeconds < cpuSecondsMax && usage.voluntarySwitches < voluntarySwitchesMax
   process.exitCode = met ? 0 : 1
   if (values.json) {
-    const measured = { jobs, seconds, processes, quietAfterMs: Math.round(quietAfterMs), ...usage }
+    const measured = { jobs, events, seconds, processes, quietAfterMs: Math.round(quietAfterMs), ...usage }
     console.log(JSON.stringify({ ...measured, cpuSecondsMax, voluntarySwitchesMax, met }))
     return
   }
   console.log(
-    `${jobs} scheduled jobs, ${seconds} s, ${processes} process(es); quiet ${Math.round(quietAfterMs)} ms after`
+    `${jobs} scheduled jobs, ${events} scheduler events, ${seconds} s, ${processes} process(es); quiet ${Math.round(quietAfterMs)} ms after`
   )
   console.table({
     'CPU time, s': { measured: usage.cpuSeconds, aim: `< ${cpuSecondsMax}` },

@@ -271,6 +271,10 @@ function addSupervisorCommands(program: Command, client: Client): void {
     .description('have jobs from now on run the code that actor files hold now; what runs goes on with the old')
     .action(client(async (session) => (await import('./commands/reload.ts')).reload(session)))
   program
+    .command('doctor')
+    .description('tell what is wrong, and what to do about it; exit code 1 when something is')
+    .action(client(async (session) => (await import('./commands/doctor.ts')).doctor(session)))
+  program
     .command('stop')
     .description('stop the supervisor gracefully and wait until it has')
     .option('--deadline <duration>', 'time for running jobs to finish (default: 30s)', parseDuration)
