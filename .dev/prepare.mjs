@@ -2,7 +2,7 @@
 // Does nothing, in a few milliseconds, when neither did. Everything it says goes to standard error.
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -16,6 +16,8 @@ step('node_modules/.prepared', lockDigest(), 'Installing packages', () => {
 step('dist/.prepared', sourceDigest(), 'Building', () => {
   run(process.execPath, ['node_modules/typescript/bin/tsc'])
   removeOrphans('dist')
+  // `npx runtime` runs it as a command.
+  chmodSync('dist/runtime/cli/main.js', 0o755)
 })
 
 /** Runs `action` unless its stamp says that it has been run on the same input. */
