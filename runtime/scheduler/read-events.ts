@@ -32,7 +32,7 @@ export interface InvalidEvent extends ScheduledEvent {
 export function readEvents(config: RuntimeConfig): { planned: PlannedEvent[]; invalid: InvalidEvent[] } {
   const planned: PlannedEvent[] = []
   const invalid: InvalidEvent[] = []
-  const ids = new Set<string>()
+  const ids = new Map<string, number>()
   for (const { key, isLabel, options } of written(config)) {
     const event = complete(key, isLabel, options, config, ids)
     try {
@@ -67,7 +67,7 @@ function complete(
   isLabel: boolean,
   options: EventOptions,
   config: RuntimeConfig,
-  ids: Set<string>
+  ids: Map<string, number>
 ): ScheduledEvent {
   const { method, params = {}, timeout = null, jobName = null, attempts = null } = options
   return {
@@ -87,11 +87,11 @@ function complete(
   }
 }
 
-function freeId(id: string, ids: Set<string>): string {
-  let free = id
-  for (let ordinal = 2; ids.has(free); ordinal++) free = `${id}#${ordinal}`
-  ids.add(free)
-  return free
+/** No method path holds a `#`, so a numbered id is nobody else's. @param taken how often each id was asked for */
+function freeId(id: string, taken: Map<string, number>): string {
+  const ordinal = (taken.get(id) ?? 0) + 1
+  taken.set(id, ordinal)
+  return ordinal === 1 ? id : `${id}#${ordinal}`
 }
 
 /** @throws RuntimeError that says why it cannot fire */
