@@ -160,7 +160,7 @@ test(
   limit,
   async (t) => {
     const machine = await open(t, 60)
-    const leapt = await passWithJumps(machine, isLong ? 366 : 4, 24)
+    const leapt = await passWithJumps(machine, isLong ? 60 : 4, 24)
     assert.ok(leapt.length > 3, 'the clock was set forward')
     const expected = expectedInstants(startAtMs, machine.wallMs, 60)
     const run = instantsRun(machine)
@@ -169,15 +169,15 @@ test(
       assert.deepEqual([...new Set(run[id])], run[id], `${id} ran twice for an instant`)
       assert.equal(view.runs + view.misses, instants.length, `each instant of ${id} ran or was counted as missed`)
       // The jump is noticed within a minute: an instant of that minute may make up for those before it, or be one more.
-      const allowed = instants.filter((instant) => !isMadeUpByLater(instant, instants, leapt, 0))
-      const wanted = instants.filter((instant) => !isMadeUpByLater(instant, instants, leapt, noticedWithinMs))
+      const allowed = new Set(instants.filter((instant) => !isMadeUpByLater(instant, instants, leapt, 0)))
+      const wanted = new Set(instants.filter((instant) => !isMadeUpByLater(instant, instants, leapt, noticedWithinMs)))
       assert.deepEqual(
-        run[id]!.filter((instant) => wanted.includes(instant)),
-        wanted,
+        run[id]!.filter((instant) => wanted.has(instant)),
+        [...wanted],
         id
       )
       assert.deepEqual(
-        run[id]!.filter((instant) => !allowed.includes(instant)),
+        run[id]!.filter((instant) => !allowed.has(instant)),
         [],
         id
       )
@@ -190,7 +190,7 @@ test('a clock that is set by two hours, missed: all: every instant runs, once', 
     list.map((entry) => ({ ...(typeof entry === 'string' ? { method: entry } : entry), missed: 'all' as const }))
   const { cron = {}, ...labels } = documented
   const machine = await open(t, 60, { ...mapValues(labels, all), cron: mapValues(cron, all) })
-  await passWithJumps(machine, isLong ? 366 : 4, 24)
+  await passWithJumps(machine, isLong ? 60 : 4, 24)
   assert.deepEqual(instantsRun(machine), expectedInstants(startAtMs, machine.wallMs, 60))
 })
 
