@@ -6,7 +6,18 @@
 import type { Context } from './context.ts'
 import type { Duration } from './duration.ts'
 import type { EventFilter, EventListener, EventStream } from './events.ts'
-import type { EnqueueOptions, EnqueueRequest, EnqueueResult, JobFilter, JobPage, JobView, QueueView } from './job.ts'
+import type {
+  BulkRequest,
+  BulkStep,
+  EnqueueOptions,
+  EnqueueRequest,
+  EnqueueResult,
+  JobFilter,
+  JobPage,
+  JobSelection,
+  JobView,
+  QueueView
+} from './job.ts'
 import type { JobState } from './lifecycle.ts'
 import type { MigrationView, SchedulerView } from './scheduler-event.ts'
 
@@ -20,10 +31,16 @@ export interface ServiceMethods {
   'job.cancel'(params: { id: string }): Promise<JobChange>
   'job.retry'(params: { id: string; params?: unknown }): Promise<JobChange>
   'job.remove'(params: { id: string }): Promise<{ id: string; removed: true }>
+  'job.move'(params: { id: string; queue: string }): Promise<JobChange>
+  'job.cancelMany'(params: BulkRequest): Promise<BulkStep>
+  'job.retryMany'(params: BulkRequest & { params?: unknown }): Promise<BulkStep>
+  'job.removeMany'(params: BulkRequest): Promise<BulkStep>
+  'job.moveMany'(params: BulkRequest & { to: string }): Promise<BulkStep>
   'queue.list'(params: Record<string, never>): Promise<{ queues: QueueView[] }>
-  'queue.pause'(params: { queue: string }): Promise<QueueView>
+  'queue.pause'(params: { queue: string; until?: Duration }): Promise<QueueView>
   'queue.resume'(params: { queue: string }): Promise<QueueView>
   'queue.purge'(params: { queue: string; state?: JobState }): Promise<{ removed: number }>
+  'queue.drain'(params: { queue: string; timeout?: Duration }): Promise<QueueView>
   reload(params: Record<string, never>): Promise<{ methods: number }>
   'method.list'(params: Record<string, never>): Promise<{ methods: MethodView[] }>
   'schedule.list'(params: Record<string, never>): Promise<SchedulerView>
@@ -34,6 +51,7 @@ export interface ServiceMethods {
   'schedule.migrate'(params: { dryRun?: boolean }): Promise<MigrationView>
   maintenance(params: { on: boolean }): Promise<SchedulerState>
   status(params: Record<string, never>): Promise<StatusView>
+  doctor(params: Record<string, never>): Promise<DoctorView>
   shutdown(params: { deadline?: Duration }): Promise<{ stopping: true }>
 }
 
@@ -73,8 +91,43 @@ export interface StatusView {
   socket: string | null
   node: string
   queues: QueueView[]
-  store: { format: number; bytes: number }
+  /** `bytes`: of the file. `usedBytes`: of what is in it; what is free in the file is used before it grows. */
+  store: { format: number; bytes: number; usedBytes: number; bytesMax: number | null }
   memory: { residentBytes: number }
+}
+
+/** What is wrong, and what to do about it. */
+export interface DoctorView {
+  ok: boolean
+  findings: Finding[]
+}
+
+export interface Finding {
+  /** Something is broken or will be (`problem`), or looks unusual (`warning`). */
+  severity: 'problem' | 'warning'
+  about: { queue: string } | { event: string } | { store: string } | { supervisor: string }
+  what: string
+  advice: string
+}
+
+/** What the queue tells of itself for {@link ServiceMethods.doctor}. Instants in epoch milliseconds. */
+export interface QueueHealth {
+  queue: string
+  /** Of the ready jobs, as far as a bounded look finds it. */
+  oldestReady: { id: string; readySinceMs: number } | null
+  /** Of the running jobs. */
+  oldestRunning: { id: string; startedAtMs: number; timeoutMs: number } | null
+  /** Scheduled jobs that were due before now. */
+  overdue: number
+}
+
+/** Size of the store over time, oldest first, about one sample an hour while something is written; 48 at most. */
+export type StoreGrowth = readonly { atMs: number; usedBytes: number }[]
+
+/** What a change of many jobs does while it goes on. */
+export interface BulkOptions {
+  /** Called after each step with how many jobs have been changed so far. */
+  onProgress?: (changed: number) => void
 }
 
 /** A function that an actor module exports. */
@@ -113,14 +166,27 @@ export interface Runtime {
     retry(id: string, options?: { params?: unknown }): Promise<JobChange>
     /** Forgets a job. @throws RuntimeError `JOB_STATE` while it runs: cancel it first. */
     remove(id: string): Promise<{ id: string; removed: true }>
+    /** Moves a scheduled or ready job to another queue. @throws RuntimeError `JOB_STATE`, `QUEUE_UNKNOWN` */
+    move(id: string, queue: string): Promise<JobChange>
+    /**
+     * Changes every job of a selection, in small commits that hold up nobody; resolves when all are done. Without `state`:
+     * cancels what is unfinished, retries what failed, moves what is scheduled or ready; `removeMany` needs a `state`.
+     * @returns how many jobs were changed
+     */
+    cancelMany(selection: JobSelection, options?: BulkOptions): Promise<number>
+    retryMany(selection: JobSelection, options?: BulkOptions & { params?: unknown }): Promise<number>
+    removeMany(selection: JobSelection & { state: JobState }, options?: BulkOptions): Promise<number>
+    moveMany(selection: JobSelection, to: string, options?: BulkOptions): Promise<number>
   }
   readonly queue: {
     list(): Promise<QueueView[]>
-    /** No job of the queue is started until `resume`; survives restarts. */
-    pause(queue: string): Promise<QueueView>
+    /** No job of the queue is started until `resume`, or until a duration or ISO 8601 instant is over; survives restarts. */
+    pause(queue: string, options?: { until?: Duration }): Promise<QueueView>
     resume(queue: string): Promise<QueueView>
     /** Removes the jobs of one state, by default the scheduled and ready ones. Running jobs are never removed. */
     purge(queue: string, options?: { state?: JobState }): Promise<{ removed: number }>
+    /** Resolves once no job of the queue is ready or running. @throws RuntimeError `QUEUE_UNKNOWN`, `WAIT_TIMEOUT` */
+    drain(queue: string, options?: { timeout?: Duration }): Promise<QueueView>
   }
   /** Scheduler events. `event`: the id of one, or the key or method that one or several have. */
   readonly schedule: {
@@ -140,6 +206,8 @@ export interface Runtime {
   /** Calls `listener` for each event from now on that passes the filter. */
   subscribe(filter: EventFilter, listener: EventListener): Promise<Subscription>
   status(): Promise<StatusView>
+  /** Looks for stuck or failing queues and events, overdue schedules, and a store that runs full. */
+  doctor(): Promise<DoctorView>
   /**
    * Jobs from now on run the code that actor files hold now; those that run go on with the old.
    *

@@ -36,6 +36,31 @@ export interface QueueOptions {
   permissions?: PermissionOptions
   /** Most jobs that may wait (scheduled and ready); beyond, `enqueue` is refused with `QUEUE_FULL`. Default: no bound. */
   maxQueued?: number
+  /** Errors that a job which does not say is tried again for, by code or name. Default: every error. */
+  retryOn?: string[]
+  /** Errors that a job which does not say is not tried again for. Default: none. */
+  noRetryOn?: string[]
+  /** At most `max` jobs of the queue start within any span of `per`. Default: no bound. */
+  rateLimit?: RateLimit
+  /** At most `max` jobs of each key start within any span of `per`. Default: no bound. */
+  keyRateLimit?: RateLimit
+  /** Waiting this long counts as one more `priority`, so that nothing starves. Default: priorities never age. */
+  ageing?: Duration
+  /** What is kept of finished jobs. An outcome that is not named has its default. */
+  retention?: { completed?: Retention; failed?: Retention; cancelled?: Retention }
+}
+
+export interface RateLimit {
+  max: number
+  per: Duration
+}
+
+/** Finished jobs beyond any of these are forgotten, the oldest first. `{}` keeps everything. */
+export interface Retention {
+  age?: Duration
+  count?: number
+  /** Of their records on disk. */
+  bytes?: number
 }
 
 /** Network access cannot be restricted. Relative paths are relative to the project root. */
@@ -65,6 +90,8 @@ export interface RuntimeOptions {
   schedulerTickInterval?: number
   /** IANA zone of events that name none. Default UTC (S12). */
   timezone?: string
+  /** Bytes that the store may use; beyond, `enqueue` is refused with `STORAGE_FULL`. Default: no bound. */
+  maxStoreBytes?: number
   /** Queues by name; `short`, `default` and `long` always exist (E12, E13). */
   workers?: Record<string, QueueOptions>
 }
@@ -85,6 +112,25 @@ export interface QueueConfig {
   readonly permissions: Permissions | null
   /** null: no bound. */
   readonly maxQueued: number | null
+  readonly retryOn: readonly string[] | null
+  readonly noRetryOn: readonly string[] | null
+  readonly rateLimit: RateLimitRule | null
+  readonly keyRateLimit: RateLimitRule | null
+  /** null: priorities do not age. */
+  readonly ageingMs: number | null
+  readonly retention: Readonly<Record<'completed' | 'failed' | 'cancelled', RetentionRule>>
+}
+
+export interface RateLimitRule {
+  readonly max: number
+  readonly perMs: number
+}
+
+/** null: no bound. */
+export interface RetentionRule {
+  readonly ageMs: number | null
+  readonly count: number | null
+  readonly bytes: number | null
 }
 
 export interface Permissions {
@@ -106,6 +152,8 @@ export interface RuntimeConfig {
   readonly schedulerEvents: SchedulerEvents
   readonly schedulerTickIntervalS: number
   readonly timezone: string
+  /** null: no bound. */
+  readonly maxStoreBytes: number | null
   /** The file it came from; null: defaults or `createRuntime`. */
   readonly file: string | null
   /** Things that are accepted but have no effect, for the operator to read. */

@@ -4,7 +4,16 @@
  */
 
 import { jobStates } from './lifecycle.ts'
-import { attemptsMax, nameCharsMax, priorityMax, priorityMin } from './limits.ts'
+import {
+  attemptsMax,
+  backoffListMax,
+  dependenciesMax,
+  keyConcurrencyMax,
+  nameCharsMax,
+  priorityMax,
+  priorityMin,
+  retryListMax
+} from './limits.ts'
 
 /** `format: "duration"`, `"instant"` are checked by `core/schema.ts`. */
 export const durationSchema = {
@@ -16,7 +25,7 @@ export const durationSchema = {
 /** A duration that may not be zero. */
 export const timeoutSchema = { ...durationSchema, format: 'positive-duration' } as const
 
-const instantSchema = {
+export const instantSchema = {
   type: ['number', 'string'],
   format: 'instant',
   description: 'ISO 8601 text with a zone (UTC when none is given), or epoch milliseconds.'
@@ -43,11 +52,62 @@ export const backoffSchema = {
   additionalProperties: false,
   description: 'How long to wait between attempts.',
   properties: {
-    type: { type: 'string', enum: ['fixed', 'exponential'] },
+    type: { type: 'string', enum: ['fixed', 'exponential', 'list'] },
     delay: durationSchema,
     max: durationSchema,
-    jitter: { type: 'number', minimum: 0, maximum: 1, description: 'Share of the wait that is drawn at random.' }
+    jitter: { type: 'number', minimum: 0, maximum: 1, description: 'Share of the wait that is drawn at random.' },
+    delays: {
+      type: 'array',
+      minItems: 1,
+      maxItems: backoffListMax,
+      items: durationSchema,
+      description: '`list`: the waits, in order; the last one is used again.'
+    }
   }
+} as const
+
+/** Codes or names of errors. */
+export const errorNamesSchema = { type: 'array', minItems: 1, maxItems: retryListMax, items: nameSchema } as const
+
+const ageSchema = {
+  type: 'object',
+  required: ['age'],
+  additionalProperties: false,
+  properties: { age: durationSchema }
+} as const
+
+const prioritySchema = {
+  type: 'integer',
+  minimum: priorityMin,
+  maximum: priorityMax,
+  description: 'Larger runs first.'
+} as const
+
+const followUpSchema = {
+  type: ['string', 'object'],
+  required: ['method'],
+  additionalProperties: false,
+  properties: {
+    method: { type: 'string' },
+    params: { type: 'object' },
+    queue: nameSchema,
+    timeout: timeoutSchema,
+    attempts: attemptsSchema,
+    backoff: backoffSchema,
+    priority: prioritySchema,
+    jobName: nameSchema,
+    delay: durationSchema
+  }
+} as const
+
+const deduplicateSchema = {
+  type: ['boolean', 'object'],
+  minProperties: 1,
+  maxProperties: 1,
+  additionalProperties: false,
+  properties: { for: timeoutSchema, debounce: durationSchema, keepLast: { const: true } },
+  description:
+    'With jobId: what to do when there is a job of that id. true: an unfinished one is the answer. {"for": "10m"}: at most one per window. {"debounce": "2s"}: the waiting one is replaced and waits again. {"keepLast": true}: while one runs, one successor with the newest params.'
 } as const
 
 export const stateSchema = { type: 'string', enum: jobStates } as const
@@ -66,12 +126,48 @@ export const enqueueSchema = {
     now: { type: 'boolean', description: 'True: at the front of the queue, and answer with the outcome of the job.' },
     jobName: { ...nameSchema, description: 'A label to search by, never an identity.' },
     jobId: { ...nameSchema, description: 'The id to give to the job.' },
-    deduplicate: { type: 'boolean', description: 'With jobId: return the unfinished job of that id if there is one.' },
+    deduplicate: deduplicateSchema,
     atFront: { type: 'boolean', description: 'Before everything waiting in the queue.' },
-    priority: { type: 'integer', minimum: priorityMin, maximum: priorityMax, description: 'Larger runs first.' },
+    priority: prioritySchema,
     delay: { ...durationSchema, description: 'Not before this much time has passed.' },
     runAt: { ...instantSchema, description: 'Not before this instant. Excludes delay.' },
     attempts: attemptsSchema,
-    backoff: backoffSchema
+    backoff: backoffSchema,
+    retryOn: { ...errorNamesSchema, description: 'Codes or names of errors: only these are tried again.' },
+    noRetryOn: { ...errorNamesSchema, description: 'Codes or names of errors that are not tried again.' },
+    key: { ...nameSchema, description: 'Jobs of one queue that belong together; keys take turns.' },
+    keyConcurrency: {
+      type: 'integer',
+      minimum: 1,
+      maximum: keyConcurrencyMax,
+      description: 'With key: starts only while fewer jobs of the key than this run. 1: strictly in order.'
+    },
+    dependsOn: {
+      type: ['array', 'string'],
+      maxItems: dependenciesMax,
+      items: { type: ['string', 'integer'], minLength: 1, minimum: 0 },
+      pattern: '^others$',
+      description:
+        'Not before these jobs have finished: ids, or in enqueueMany the indexes of other jobs of the call, or "others" for all of them.'
+    },
+    onParentFailure: {
+      type: 'string',
+      enum: ['fail', 'cancel', 'release'],
+      description: 'What happens to this job when one it depends on is failed or cancelled. Default "fail".'
+    },
+    onSuccess: { ...followUpSchema, description: 'Method enqueued in the commit that completes this job.' },
+    onFailure: { ...followUpSchema, description: 'Method enqueued in the commit that fails this job for good.' },
+    expires: {
+      type: ['number', 'string'],
+      format: 'expiry',
+      description: 'Cancelled if not started by then: a duration from now, or an ISO 8601 instant.'
+    },
+    retention: {
+      type: 'object',
+      additionalProperties: false,
+      properties: { completed: ageSchema, failed: ageSchema, cancelled: ageSchema },
+      description: "How long the finished job is kept, by outcome. Default: the queue's retention."
+    },
+    resultTtl: { ...durationSchema, description: 'As retention.completed.age; 0 keeps nothing of a completed job.' }
   }
 } as const

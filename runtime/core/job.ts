@@ -22,8 +22,8 @@ export interface EnqueueOptions {
   jobName?: string
   /** The id to give to the job. Refused with `JOB_EXISTS` when in use. Default: made by the store. */
   jobId?: string
-  /** With `jobId`: return the job of that id while it is scheduled, ready or running, instead of refusing. */
-  deduplicate?: boolean
+  /** With `jobId`: what to do when there is a job of that id already, instead of refusing. */
+  deduplicate?: boolean | Deduplication
   /** Before everything waiting in the queue; several at front: the last one first (E9). */
   atFront?: boolean
   /** Whole number; larger runs first. Default 0. */
@@ -36,6 +36,78 @@ export interface EnqueueOptions {
   attempts?: number
   /** How long to wait between attempts. Default: the queue's, else no wait. */
   backoff?: Backoff
+  /**
+   * Codes or names of errors: only these are tried again. An entry is compared with the `code`, `name` and `thrownCode` of
+   * {@link JobError}. Default: the queue's, else every error.
+   */
+  retryOn?: string[]
+  /** Codes or names of errors that are not tried again, whatever attempts are left. Default: the queue's, else none. */
+  noRetryOn?: string[]
+  /** Jobs of one queue that belong together, such as those of a tenant. Keys take turns; jobs without one count as one key. */
+  key?: string
+  /**
+   * With `key`: starts only while fewer jobs of the key than this run. 1 also keeps strict order: a job that waits for its
+   * next attempt holds back those behind it. Default: no bound.
+   */
+  keyConcurrency?: number
+  /**
+   * Not before these jobs have finished: ids, or in `enqueueMany` the indexes of other jobs of the same call, or `others`
+   * for all of them. Their results are `ctx.parents`.
+   */
+  dependsOn?: (string | number)[] | 'others'
+  /**
+   * What happens to this job when one it depends on is failed or cancelled: it is failed, it is cancelled, or it runs all
+   * the same once the others have finished. Default `fail`.
+   */
+  onParentFailure?: ParentFailureRule
+  /** A job that is enqueued in the commit that completes this one. */
+  onSuccess?: string | FollowUp
+  /** A job that is enqueued in the commit that fails this one for good. */
+  onFailure?: string | FollowUp
+  /** Cancelled if not started by then: a duration from now, or an ISO 8601 instant. */
+  expires?: Duration
+  /** How long the finished job is kept, by outcome, in place of the retention of the queue. */
+  retention?: JobRetention
+  /** As `retention.completed.age`: 0 keeps nothing of a completed job. */
+  resultTtl?: Duration
+}
+
+/**
+ * - `for`: at most one job per this window, which begins with the enqueue that made the job; within it the job is the
+ *   answer, whatever has become of it
+ * - `debounce`: a job that has not started is replaced by the new request, and waits this long again
+ * - `keepLast`: a job that waits is replaced by the new request; while one runs, one successor waits for its end, under
+ *   the id `<jobId>~next`
+ *
+ * `true`: an unfinished job of the id is the answer. In every form a finished job makes room for the new one.
+ */
+export type Deduplication = { for: Duration } | { debounce: Duration } | { keepLast: true }
+
+export type ParentFailureRule = 'fail' | 'cancel' | 'release'
+
+/** A job that follows another. It receives `{...params, job}`, where `job` is a {@link FollowedJob}. */
+export interface FollowUp
+  extends Pick<EnqueueOptions, 'queue' | 'timeout' | 'attempts' | 'backoff' | 'priority' | 'jobName' | 'delay'> {
+  method: string
+  params?: { readonly [key: string]: Json }
+}
+
+/** What a follow-up learns of the job that it follows. */
+export interface FollowedJob {
+  id: string
+  method: string
+  state: JobState
+  /** Absent where they are too large for the `params` of another job; `job.get` has them. */
+  params?: Json
+  result?: Json
+  error?: JobError
+}
+
+/** How long a finished job is kept. */
+export interface JobRetention {
+  completed?: { age: Duration }
+  failed?: { age: Duration }
+  cancelled?: { age: Duration }
 }
 
 export interface EnqueueRequest extends EnqueueOptions {
@@ -96,6 +168,14 @@ export interface JobView {
   /** Ends of the host process under this job. */
   crashes: number
   timeoutMs: number
+  key: string | null
+  keyConcurrency: number | null
+  /** Of the jobs that it depends on: how many there are, and how many have finished in which way. */
+  dependencies: DependencyCounts | null
+  /** Only from `job.get`: ids of the jobs that it depends on, 100 at most, until it has finished. */
+  dependsOn?: string[]
+  /** When it is cancelled unless it has started. */
+  expiresAt: string | null
   enqueuedAt: string
   /** When it is or was due; null where it was to run at once. */
   runAt: string | null
@@ -111,18 +191,52 @@ export interface JobView {
   history: AttemptView[]
 }
 
-export interface JobFilter {
+export interface DependencyCounts {
+  total: number
+  completed: number
+  failed: number
+  cancelled: number
+}
+
+/** Which jobs; all conditions hold together. */
+export interface JobSelection {
   queue?: string
   state?: JobState
   method?: string
   jobName?: string
+  key?: string
+  /** `error.code` of a failed or cancelled job. */
+  errorCode?: JobErrorCode
+  /** Finished, or if not finished enqueued, at this instant or later. */
+  since?: string | number
+  /** Finished, or if not finished enqueued, before this instant. */
+  until?: string | number
+  /** Text that the params hold, as JSON; letter case counts. */
+  text?: string
+}
+
+export interface JobFilter extends JobSelection {
   /** Jobs per page, 1 to 1000. Default 50. */
   limit?: number
   /** The `cursor` of the page before. */
   cursor?: string
 }
 
-/** Newest first. `cursor` is null on the last page. */
+/** One step of a change of many jobs. */
+export interface BulkRequest extends JobSelection {
+  /** Jobs changed in this step, 1 to 1000. Default 1000. */
+  limit?: number
+  /** The `cursor` of the step before. */
+  cursor?: string
+}
+
+/** `cursor`: for the next step; null: there is no further job to change. */
+export interface BulkStep {
+  changed: number
+  cursor: string | null
+}
+
+/** Newest first. `cursor` is null on the last page; a page before it may hold fewer jobs than asked for, even none. */
 export interface JobPage {
   jobs: JobView[]
   cursor: string | null
@@ -131,9 +245,13 @@ export interface JobPage {
 export interface QueueView {
   queue: string
   paused: boolean
+  /** When the pause ends by itself; null where it does not. */
+  pausedUntil: string | null
   /** False: jobs are stored under this name but the configuration no longer has it; they wait. */
   configured: boolean
   backgroundWorkers: number
   timeoutMs: number
   counts: Record<JobState, number>
+  /** Jobs of the last minute. */
+  rates: { enqueued: number; completed: number; failed: number }
 }

@@ -36,6 +36,21 @@ export const instantMsMax = Date.UTC(9999, 11, 31, 23, 59, 59, 999)
 
 /** Jobs in one page of `job.list`. */
 export const listPageMax = 1_000
+/** Jobs changed by one step of `job.retryMany` and the like. */
+export const bulkStepMax = 1_000
+/** Jobs that one job may depend on. */
+export const dependenciesMax = 100_000
+/** Largest result that is handed on to the jobs which depend on it; they find a larger one with `job.get`. */
+export const parentResultBytesMax = 1024 * 1024
+/** Results of parents that one job receives, together. */
+export const parentResultsBytesMax = 8 * 1024 * 1024
+/** Entries in `retryOn` and `noRetryOn`. */
+export const retryListMax = 100
+/** Waits in the list of a backoff. */
+export const backoffListMax = 1_000
+/** Jobs of one key that may run at a time, and starts within the window of a rate limit. */
+export const keyConcurrencyMax = 1_000_000
+export const rateMax = 1_000_000
 /** Past attempts kept on a job; the oldest are dropped first. */
 export const historyEntriesMax = 20
 /** Log lines kept on a job; the oldest are dropped first. */
@@ -55,5 +70,5 @@ export const threadEndGraceMs = 500
 /** Characters kept of the standard error of a host, to say why it ended. */
 export const hostErrorCharsMax = 4_000
 
-/** Jobs moved by one transaction of promote, recover and purge, so that none stalls the queue. */
-export const moveBatchMax = 1_000
+/** Jobs moved by one transaction of promote, recover, purge, trim and bulk changes, so that none stalls the queue. */
+export const moveBatchMax = 100

@@ -74,6 +74,10 @@ const formats: Readonly<Record<string, Format>> = {
     holds: (value) => (durationToMs(value) ?? 0) > 0,
     words: 'seconds above 0, or a text with a unit such as "250ms", "30s", "5m", "2h"'
   },
+  expiry: {
+    holds: (value) => durationToMs(value) !== undefined || (typeof value === 'string' && instantToMs(value) !== undefined),
+    words: 'seconds, a text with a unit such as "30s" or "5m", or an ISO 8601 instant'
+  },
   instant: {
     holds: (value) => instantToMs(value) !== undefined,
     words: 'an ISO 8601 instant such as "2026-01-31T18:15:00Z", or epoch milliseconds'
