@@ -75,7 +75,8 @@ const formats: Readonly<Record<string, Format>> = {
     words: 'seconds above 0, or a text with a unit such as "250ms", "30s", "5m", "2h"'
   },
   expiry: {
-    holds: (value) => durationToMs(value) !== undefined || (typeof value === 'string' && instantToMs(value) !== undefined),
+    holds: (value) =>
+      durationToMs(value) !== undefined || (typeof value === 'string' && instantToMs(value) !== undefined),
     words: 'seconds, a text with a unit such as "30s" or "5m", or an ISO 8601 instant'
   },
   instant: {

@@ -10,7 +10,7 @@ import type { Dispatcher } from '../dispatcher/dispatcher.ts'
 import type { Catalogue } from '../pool/catalogue.ts'
 import type { DurableQueue } from '../queue/durable-queue.ts'
 import type { Events, Scheduler } from '../scheduler/scheduler.ts'
-import { Waiters } from './waiters.ts'
+import type { Waiters } from './waiters.ts'
 
 export interface JobServiceParts {
   queue: DurableQueue
@@ -20,6 +20,7 @@ export interface JobServiceParts {
   /** The scheduler events of the configuration as it is now. @throws RuntimeError `CONFIG_INVALID` */
   readEvents: () => Events
   events: EventStream
+  waiters: Waiters
   timers: Timers
   status: () => StatusView
   isStopping: () => boolean
@@ -73,17 +74,15 @@ export class JobService implements Service {
     }
   }
   readonly #parts: JobServiceParts
-  readonly #waiters: Waiters
 
   constructor(parts: JobServiceParts) {
     this.#parts = parts
     this.events = parts.events
-    this.#waiters = new Waiters(parts.events)
   }
 
   /** The supervisor ends: those who wait for a job are told. */
   stop(): void {
-    this.#waiters.stop()
+    this.#parts.waiters.stop()
   }
 
   async #enqueue(request: EnqueueRequest): Promise<EnqueueResult> {
@@ -111,11 +110,11 @@ export class JobService implements Service {
     if (isFinished(view.state)) return Promise.resolve(view)
     return new Promise((resolve, reject) => {
       let cancelTimeout = () => {}
-      const giveUp = this.#waiters.add(id, {
-        finished: () => {
+      const giveUp = this.#parts.waiters.add(id, {
+        ended: (job) => {
           cancelTimeout()
-          // A job that was removed, or started again, since is answered by what is now.
-          resolve(Promise.resolve().then(() => this.#get(id)))
+          // Of a removed one, what is now is told: there is no such job.
+          resolve(job ?? Promise.resolve().then(() => this.#get(id)))
         },
         stopped: () => {
           cancelTimeout()
