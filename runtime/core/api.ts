@@ -34,7 +34,7 @@ export interface ServiceMethods {
   'job.move'(params: { id: string; queue: string }): Promise<JobChange>
   'job.cancelMany'(params: BulkRequest): Promise<BulkStep>
   'job.retryMany'(params: BulkRequest & { params?: unknown }): Promise<BulkStep>
-  'job.removeMany'(params: BulkRequest): Promise<BulkStep>
+  'job.removeMany'(params: BulkRequest & { state: JobState }): Promise<BulkStep>
   'job.moveMany'(params: BulkRequest & { to: string }): Promise<BulkStep>
   'queue.list'(params: Record<string, never>): Promise<{ queues: QueueView[] }>
   'queue.pause'(params: { queue: string; until?: Duration }): Promise<QueueView>
@@ -181,7 +181,7 @@ export interface Runtime {
   readonly queue: {
     list(): Promise<QueueView[]>
     /** No job of the queue is started until `resume`, or until a duration or ISO 8601 instant is over; survives restarts. */
-    pause(queue: string, options?: { until?: Duration }): Promise<QueueView>
+    pause(queue: string, options?: { until?: Duration | Date }): Promise<QueueView>
     resume(queue: string): Promise<QueueView>
     /** Removes the jobs of one state, by default the scheduled and ready ones. Running jobs are never removed. */
     purge(queue: string, options?: { state?: JobState }): Promise<{ removed: number }>

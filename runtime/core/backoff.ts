@@ -28,7 +28,13 @@ export interface BackoffRule {
   delaysMs: readonly number[]
 }
 
-export const backoffDefault: BackoffRule = { type: 'fixed', delayMs: 0, maxMs: 24 * 3600 * 1000, jitter: 0, delaysMs: [] }
+export const backoffDefault: BackoffRule = {
+  type: 'fixed',
+  delayMs: 0,
+  maxMs: 24 * 3600 * 1000,
+  jitter: 0,
+  delaysMs: []
+}
 
 /** @param backoff that `backoffSchema` of `core/job-options.ts` accepts; an unchecked duration is a defect of the caller */
 export function backoffRule(backoff: Backoff): BackoffRule {

@@ -20,7 +20,11 @@ export type SchemaCheck = (value: unknown) => readonly SchemaProblem[]
 /** @param depth `first`: stop at the first problem, for hostile input. `all`: list every problem, for people's files. */
 export function compileSchema(schema: SchemaObject, depth: 'first' | 'all'): SchemaCheck {
   const validate = ajvFor(depth).compile(schema)
-  return (value) => (validate(value) ? [] : (validate.errors ?? []).map((error) => toProblem(error)))
+  return (value) => {
+    if (validate(value)) return []
+    // `if` only repeats that its `then` does not hold.
+    return (validate.errors ?? []).filter(({ keyword }) => keyword !== 'if').map((error) => toProblem(error))
+  }
 }
 
 /** `jobs[3].timeout`, for messages. */
@@ -75,7 +79,8 @@ const formats: Readonly<Record<string, Format>> = {
     words: 'seconds above 0, or a text with a unit such as "250ms", "30s", "5m", "2h"'
   },
   expiry: {
-    holds: (value) => durationToMs(value) !== undefined || (typeof value === 'string' && instantToMs(value) !== undefined),
+    holds: (value) =>
+      durationToMs(value) !== undefined || (typeof value === 'string' && instantToMs(value) !== undefined),
     words: 'seconds, a text with a unit such as "30s" or "5m", or an ISO 8601 instant'
   },
   instant: {
