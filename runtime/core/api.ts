@@ -98,6 +98,7 @@ export interface StatusView {
 
 /** What is wrong, and what to do about it. */
 export interface DoctorView {
+  /** Nothing is a problem; there may be warnings. */
   ok: boolean
   findings: Finding[]
 }
@@ -117,7 +118,7 @@ export interface QueueHealth {
   oldestReady: { id: string; readySinceMs: number } | null
   /** Of the running jobs. */
   oldestRunning: { id: string; startedAtMs: number; timeoutMs: number } | null
-  /** Scheduled jobs that were due before now. */
+  /** Scheduled jobs that were due more than a minute ago: they should have become ready. */
   overdue: number
 }
 

@@ -316,7 +316,7 @@ export const doctorViewSchema = {
   type: 'object',
   required: ['ok', 'findings'],
   properties: {
-    ok: { ...flag, description: 'There is no finding.' },
+    ok: { ...flag, description: 'Nothing is a `problem`; there may be warnings.' },
     findings: { type: 'array', items: findingSchema }
   }
 } as const satisfies ObjectSchema<DoctorView>

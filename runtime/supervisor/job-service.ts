@@ -1,16 +1,19 @@
 /** What the supervisor offers, method by method: each is a call of the queue, a dispatcher or the supervisor itself. */
-import type { JobChange, SchedulerState, Service, ServiceMethods, StatusView } from '../core/api.ts'
+import type { DoctorView, JobChange, SchedulerState, Service, ServiceMethods, StatusView } from '../core/api.ts'
 import { type Duration, durationToMs } from '../core/duration.ts'
 import { RuntimeError } from '../core/errors.ts'
 import type { EventStream } from '../core/events.ts'
-import type { EnqueueRequest, EnqueueResult, JobView } from '../core/job.ts'
+import { instantToMs } from '../core/instant.ts'
+import type { EnqueueRequest, EnqueueResult, JobView, QueueView } from '../core/job.ts'
 import { isFinished, type JobState } from '../core/lifecycle.ts'
+import { instantMsMax } from '../core/limits.ts'
 import type { Timers } from '../core/timers.ts'
 import type { Dispatcher } from '../dispatcher/dispatcher.ts'
 import type { Catalogue } from '../pool/catalogue.ts'
 import type { DurableQueue } from '../queue/durable-queue.ts'
 import type { Events, Scheduler } from '../scheduler/scheduler.ts'
-import { Waiters } from './waiters.ts'
+import { QueueWaiters } from './queue-waiters.ts'
+import { type Waiter, Waiters } from './waiters.ts'
 
 export interface JobServiceParts {
   queue: DurableQueue
@@ -22,6 +25,9 @@ export interface JobServiceParts {
   events: EventStream
   timers: Timers
   status: () => StatusView
+  doctor: () => Promise<DoctorView>
+  /** Epoch milliseconds. */
+  nowMs: () => number
   isStopping: () => boolean
   /** Begins to stop; returns at once. */
   shutdown: (deadlineMs: number) => void
@@ -46,10 +52,26 @@ export class JobService implements Service {
       await this.#parts.queue.remove(id)
       return { id, removed: true }
     },
+    'job.move': ({ id, queue }) => this.#parts.queue.move(id, queue),
+    'job.cancelMany': (request) =>
+      this.#parts.queue.bulk(
+        { type: 'cancel', traceOf: (queue, id) => this.#parts.dispatchers.get(queue)?.trace(id) },
+        request
+      ),
+    'job.retryMany': async ({ params, ...request }) => {
+      this.#refuseWhenStopping('retry')
+      return this.#parts.queue.bulk({ type: 'retry', ...(params !== undefined && { params }) }, request)
+    },
+    'job.removeMany': async (request) => {
+      refuseRunning('remove', request.state)
+      return this.#parts.queue.bulk({ type: 'remove' }, request)
+    },
+    'job.moveMany': ({ to, ...request }) => this.#parts.queue.bulk({ type: 'move', to }, request),
     'queue.list': async () => ({ queues: this.#parts.queue.queues() }),
-    'queue.pause': ({ queue }) => this.#setPaused(queue, true),
-    'queue.resume': ({ queue }) => this.#setPaused(queue, false),
+    'queue.pause': ({ queue, until }) => this.#setPaused(queue, true, until),
+    'queue.resume': ({ queue }) => this.#setPaused(queue, false, undefined),
     'queue.purge': async ({ queue, state }) => ({ removed: await this.#purge(queue, state) }),
+    'queue.drain': async ({ queue, timeout }) => this.#drain(queue, timeout),
     'method.list': async () => ({ methods: this.#parts.catalogue.list() }),
     reload: async () => {
       await this.#parts.catalogue.reload()
@@ -67,6 +89,7 @@ export class JobService implements Service {
     'schedule.migrate': async ({ dryRun = false }) => this.#parts.scheduler.migrate(this.#parts.readEvents(), dryRun),
     maintenance: ({ on }) => this.#changed(this.#parts.scheduler.setMaintenance(on)),
     status: async () => this.#parts.status(),
+    doctor: () => this.#parts.doctor(),
     shutdown: async ({ deadline }) => {
       this.#parts.shutdown(deadline === undefined ? stopDeadlineMsDefault : durationToMs(deadline)!)
       return { stopping: true }
@@ -74,16 +97,19 @@ export class JobService implements Service {
   }
   readonly #parts: JobServiceParts
   readonly #waiters: Waiters
+  readonly #queueWaiters: QueueWaiters
 
   constructor(parts: JobServiceParts) {
     this.#parts = parts
     this.events = parts.events
     this.#waiters = new Waiters(parts.events)
+    this.#queueWaiters = new QueueWaiters(parts.events, (queue) => isIdle(parts.queue.queue(queue)))
   }
 
-  /** The supervisor ends: those who wait for a job are told. */
+  /** The supervisor ends: those who wait for a job or a queue are told. */
   stop(): void {
     this.#waiters.stop()
+    this.#queueWaiters.stop()
   }
 
   async #enqueue(request: EnqueueRequest): Promise<EnqueueResult> {
@@ -106,26 +132,48 @@ export class JobService implements Service {
     return trace === undefined ? view : { ...view, progress: trace.progress, logs: [...trace.logs] }
   }
 
-  #wait(id: string, timeout: Duration | undefined): Promise<JobView> {
+  async #wait(id: string, timeout: Duration | undefined): Promise<JobView> {
     const view = this.#get(id)
-    if (isFinished(view.state)) return Promise.resolve(view)
+    if (isFinished(view.state)) return view
+    await this.#until({
+      waitWith: (waiter) => this.#waiters.add(id, waiter),
+      timeout,
+      timedOut: (waited) => waitTimeout(id, waited, this.#parts.queue.get(id).state),
+      stopped: () => stopping(`wait any longer for job "${id}"`)
+    })
+    // A job that was removed, or started again, since is answered by what is now.
+    return this.#get(id)
+  }
+
+  async #drain(queue: string, timeout: Duration | undefined): Promise<QueueView> {
+    const view = this.#parts.queue.queue(queue)
+    if (isIdle(view)) return view
+    await this.#until({
+      waitWith: (waiter) => this.#queueWaiters.add(queue, waiter),
+      timeout,
+      timedOut: (waited) => drainTimeout(this.#parts.queue.queue(queue), waited),
+      stopped: () => stopping(`wait any longer for queue "${queue}"`)
+    })
+    return this.#parts.queue.queue(queue)
+  }
+
+  #until({ waitWith, timeout, timedOut, stopped }: Wait): Promise<void> {
     return new Promise((resolve, reject) => {
       let cancelTimeout = () => {}
-      const giveUp = this.#waiters.add(id, {
+      const giveUp = waitWith({
         finished: () => {
           cancelTimeout()
-          // A job that was removed, or started again, since is answered by what is now.
-          resolve(Promise.resolve().then(() => this.#get(id)))
+          resolve()
         },
         stopped: () => {
           cancelTimeout()
-          reject(stopping(`wait any longer for job "${id}"`))
+          reject(stopped())
         }
       })
       if (timeout === undefined) return
       cancelTimeout = this.#parts.timers.after(durationToMs(timeout)!, () => {
         giveUp()
-        reject(waitTimeout(id, timeout, this.#parts.queue.get(id).state))
+        reject(timedOut(typeof timeout === 'number' ? `${timeout} s` : timeout))
       })
     })
   }
@@ -140,17 +188,19 @@ export class JobService implements Service {
     return { state: this.#parts.scheduler.list().state }
   }
 
-  async #setPaused(queue: string, paused: boolean) {
-    await this.#parts.queue.setPaused(queue, paused)
+  async #setPaused(queue: string, paused: boolean, until: Duration | undefined): Promise<QueueView> {
+    await this.#parts.queue.setPaused(queue, paused, until === undefined ? null : this.#instantMs(until))
     return this.#parts.queue.queue(queue)
   }
 
+  /** @param until a duration from now, or ISO 8601 text */
+  #instantMs(until: Duration): number {
+    const spanMs = durationToMs(until)
+    return spanMs === undefined ? instantToMs(until)! : Math.min(this.#parts.nowMs() + spanMs, instantMsMax)
+  }
+
   async #purge(queue: string, state: JobState | undefined): Promise<number> {
-    if (state === 'running') {
-      throw new RuntimeError('JOB_STATE', `Cannot purge the running jobs of queue "${queue}": cancel them instead.`, {
-        queue
-      })
-    }
+    refuseRunning('purge', state)
     return this.#parts.queue.purge(queue, state === undefined ? ['scheduled', 'ready'] : [state])
   }
 
@@ -167,11 +217,41 @@ function stopping(attempted: string): RuntimeError {
   )
 }
 
-function waitTimeout(id: string, timeout: Duration, state: JobState): RuntimeError {
-  const waited = typeof timeout === 'number' ? `${timeout} s` : timeout
+function waitTimeout(id: string, waited: string, state: JobState): RuntimeError {
   return new RuntimeError(
     'WAIT_TIMEOUT',
     `Waited ${waited} for job "${id}": it is still ${state}. It goes on; wait again, or look at it with job.get.`,
     { id, state }
   )
+}
+
+function drainTimeout({ queue, paused, counts: { ready, running } }: QueueView, waited: string): RuntimeError {
+  const advice = paused
+    ? 'The queue is paused: resume it.'
+    : 'It goes on; wait again, or give it more backgroundWorkers.'
+  return new RuntimeError(
+    'WAIT_TIMEOUT',
+    `Waited ${waited} for queue "${queue}": ${ready} of its jobs are still ready and ${running} running. ${advice}`,
+    { queue, ready, running }
+  )
+}
+
+function refuseRunning(
+  attempted: string,
+  state: JobState | undefined
+): asserts state is Exclude<typeof state, 'running'> {
+  if (state !== 'running') return
+  throw new RuntimeError('JOB_STATE', `Cannot ${attempted} running jobs: cancel them instead.`)
+}
+
+function isIdle({ counts }: QueueView): boolean {
+  return counts.ready === 0 && counts.running === 0
+}
+
+interface Wait {
+  /** @returns the function that gives up waiting */
+  waitWith: (waiter: Waiter) => () => void
+  timeout: Duration | undefined
+  timedOut: (waited: string) => RuntimeError
+  stopped: () => RuntimeError
 }
