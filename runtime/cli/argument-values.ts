@@ -27,6 +27,28 @@ export function parseInstant(text: string): string | number {
   return instant
 }
 
+/** A duration from now, or an instant. A bare number is seconds. @returns what was typed, a number where it is one */
+export function parseExpiry(text: string): Duration {
+  const expiry = decimal.test(text) ? Number(text) : text
+  if (durationToMs(expiry) === undefined && (typeof expiry === 'number' || instantToMs(expiry) === undefined)) {
+    throw new InvalidArgumentError(
+      'Expected seconds, a text such as 30s, 5m, 2h, or an instant such as 2026-01-31T18:15:00Z.'
+    )
+  }
+  return expiry
+}
+
+/** An instant as {@link parseInstant}, or with a unit how long ago: `2h`. */
+export function parsePast(text: string): string | number {
+  const spanMs = durationToMs(text)
+  return spanMs === undefined ? parseInstant(text) : Date.now() - spanMs
+}
+
+/** One value of a repeatable option after another. */
+export function collect(text: string, before: readonly string[] = []): readonly string[] {
+  return [...before, text]
+}
+
 /** @returns a parser of whole numbers from `min` to `max`. */
 export function integerBetween(min: number, max: number): (text: string) => number {
   return (text) => {

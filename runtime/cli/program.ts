@@ -7,12 +7,22 @@
  * command.
  */
 import { Argument, Command, Option } from 'commander'
+import { jobErrorCodes } from '../core/errors.ts'
 import { instantToMs } from '../core/instant.ts'
 import { jobStates } from '../core/lifecycle.ts'
-import { attemptsMax, listPageMax, priorityMax, priorityMin } from '../core/limits.ts'
+import { attemptsMax, keyConcurrencyMax, listPageMax, priorityMax, priorityMin } from '../core/limits.ts'
 import { packageVersion } from '../core/version.ts'
-import { collectPair, integerBetween, parseDuration, parseInstant } from './argument-values.ts'
+import {
+  collect,
+  collectPair,
+  integerBetween,
+  parseDuration,
+  parseExpiry,
+  parseInstant,
+  parsePast
+} from './argument-values.ts'
 import { type ClientSession, withSupervisor } from './client-session.ts'
+import type { MoveOptions } from './commands/move.ts'
 import type { SchedulerAction } from './commands/scheduler.ts'
 import type { ServeOptions } from './commands/serve.ts'
 import { type ExitCode, exitCodes } from './exit-code.ts'
@@ -138,7 +148,43 @@ function addEnqueue(program: Command, client: Client): void {
     .option('--job-name <name>', 'label to search by')
     .option('--job-id <id>', 'id to give to the job; refused when in use')
     .option('--deduplicate', 'with --job-id: take the unfinished job of that id if there is one')
+    .addOption(
+      new Option('--throttle <duration>', 'with --job-id: at most one job of that id within this time')
+        .argParser(parseDuration)
+        .conflicts(['deduplicate', 'debounce', 'keepLast'])
+    )
+    .addOption(
+      new Option('--debounce <duration>', 'with --job-id: replace the waiting job of that id, and wait this long again')
+        .argParser(parseDuration)
+        .conflicts(['deduplicate', 'keepLast'])
+    )
+    .addOption(
+      new Option(
+        '--keep-last',
+        'with --job-id: while that job runs, keep one successor, with the newest params'
+      ).conflicts('deduplicate')
+    )
     .option('--attempts <number>', 'how often it may be tried', integerBetween(1, attemptsMax))
+    .option('--backoff <json>', 'waits between attempts, such as {"type":"exponential","delay":"1s"}')
+    .option('--retry-on <error>', 'try again only after errors of this code or name; repeatable', collect)
+    .option('--never-retry <error>', 'do not try again after errors of this code or name; repeatable', collect)
+    .option('--key <key>', 'jobs of one key belong together; keys take turns')
+    .option(
+      '--key-concurrency <number>',
+      'with --key: most jobs of the key that run at a time; 1: strictly in order',
+      integerBetween(1, keyConcurrencyMax)
+    )
+    .option('--depends-on <ids...>', 'not before these jobs have finished')
+    .addOption(
+      new Option(
+        '--on-parent-failure <rule>',
+        'what happens when one of those is failed or cancelled (default: fail)'
+      ).choices(['fail', 'cancel', 'release'])
+    )
+    .option('--on-success <method>', 'method to enqueue when it is completed')
+    .option('--on-failure <method>', 'method to enqueue when it is failed for good')
+    .option('--expires <time>', 'cancel it unless it has started by then: 5m from now, or an instant', parseExpiry)
+    .option('--result-ttl <duration>', 'how long it is kept once completed; 0: not at all', parseDuration)
     .option('--now', 'run it before everything waiting, and print its result')
     .option('--wait', 'follow its progress and print its result; exit code 1 when it fails')
     .addOption(
@@ -158,39 +204,76 @@ function stateOption(description: string): Option {
   return new Option('--state <state>', description).choices(jobStates)
 }
 
+/** The options that `cli/selection.ts` reads. */
+function withSelection(command: Command): Command {
+  return command
+    .option('--queue <name>', 'only jobs of this queue')
+    .addOption(stateOption('only jobs in this state'))
+    .option('--method <path>', 'only jobs of this method')
+    .option('--name <name>', 'only jobs with this --job-name')
+    .option('--key <key>', 'only jobs of this key')
+    .addOption(
+      new Option('--error-code <code>', 'only jobs whose error has this code').choices(Object.keys(jobErrorCodes))
+    )
+    .option('--since <time>', 'only jobs finished, else enqueued, at this instant or later; 2h: so long ago', parsePast)
+    .option('--until <time>', 'only jobs finished, else enqueued, before this instant; 2h: so long ago', parsePast)
+    .option('--text <text>', 'only jobs whose params, as JSON, hold this text')
+}
+
 function addJobCommands(program: Command, client: Client): void {
   program
     .command('job <id>')
     .description('show a job')
     .action(client(async (session, id: string) => (await import('./commands/job.ts')).job(session, id)))
-  program
-    .command('jobs')
-    .description('list jobs, newest first')
-    .option('--queue <name>')
-    .addOption(stateOption('only jobs in this state'))
-    .option('--method <path>')
-    .option('--name <name>', 'only jobs with this --job-name')
+  withSelection(program.command('jobs').description('list jobs, newest first'))
     .option('--limit <number>', 'most jobs to list', integerBetween(1, listPageMax))
     .option('--cursor <cursor>', 'the page after the one that named this cursor')
     .action(client(async (session, options: object) => (await import('./commands/jobs.ts')).jobs(session, options)))
-  program
-    .command('cancel <id>')
-    .description('cancel a job in whatever state; a running one is killed')
-    .action(client(async (session, id: string) => (await import('./commands/cancel.ts')).cancel(session, id)))
-  program
-    .command('retry [ids...]')
-    .description('start finished jobs again, or bring scheduled ones forward')
-    .option('--failed', 'every failed job')
-    .option('--queue <name>', 'with --failed: of this queue')
-    .action(
-      client(async (session, ids: string[], options: object) =>
-        (await import('./commands/retry.ts')).retry(session, ids, options)
-      )
+  withSelection(
+    program
+      .command('cancel [id]')
+      .description('cancel a job in whatever state, a running one is killed; or many, by filters')
+      .option('--all', 'every job that has not finished, of those the filters choose')
+  ).action(
+    client(async (session, id: string | undefined, options: object) =>
+      (await import('./commands/cancel.ts')).cancel(session, id, options)
     )
+  )
+  withSelection(
+    program
+      .command('retry [ids...]')
+      .description('start finished jobs again, or bring scheduled ones forward; one by one, or many by filters')
+      .addOption(new Option('--failed', 'every failed job, of those the filters choose').conflicts('state'))
+      .option('--params <json>', 'params in place of the old ones; - reads standard input')
+  ).action(
+    client(async (session, ids: string[], options: object) =>
+      (await import('./commands/retry.ts')).retry(session, ids, options)
+    )
+  )
+  withSelection(
+    program.command('remove [id]').description('forget a job that does not run; or many, by --state and more filters')
+  ).action(
+    client(async (session, id: string | undefined, options: object) =>
+      (await import('./commands/remove.ts')).remove(session, id, options)
+    )
+  )
+  withSelection(
+    program
+      .command('move [ids...]')
+      .description('move scheduled and ready jobs to another queue; one by one, or many by filters')
+      .requiredOption('--to <queue>', 'queue to move them to')
+  ).action(
+    client(async (session, ids: string[], options: MoveOptions) =>
+      (await import('./commands/move.ts')).move(session, ids, options)
+    )
+  )
   program
-    .command('remove <id>')
-    .description('forget a job that does not run')
-    .action(client(async (session, id: string) => (await import('./commands/remove.ts')).remove(session, id)))
+    .command('pending')
+    .description('show what waits and runs, for each queue and method')
+    .option('--queue <name>', 'only of this queue')
+    .action(
+      client(async (session, options: object) => (await import('./commands/pending.ts')).pending(session, options))
+    )
 }
 
 function addQueueCommands(program: Command, client: Client): void {
@@ -201,11 +284,25 @@ function addQueueCommands(program: Command, client: Client): void {
   program
     .command('pause <queue>')
     .description('start no further job of a queue until resume')
-    .action(client(async (session, queue: string) => (await import('./commands/pause.ts')).pause(session, queue)))
+    .option('--until <time>', 'end the pause then: 2h from now, or an instant', parseExpiry)
+    .action(
+      client(async (session, queue: string, options: object) =>
+        (await import('./commands/pause.ts')).pause(session, queue, options)
+      )
+    )
   program
     .command('resume <queue>')
     .description('start jobs of a paused queue again')
     .action(client(async (session, queue: string) => (await import('./commands/resume.ts')).resume(session, queue)))
+  program
+    .command('drain <queue>')
+    .description('wait until no job of a queue is ready or running')
+    .option('--timeout <duration>', 'at most this long; then exit code 4', parseDuration)
+    .action(
+      client(async (session, queue: string, options: object) =>
+        (await import('./commands/drain.ts')).drain(session, queue, options)
+      )
+    )
   program
     .command('purge <queue>')
     .description('remove the scheduled and ready jobs of a queue')
@@ -272,8 +369,12 @@ function addSupervisorCommands(program: Command, client: Client): void {
     .action(client(async (session) => (await import('./commands/reload.ts')).reload(session)))
   program
     .command('doctor')
-    .description('tell what is wrong, and what to do about it; exit code 1 when something is')
+    .description('tell what is wrong, and what to do about it; exit code 1 when something is a problem')
     .action(client(async (session) => (await import('./commands/doctor.ts')).doctor(session)))
+  program
+    .command('ready-for-migration')
+    .description('exit code 1 while jobs are ready or running')
+    .action(client(async (session) => (await import('./commands/ready-for-migration.ts')).readyForMigration(session)))
   program
     .command('stop')
     .description('stop the supervisor gracefully and wait until it has')

@@ -1,8 +1,16 @@
 /**
  * The {@link Runtime} that programs hold, over whatever carries its calls: a socket, or the service in this process.
  */
-import type { ActorFunction, JobChange, Runtime, SchedulerState, StatusView } from '../core/api.ts'
-import type { EnqueueOptions, EnqueueRequest, EnqueueResult, JobPage, JobView, QueueView } from '../core/job.ts'
+import type {
+  ActorFunction,
+  BulkOptions,
+  DoctorView,
+  JobChange,
+  Runtime,
+  SchedulerState,
+  StatusView
+} from '../core/api.ts'
+import type { BulkStep, EnqueueOptions, EnqueueResult, JobPage, JobView, QueueView } from '../core/job.ts'
 import type { MigrationView, SchedulerView } from '../core/scheduler-event.ts'
 import { functionResolver } from './method-of-function.ts'
 import type { Transport } from './transport.ts'
@@ -13,28 +21,48 @@ export function runtimeOver(transport: Transport): Runtime {
   const call = <Result>(method: string, params: unknown) => transport.call(method, params) as Promise<Result>
   const pathOf = functionResolver(transport)
 
+  /** Asks for one step after the other until no job is left to change. */
+  async function inSteps(method: string, params: object, { onProgress }: BulkOptions = {}): Promise<number> {
+    let changed = 0
+    let cursor: string | null = null
+    do {
+      const step: BulkStep = await call<BulkStep>(method, { ...params, ...(cursor !== null && { cursor }) })
+      changed += step.changed
+      cursor = step.cursor
+      onProgress?.(changed)
+    } while (cursor !== null)
+    return changed
+  }
+
   return {
     async enqueue(method: string | ActorFunction, params?: unknown, options: EnqueueOptions = {}) {
       const path = typeof method === 'function' ? await pathOf(method) : method
       const request = { ...options, method: path, ...(params === undefined ? {} : { params }) }
-      return call<EnqueueResult>('enqueue', withInstantText(request))
+      return call<EnqueueResult>('enqueue', withInstantTexts(request))
     },
     async enqueueMany(jobs) {
-      return call<{ ids: string[] }>('enqueueMany', { jobs: jobs.map(withInstantText) })
+      return call<{ ids: string[] }>('enqueueMany', { jobs: jobs.map(withInstantTexts) })
     },
     job: {
       get: (id) => call<JobView>('job.get', { id }),
-      list: (filter = {}) => call<JobPage>('job.list', filter),
+      list: (filter = {}) => call<JobPage>('job.list', withInstantTexts(filter)),
       wait: (id, options) => call<JobView>('job.wait', { ...options, id }),
       cancel: (id) => call<JobChange>('job.cancel', { id }),
       retry: (id, options) => call<JobChange>('job.retry', { ...options, id }),
-      remove: (id) => call<{ id: string; removed: true }>('job.remove', { id })
+      remove: (id) => call<{ id: string; removed: true }>('job.remove', { id }),
+      move: (id, queue) => call<JobChange>('job.move', { id, queue }),
+      cancelMany: (selection, options) => inSteps('job.cancelMany', withInstantTexts(selection), options),
+      retryMany: (selection, { params, ...options } = {}) =>
+        inSteps('job.retryMany', { ...withInstantTexts(selection), ...(params !== undefined && { params }) }, options),
+      removeMany: (selection, options) => inSteps('job.removeMany', withInstantTexts(selection), options),
+      moveMany: (selection, to, options) => inSteps('job.moveMany', { ...withInstantTexts(selection), to }, options)
     },
     queue: {
       list: async () => (await call<{ queues: QueueView[] }>('queue.list', {})).queues,
-      pause: (queue) => call<QueueView>('queue.pause', { queue }),
+      pause: (queue, options = {}) => call<QueueView>('queue.pause', { ...withInstantTexts(options), queue }),
       resume: (queue) => call<QueueView>('queue.resume', { queue }),
-      purge: (queue, options) => call<{ removed: number }>('queue.purge', { ...options, queue })
+      purge: (queue, options) => call<{ removed: number }>('queue.purge', { ...options, queue }),
+      drain: (queue, options) => call<QueueView>('queue.drain', { ...options, queue })
     },
     schedule: {
       list: () => call<SchedulerView>('schedule.list', {}),
@@ -47,6 +75,7 @@ export function runtimeOver(transport: Transport): Runtime {
     maintenance: (on) => call<SchedulerState>('maintenance', { on }),
     subscribe: (filter, listener) => transport.subscribe(filter, listener),
     status: () => call<StatusView>('status', {}),
+    doctor: () => call<DoctorView>('doctor', {}),
     reload: () => call<{ methods: number }>('reload', {}),
     call: (method, params = {}) => transport.call(method, params),
     async shutdown(options = {}) {
@@ -56,9 +85,14 @@ export function runtimeOver(transport: Transport): Runtime {
   }
 }
 
+/** Options whose value may be a date. */
+const instantKeys = new Set(['runAt', 'expires', 'since', 'until'])
+
 /** The protocol has no dates. A date that is none stays a text, which is then refused in words. */
-function withInstantText(request: EnqueueRequest): EnqueueRequest {
-  const { runAt } = request
-  if (!(runAt instanceof Date)) return request
-  return { ...request, runAt: Number.isNaN(runAt.getTime()) ? String(runAt) : runAt.toISOString() }
+function withInstantTexts<Options extends object>(options: Options): Options {
+  const isDate = ([key, value]: [string, unknown]) => instantKeys.has(key) && value instanceof Date
+  const dates = Object.entries(options).filter(isDate) as [string, Date][]
+  if (dates.length === 0) return options
+  const texts = dates.map(([key, date]) => [key, Number.isNaN(date.getTime()) ? String(date) : date.toISOString()])
+  return { ...options, ...Object.fromEntries(texts) }
 }

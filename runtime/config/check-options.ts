@@ -7,9 +7,9 @@
  *
  * A key with nothing behind it (`workers:` with all its lines commented out) is an empty object or list where one is expected.
  */
-import type { RuntimeOptions } from '../core/config.ts'
+import type { QueueOptions, RuntimeOptions } from '../core/config.ts'
 import { compileSchema, formatPath, type SchemaCheck } from '../core/schema.ts'
-import { idleQueueKeys, optionsSchema, queueName } from './options-schema.ts'
+import { optionsSchema, queueName } from './options-schema.ts'
 import type { PlacedProblem, Position } from './problems.ts'
 import type { Written, WrittenEntry } from './written.ts'
 
@@ -129,14 +129,27 @@ function wrongQueueNames(root: Written): PlacedProblem[] {
     }))
 }
 
+/** Keys that another key of the same queue leaves without effect. */
 function idleWarnings(root: Written, options: RuntimeOptions): string[] {
-  const idle: [Path, string][] = []
-  for (const [queue, queueOptions] of Object.entries(options.workers ?? {})) {
-    for (const [key, what] of idleKeysOf(queueOptions, idleQueueKeys)) idle.push([['workers', queue, key], what])
-  }
-  return idle.map(([path, what]) => `${locate(root, path).path} is read, but this version ${what}.`)
+  return Object.entries(options.workers ?? {}).flatMap(([queue, queueOptions]) =>
+    idleKeys(queueOptions).map(
+      ([path, why]) => `${locate(root, ['workers', queue, ...path]).path} has no effect ${why}.`
+    )
+  )
 }
 
-function idleKeysOf(options: object, idle: Readonly<Record<string, string>>): [string, string][] {
-  return Object.entries(idle).filter(([key]) => Object.hasOwn(options, key))
+function idleKeys({ backoff, isolation, minHosts, hostIdleTimeout }: QueueOptions): [Path, string][] {
+  const idle: [Path, string][] = []
+  if (backoff?.type === 'list' && backoff.delay !== undefined) {
+    idle.push([['backoff', 'delay'], 'on a backoff of type list: delays holds its waits'])
+  }
+  if (backoff !== undefined && backoff.type !== 'list' && backoff.delays !== undefined) {
+    idle.push([['backoff', 'delays'], `on a backoff of type ${backoff.type}: it belongs to type list`])
+  }
+  if (isolation === 'inline') {
+    const why = 'with isolation inline, which has no host processes'
+    if (minHosts !== undefined) idle.push([['minHosts'], why])
+    if (hostIdleTimeout !== undefined) idle.push([['hostIdleTimeout'], why])
+  }
+  return idle
 }

@@ -13,6 +13,10 @@ import type {
   Permissions,
   QueueConfig,
   QueueOptions,
+  RateLimit,
+  RateLimitRule,
+  Retention,
+  RetentionRule,
   RuntimeConfig,
   RuntimeOptions
 } from '../core/config.ts'
@@ -47,6 +51,8 @@ const defaults = {
   timezone: 'UTC'
 } as const
 
+const dayMs = 24 * 3600 * 1000
+
 const queueDefaults: Omit<QueueConfig, 'name'> = {
   timeoutMs: 300_000,
   backgroundWorkers: 2,
@@ -59,7 +65,17 @@ const queueDefaults: Omit<QueueConfig, 'name'> = {
   minHosts: 0,
   hostIdleMs: 60_000,
   env: {},
-  permissions: null
+  permissions: null,
+  retryOn: null,
+  noRetryOn: null,
+  rateLimit: null,
+  keyRateLimit: null,
+  ageingMs: null,
+  retention: {
+    completed: { ageMs: 7 * dayMs, count: null, bytes: null },
+    failed: { ageMs: 180 * dayMs, count: null, bytes: null },
+    cancelled: { ageMs: 7 * dayMs, count: null, bytes: null }
+  }
 }
 
 /** Queues that always exist, with their own timeouts (E12). */
@@ -93,7 +109,16 @@ export function loadConfig({ file: named, workingDirectory, env, overrides }: Co
     overrides.actors === undefined
       ? folders(options.actors ?? defaults.actors, root)
       : folders(overrides.actors, workingDirectory)
-  return complete({ dataDir, socket, actors, queues: queuesOf(options, root), ...schedulerOf(options), file, warnings })
+  return complete({
+    dataDir,
+    socket,
+    actors,
+    queues: queuesOf(options, root),
+    ...schedulerOf(options),
+    maxStoreBytes: options.maxStoreBytes ?? null,
+    file,
+    warnings
+  })
 }
 
 /**
@@ -110,6 +135,7 @@ export function configFromOptions(options: RuntimeOptions, workingDirectory: str
     actors: folders(checked.actors ?? defaults.actors, workingDirectory),
     queues: queuesOf(checked, workingDirectory),
     ...schedulerOf(checked),
+    maxStoreBytes: checked.maxStoreBytes ?? null,
     file: null,
     warnings
   })
@@ -160,8 +186,31 @@ function queueConfig(name: string, options: QueueOptions, root: string): QueueCo
     minHosts: options.minHosts ?? queueDefaults.minHosts,
     hostIdleMs: durationToMs(options.hostIdleTimeout) ?? queueDefaults.hostIdleMs,
     env: environmentOf(options.env ?? {}),
-    permissions: options.permissions === undefined ? null : permissionsOf(options.permissions, root)
+    permissions: options.permissions === undefined ? null : permissionsOf(options.permissions, root),
+    retryOn: options.retryOn ?? queueDefaults.retryOn,
+    noRetryOn: options.noRetryOn ?? queueDefaults.noRetryOn,
+    rateLimit: rateLimitOf(options.rateLimit),
+    keyRateLimit: rateLimitOf(options.keyRateLimit),
+    ageingMs: durationToMs(options.ageing) ?? queueDefaults.ageingMs,
+    retention: retentionOf(options.retention)
   }
+}
+
+function rateLimitOf(limit: RateLimit | undefined): RateLimitRule | null {
+  return limit === undefined ? null : { max: limit.max, perMs: durationToMs(limit.per)! }
+}
+
+/** An outcome that is named has the bounds that stand there, and no others. */
+function retentionOf(written: QueueOptions['retention'] = {}): QueueConfig['retention'] {
+  const rule = (outcome: keyof QueueConfig['retention']) => {
+    const named = written[outcome]
+    return named === undefined ? { ...queueDefaults.retention[outcome] } : retentionRule(named)
+  }
+  return { completed: rule('completed'), failed: rule('failed'), cancelled: rule('cancelled') }
+}
+
+function retentionRule({ age, count, bytes }: Retention): RetentionRule {
+  return { ageMs: durationToMs(age) ?? null, count: count ?? null, bytes: bytes ?? null }
 }
 
 /** YAML reads `1` and `true` where a text was meant; `true` itself has a meaning, so only numbers are made texts. */
@@ -176,10 +225,7 @@ function permissionsOf(options: PermissionOptions, root: string): Permissions {
 }
 
 function complete(config: RuntimeConfig): RuntimeConfig {
-  for (const queue of config.queues.values()) {
-    Object.freeze(queue.backoff)
-    Object.freeze(queue)
-  }
+  for (const queue of config.queues.values()) freezeDeeply(queue)
   Object.freeze(config.actors)
   Object.freeze(config.warnings)
   freezeDeeply(config.schedulerEvents)

@@ -1,12 +1,13 @@
-/**
- * The keys of a configuration: JSON Schemas of what users write (`RuntimeOptions` of `core/config.ts`), and the keys of
- * the contract that this version reads without acting on them.
- *
- * To bring such a key into effect: a field in `core/config.ts`, its use in `load.ts`, and its line out of the tables below.
- */
-
-import { attemptsSchema, backoffSchema, durationSchema, nameSchema, timeoutSchema } from '../core/job-options.ts'
-import { nameCharsMax } from '../core/limits.ts'
+/** The keys of a configuration: JSON Schemas of what users write (`RuntimeOptions` of `core/config.ts`). */
+import {
+  attemptsSchema,
+  backoffSchema,
+  durationSchema,
+  errorNamesSchema,
+  nameSchema,
+  timeoutSchema
+} from '../core/job-options.ts'
+import { nameCharsMax, rateMax } from '../core/limits.ts'
 import { eventLabels, missedPolicies, overlapPolicies } from '../core/scheduler-event.ts'
 
 /** Threads of one queue. */
@@ -21,10 +22,17 @@ export const queueName = new RegExp(`^[A-Za-z0-9_.-]{1,${nameCharsMax}}$`)
 const text = { type: 'string', minLength: 1 } as const
 const count = { type: 'integer', minimum: 1 } as const
 
-const keptSchema = {
+const rateLimitSchema = {
+  type: 'object',
+  required: ['max', 'per'],
+  additionalProperties: false,
+  properties: { max: { ...count, maximum: rateMax }, per: timeoutSchema }
+} as const
+
+const retentionSchema = {
   type: 'object',
   additionalProperties: false,
-  properties: { age: timeoutSchema, count: { type: 'integer', minimum: 0 }, bytes: { type: 'integer', minimum: 0 } }
+  properties: { age: durationSchema, count: { type: 'integer', minimum: 0 }, bytes: { type: 'integer', minimum: 0 } }
 } as const
 
 const queueSchema = {
@@ -53,16 +61,15 @@ const queueSchema = {
         worker: { type: 'boolean' }
       }
     },
-    rateLimit: {
-      type: 'object',
-      required: ['max', 'per'],
-      additionalProperties: false,
-      properties: { max: count, per: timeoutSchema }
-    },
+    retryOn: errorNamesSchema,
+    noRetryOn: errorNamesSchema,
+    rateLimit: rateLimitSchema,
+    keyRateLimit: rateLimitSchema,
+    ageing: timeoutSchema,
     retention: {
       type: 'object',
       additionalProperties: false,
-      properties: { completed: keptSchema, failed: keptSchema }
+      properties: { completed: retentionSchema, failed: retentionSchema, cancelled: retentionSchema }
     }
   }
 } as const
@@ -108,12 +115,7 @@ export const optionsSchema = {
     workers: { type: 'object', additionalProperties: queueSchema },
     schedulerEvents: schedulerEventsSchema,
     schedulerTickInterval: count,
-    timezone: text
+    timezone: text,
+    maxStoreBytes: count
   }
 } as const
-
-/** Keys of a queue without effect, each with what this version does not do. */
-export const idleQueueKeys: Readonly<Record<string, string>> = {
-  rateLimit: 'does not limit the rate of a queue yet',
-  retention: 'keeps finished jobs until they are removed'
-}

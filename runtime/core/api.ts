@@ -34,7 +34,7 @@ export interface ServiceMethods {
   'job.move'(params: { id: string; queue: string }): Promise<JobChange>
   'job.cancelMany'(params: BulkRequest): Promise<BulkStep>
   'job.retryMany'(params: BulkRequest & { params?: unknown }): Promise<BulkStep>
-  'job.removeMany'(params: BulkRequest): Promise<BulkStep>
+  'job.removeMany'(params: BulkRequest & { state: JobState }): Promise<BulkStep>
   'job.moveMany'(params: BulkRequest & { to: string }): Promise<BulkStep>
   'queue.list'(params: Record<string, never>): Promise<{ queues: QueueView[] }>
   'queue.pause'(params: { queue: string; until?: Duration }): Promise<QueueView>
@@ -98,6 +98,7 @@ export interface StatusView {
 
 /** What is wrong, and what to do about it. */
 export interface DoctorView {
+  /** Nothing is a problem; there may be warnings. */
   ok: boolean
   findings: Finding[]
 }
@@ -117,7 +118,7 @@ export interface QueueHealth {
   oldestReady: { id: string; readySinceMs: number } | null
   /** Of the running jobs. */
   oldestRunning: { id: string; startedAtMs: number; timeoutMs: number } | null
-  /** Scheduled jobs that were due before now. */
+  /** Scheduled jobs that were due more than a minute ago: they should have become ready. */
   overdue: number
 }
 
@@ -181,7 +182,7 @@ export interface Runtime {
   readonly queue: {
     list(): Promise<QueueView[]>
     /** No job of the queue is started until `resume`, or until a duration or ISO 8601 instant is over; survives restarts. */
-    pause(queue: string, options?: { until?: Duration }): Promise<QueueView>
+    pause(queue: string, options?: { until?: Duration | Date }): Promise<QueueView>
     resume(queue: string): Promise<QueueView>
     /** Removes the jobs of one state, by default the scheduled and ready ones. Running jobs are never removed. */
     purge(queue: string, options?: { state?: JobState }): Promise<{ removed: number }>

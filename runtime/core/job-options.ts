@@ -25,6 +25,9 @@ export const durationSchema = {
 /** A duration that may not be zero. */
 export const timeoutSchema = { ...durationSchema, format: 'positive-duration' } as const
 
+/** A duration from now, or an instant. A number is seconds. */
+export const expirySchema = { type: ['number', 'string'], format: 'expiry' } as const
+
 export const instantSchema = {
   type: ['number', 'string'],
   format: 'instant',
@@ -63,7 +66,10 @@ export const backoffSchema = {
       items: durationSchema,
       description: '`list`: the waits, in order; the last one is used again.'
     }
-  }
+  },
+  if: { required: ['type'], properties: { type: { const: 'list' } } },
+  // biome-ignore lint/suspicious/noThenProperty: the keyword of JSON Schema
+  then: { required: ['delays'] }
 } as const
 
 /** Codes or names of errors. */
@@ -158,8 +164,7 @@ export const enqueueSchema = {
     onSuccess: { ...followUpSchema, description: 'Method enqueued in the commit that completes this job.' },
     onFailure: { ...followUpSchema, description: 'Method enqueued in the commit that fails this job for good.' },
     expires: {
-      type: ['number', 'string'],
-      format: 'expiry',
+      ...expirySchema,
       description: 'Cancelled if not started by then: a duration from now, or an ISO 8601 instant.'
     },
     retention: {

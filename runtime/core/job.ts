@@ -64,8 +64,8 @@ export interface EnqueueOptions {
   onSuccess?: string | FollowUp
   /** A job that is enqueued in the commit that fails this one for good. */
   onFailure?: string | FollowUp
-  /** Cancelled if not started by then: a duration from now, or an ISO 8601 instant. */
-  expires?: Duration
+  /** Cancelled if not started by then: a duration from now, an ISO 8601 instant, or a Date. */
+  expires?: Duration | Date
   /** How long the finished job is kept, by outcome, in place of the retention of the queue. */
   retention?: JobRetention
   /** As `retention.completed.age`: 0 keeps nothing of a completed job. */
@@ -208,9 +208,9 @@ export interface JobSelection {
   /** `error.code` of a failed or cancelled job. */
   errorCode?: JobErrorCode
   /** Finished, or if not finished enqueued, at this instant or later. */
-  since?: string | number
+  since?: string | number | Date
   /** Finished, or if not finished enqueued, before this instant. */
-  until?: string | number
+  until?: string | number | Date
   /** Text that the params hold, as JSON; letter case counts. */
   text?: string
 }

@@ -20,7 +20,11 @@ export type SchemaCheck = (value: unknown) => readonly SchemaProblem[]
 /** @param depth `first`: stop at the first problem, for hostile input. `all`: list every problem, for people's files. */
 export function compileSchema(schema: SchemaObject, depth: 'first' | 'all'): SchemaCheck {
   const validate = ajvFor(depth).compile(schema)
-  return (value) => (validate(value) ? [] : (validate.errors ?? []).map((error) => toProblem(error)))
+  return (value) => {
+    if (validate(value)) return []
+    // `if` only repeats that its `then` does not hold.
+    return (validate.errors ?? []).filter(({ keyword }) => keyword !== 'if').map((error) => toProblem(error))
+  }
 }
 
 /** `jobs[3].timeout`, for messages. */

@@ -2,9 +2,9 @@
 import { backoffRule } from '../core/backoff.ts'
 import type { QueueConfig } from '../core/config.ts'
 import { didYouMean } from '../core/did-you-mean.ts'
-import { type Duration, durationToMs } from '../core/duration.ts'
+import { durationToMs } from '../core/duration.ts'
 import { RuntimeError } from '../core/errors.ts'
-import { instantToMs } from '../core/instant.ts'
+import { instantToMs, untilToMs } from '../core/instant.ts'
 import type { EnqueueRequest, FollowUp } from '../core/job.ts'
 import { jsonDepth } from '../core/json-depth.ts'
 import { finishedStates } from '../core/lifecycle.ts'
@@ -108,15 +108,9 @@ function keepMsOf({ retention, resultTtl, method }: EnqueueRequest): JobRules['k
 /** A number or a text with a unit is a span from now; any other text an instant. */
 function expiryOf({ expires, method }: EnqueueRequest, runAtMs: number | null, nowMs: number): number | undefined {
   if (expires === undefined) return undefined
-  const atMs = untilMs(expires, nowMs)
+  const atMs = untilToMs(expires, nowMs)
   if (atMs > (runAtMs ?? nowMs)) return atMs
   throw invalid(`enqueue "${method}"`, 'it expires before it may start; give a later expires')
-}
-
-/** @param until a duration from now, or an ISO 8601 instant; of a form that the schemas accept */
-export function untilMs(until: Duration, nowMs: number): number {
-  const spanMs = durationToMs(until)
-  return Math.min(spanMs === undefined ? instantToMs(until)! : nowMs + spanMs, instantMsMax)
 }
 
 function deduplicationOf({ deduplicate, jobId, method }: EnqueueRequest): JobDraft['deduplicate'] {

@@ -190,7 +190,7 @@ export class RpcCaller {
 }
 
 function waitsForJob(method: string, params: unknown): boolean {
-  if (method === 'job.wait') return true
+  if (method === 'job.wait' || method === 'queue.drain') return true
   const { now, isAsync } = params as { now?: unknown; isAsync?: unknown }
   return method === 'enqueue' && (now === true || isAsync === false)
 }

@@ -9,12 +9,22 @@
 import type { ServiceMethods } from '../core/api.ts'
 import type { ErrorCode } from '../core/errors.ts'
 import { type EventFilter, jobEventTypes } from '../core/events.ts'
-import { durationSchema, enqueueSchema, nameSchema, stateSchema } from '../core/job-options.ts'
-import { enqueueManyMax, listPageMax } from '../core/limits.ts'
 import {
+  durationSchema,
+  enqueueSchema,
+  expirySchema,
+  instantSchema,
+  nameSchema,
+  stateSchema
+} from '../core/job-options.ts'
+import { bulkStepMax, enqueueManyMax, listPageMax } from '../core/limits.ts'
+import {
+  bulkStepSchema,
+  doctorViewSchema,
   enqueueResultSchema,
   type JsonSchema,
   jobChangeSchema,
+  jobErrorCodeSchema,
   jobPageSchema,
   jobViewSchema,
   methodViewSchema,
@@ -70,6 +80,7 @@ function exactly<const T extends Table>(table: T & WithoutExtraKeys<T>): T {
 
 const id = { type: 'string', minLength: 1, description: 'Job id.' } as const
 const queue = { ...nameSchema, description: 'Name of the queue.' } as const
+const timeout = { ...durationSchema, description: 'Longest time to wait. Default: no limit.' } as const
 const noParams = { type: 'object', additionalProperties: false, properties: {} } as const
 const queueParams = { type: 'object', additionalProperties: false, required: ['queue'], properties: { queue } } as const
 const idParams = { type: 'object', additionalProperties: false, required: ['id'], properties: { id } } as const
@@ -92,6 +103,43 @@ const enqueueErrors = [
   'STOPPING'
 ] as const satisfies readonly ErrorCode[]
 const writeErrors = ['STORAGE_FULL', 'STORAGE_FAILED', 'STOPPING'] as const satisfies readonly ErrorCode[]
+
+/** Conditions on jobs; all that are given hold together. */
+const selectors = {
+  queue: { ...queue, description: 'Only jobs of this queue.' },
+  state: { ...stateSchema, description: 'Only jobs in this state.' },
+  method: { type: 'string', description: 'Only jobs of this method path.' },
+  jobName: { ...nameSchema, description: 'Only jobs with this label.' }
+} as const
+/** As {@link selectors}; apart from those because the order of params is part of the protocol. */
+const laterSelectors = {
+  key: { ...nameSchema, description: 'Only jobs of this key.' },
+  errorCode: { ...jobErrorCodeSchema, description: 'Only failed or cancelled jobs with this `error.code`.' },
+  since: {
+    ...instantSchema,
+    description: 'Only jobs that were finished, or if not finished enqueued, at this instant or later.'
+  },
+  until: {
+    ...instantSchema,
+    description: 'Only jobs that were finished, or if not finished enqueued, before this instant.'
+  },
+  text: {
+    type: 'string',
+    minLength: 1,
+    description: 'Only jobs whose params, as JSON, hold this text; letter case counts.'
+  }
+} as const
+const bulkProperties = {
+  ...selectors,
+  ...laterSelectors,
+  limit: {
+    type: 'integer',
+    minimum: 1,
+    maximum: bulkStepMax,
+    description: `Most jobs to change in this step. Default ${bulkStepMax}.`
+  },
+  cursor: { type: 'string', description: 'The `cursor` of the step before.' }
+} as const
 
 /** The methods of the service. */
 export const serviceMethods = exactly({
@@ -131,16 +179,14 @@ export const serviceMethods = exactly({
       type: 'object',
       additionalProperties: false,
       properties: {
-        queue: { ...queue, description: 'Only jobs of this queue.' },
-        state: { ...stateSchema, description: 'Only jobs in this state.' },
-        method: { type: 'string', description: 'Only jobs of this method path.' },
-        jobName: { ...nameSchema, description: 'Only jobs with this label.' },
+        ...selectors,
         limit: { type: 'integer', minimum: 1, maximum: listPageMax, description: 'Jobs per page. Default 50.' },
-        cursor: { type: 'string', description: 'The `cursor` of the page before.' }
+        cursor: { type: 'string', description: 'The `cursor` of the page before.' },
+        ...laterSelectors
       }
     },
     result: jobPageSchema,
-    errors: []
+    errors: ['QUEUE_UNKNOWN']
   },
   'job.wait': {
     summary: 'Answered once the job is completed, failed or cancelled.',
@@ -148,7 +194,7 @@ export const serviceMethods = exactly({
       type: 'object',
       additionalProperties: false,
       required: ['id'],
-      properties: { id, timeout: { ...durationSchema, description: 'Longest time to wait. Default: no limit.' } }
+      properties: { id, timeout }
     },
     result: jobViewSchema,
     errors: ['JOB_UNKNOWN', 'WAIT_TIMEOUT', 'STOPPING']
@@ -180,6 +226,50 @@ export const serviceMethods = exactly({
     },
     errors: ['JOB_UNKNOWN', 'JOB_STATE', ...writeErrors]
   },
+  'job.move': {
+    summary: 'Moves a scheduled or ready job to another queue.',
+    params: {
+      type: 'object',
+      additionalProperties: false,
+      required: ['id', 'queue'],
+      properties: { id, queue: { ...queue, description: 'Where to.' } }
+    },
+    result: jobChangeSchema,
+    errors: ['JOB_UNKNOWN', 'JOB_STATE', 'QUEUE_UNKNOWN', ...writeErrors]
+  },
+  'job.cancelMany': {
+    summary: 'One step of cancelling every job of a selection; without `state`, those that are not finished.',
+    params: { type: 'object', additionalProperties: false, properties: bulkProperties },
+    result: bulkStepSchema,
+    errors: ['QUEUE_UNKNOWN', ...writeErrors]
+  },
+  'job.retryMany': {
+    summary: 'One step of retrying every job of a selection; without `state`, those that failed.',
+    params: {
+      type: 'object',
+      additionalProperties: false,
+      properties: { ...bulkProperties, params: { description: 'In place of the old ones. Default: the old ones.' } }
+    },
+    result: bulkStepSchema,
+    errors: ['QUEUE_UNKNOWN', 'JOB_STATE', 'PAYLOAD_TOO_LARGE', ...writeErrors]
+  },
+  'job.removeMany': {
+    summary: 'One step of forgetting every job of a selection, which names a state. Running jobs are never removed.',
+    params: { type: 'object', additionalProperties: false, required: ['state'], properties: bulkProperties },
+    result: bulkStepSchema,
+    errors: ['QUEUE_UNKNOWN', 'JOB_STATE', ...writeErrors]
+  },
+  'job.moveMany': {
+    summary: 'One step of moving every job of a selection to another queue; without `state`, those scheduled or ready.',
+    params: {
+      type: 'object',
+      additionalProperties: false,
+      required: ['to'],
+      properties: { ...bulkProperties, to: { ...queue, description: 'Queue to move them to.' } }
+    },
+    result: bulkStepSchema,
+    errors: ['QUEUE_UNKNOWN', 'JOB_STATE', ...writeErrors]
+  },
   'queue.list': {
     summary: 'Shows every queue with its counts.',
     params: noParams,
@@ -191,8 +281,20 @@ export const serviceMethods = exactly({
     errors: []
   },
   'queue.pause': {
-    summary: 'No job of the queue is started until `queue.resume`; survives restarts.',
-    params: queueParams,
+    summary: 'No job of the queue is started until `queue.resume`, or until `until`; survives restarts.',
+    params: {
+      type: 'object',
+      additionalProperties: false,
+      required: ['queue'],
+      properties: {
+        queue,
+        until: {
+          ...expirySchema,
+          description:
+            'When the pause ends by itself: a duration from now, or an ISO 8601 instant. Default: it does not.'
+        }
+      }
+    },
     result: queueViewSchema,
     errors: ['QUEUE_UNKNOWN', ...writeErrors]
   },
@@ -216,6 +318,17 @@ export const serviceMethods = exactly({
       properties: { removed: { type: 'integer', minimum: 0, description: 'Number of jobs.' } }
     },
     errors: ['QUEUE_UNKNOWN', ...writeErrors]
+  },
+  'queue.drain': {
+    summary: 'Answered once no job of the queue is ready or running. Scheduled jobs are not waited for.',
+    params: {
+      type: 'object',
+      additionalProperties: false,
+      required: ['queue'],
+      properties: { queue, timeout }
+    },
+    result: queueViewSchema,
+    errors: ['QUEUE_UNKNOWN', 'WAIT_TIMEOUT', 'STOPPING']
   },
   'method.list': {
     summary: 'Lists the methods that can be enqueued.',
@@ -279,6 +392,12 @@ export const serviceMethods = exactly({
     errors: writeErrors
   },
   status: { summary: 'Shows the supervisor.', params: noParams, result: statusViewSchema, errors: [] },
+  doctor: {
+    summary: 'Tells what is wrong with queues, scheduler events and the store, and what to do about it.',
+    params: noParams,
+    result: doctorViewSchema,
+    errors: []
+  },
   shutdown: {
     summary: 'Stops the supervisor. Running jobs get `deadline` to end, then go back to ready.',
     params: {

@@ -2,10 +2,20 @@
  * The JSON Schemas of what the protocol answers with. {@link ObjectSchema} makes the compiler hold each against the type
  * of `core/`: a key that is missing or too many does not compile.
  */
-import type { JobChange, MethodView, SchedulerState, StatusView } from '../core/api.ts'
+import type { DoctorView, Finding, JobChange, MethodView, SchedulerState, StatusView } from '../core/api.ts'
 import { jobErrorCodes } from '../core/errors.ts'
 import { type JobEvent, jobEventTypes } from '../core/events.ts'
-import type { AttemptView, EnqueueResult, JobError, JobLogLine, JobPage, JobView, QueueView } from '../core/job.ts'
+import type {
+  AttemptView,
+  BulkStep,
+  DependencyCounts,
+  EnqueueResult,
+  JobError,
+  JobLogLine,
+  JobPage,
+  JobView,
+  QueueView
+} from '../core/job.ts'
 import { stateSchema } from '../core/job-options.ts'
 import { jobStates } from '../core/lifecycle.ts'
 import type { EventView, MigrationView, SchedulerView } from '../core/scheduler-event.ts'
@@ -29,13 +39,15 @@ const instant = { type: 'string', description: 'ISO 8601, UTC.' } as const
 const instantOrNull = { type: ['string', 'null'], description: 'ISO 8601, UTC.' } as const
 const anything = { description: 'Any JSON value.' } as const
 
+export const jobErrorCodeSchema = { type: 'string', enum: Object.keys(jobErrorCodes) } as const
+
 const jobErrorSchema = {
   title: 'JobError',
   description: 'Why an attempt, or the job, failed.',
   type: 'object',
   required: ['code', 'name', 'message'],
   properties: {
-    code: { type: 'string', enum: Object.keys(jobErrorCodes) },
+    code: jobErrorCodeSchema,
     name: { ...text, description: 'Class of what was thrown, such as "TypeError".' },
     message: text,
     stack: text,
@@ -71,6 +83,12 @@ const attemptViewSchema = {
   }
 } as const satisfies ObjectSchema<AttemptView>
 
+const dependencyCountsSchema = {
+  type: 'object',
+  required: ['total', 'completed', 'failed', 'cancelled'],
+  properties: { total: count, completed: count, failed: count, cancelled: count }
+} as const satisfies ObjectSchema<DependencyCounts>
+
 export const jobViewSchema = {
   title: 'JobView',
   description: 'A job as it is shown.',
@@ -86,6 +104,10 @@ export const jobViewSchema = {
     'attempts',
     'crashes',
     'timeoutMs',
+    'key',
+    'keyConcurrency',
+    'dependencies',
+    'expiresAt',
     'enqueuedAt',
     'runAt',
     'startedAt',
@@ -110,6 +132,19 @@ export const jobViewSchema = {
     },
     crashes: { ...count, description: 'Ends of the host process under this job.' },
     timeoutMs: { type: 'number' },
+    key: { type: ['string', 'null'] },
+    keyConcurrency: { type: ['integer', 'null'], description: 'It starts only while fewer jobs of its key run.' },
+    dependencies: {
+      ...dependencyCountsSchema,
+      type: ['object', 'null'],
+      description: 'Of the jobs that it depends on: how many there are, and how many have finished in which way.'
+    },
+    dependsOn: {
+      type: 'array',
+      items: text,
+      description: 'Only from `job.get`, until it has finished: ids of the jobs that it depends on, 100 at most.'
+    },
+    expiresAt: { ...instantOrNull, description: 'When it is cancelled unless it has started. ISO 8601, UTC.' },
     enqueuedAt: instant,
     runAt: { ...instantOrNull, description: 'When it is or was due; null where it was to run at once.' },
     startedAt: instantOrNull,
@@ -127,7 +162,11 @@ export const jobPageSchema = {
   required: ['jobs', 'cursor'],
   properties: {
     jobs: { type: 'array', items: jobViewSchema, description: 'Newest first.' },
-    cursor: { type: ['string', 'null'], description: 'For the next page; null on the last.' }
+    cursor: {
+      type: ['string', 'null'],
+      description:
+        'For the next page; null on the last. A page before it may hold fewer jobs than asked for, even none.'
+    }
   }
 } as const satisfies ObjectSchema<JobPage>
 
@@ -153,6 +192,17 @@ export const jobChangeSchema = {
   properties: { id: text, state: stateSchema, changed: flag }
 } as const satisfies ObjectSchema<JobChange>
 
+export const bulkStepSchema = {
+  title: 'BulkStep',
+  description: 'One step of a change of many jobs.',
+  type: 'object',
+  required: ['changed', 'cursor'],
+  properties: {
+    changed: { ...count, description: 'Jobs changed in this step; a step may change none although others follow.' },
+    cursor: { type: ['string', 'null'], description: 'For the next step; null: there is no further job to change.' }
+  }
+} as const satisfies ObjectSchema<BulkStep>
+
 const countsSchema = {
   type: 'object',
   description: 'Jobs by state.',
@@ -164,14 +214,24 @@ export const queueViewSchema = {
   title: 'QueueView',
   description: 'One queue and how many jobs it holds in each state.',
   type: 'object',
-  required: ['queue', 'paused', 'configured', 'backgroundWorkers', 'timeoutMs', 'counts'],
+  required: ['queue', 'paused', 'pausedUntil', 'configured', 'backgroundWorkers', 'timeoutMs', 'counts', 'rates'],
   properties: {
     queue: text,
     paused: flag,
+    pausedUntil: {
+      ...instantOrNull,
+      description: 'When the pause ends by itself; null where it does not. ISO 8601, UTC.'
+    },
     configured: { ...flag, description: 'False: the configuration no longer has the queue; its jobs wait.' },
     backgroundWorkers: count,
     timeoutMs: { type: 'number' },
-    counts: countsSchema
+    counts: countsSchema,
+    rates: {
+      type: 'object',
+      description: 'Jobs of the last minute.',
+      required: ['enqueued', 'completed', 'failed'],
+      properties: { enqueued: count, completed: count, failed: count }
+    }
   }
 } as const satisfies ObjectSchema<QueueView>
 
@@ -215,10 +275,51 @@ export const statusViewSchema = {
     socket: { type: ['string', 'null'] },
     node: text,
     queues: { type: 'array', items: queueViewSchema },
-    store: { type: 'object', required: ['format', 'bytes'], properties: { format: count, bytes: count } },
+    store: {
+      type: 'object',
+      required: ['format', 'bytes', 'usedBytes', 'bytesMax'],
+      properties: {
+        format: count,
+        bytes: { ...count, description: 'Of the file.' },
+        usedBytes: { ...count, description: 'Of what is in it; what is free in the file is used before it grows.' },
+        bytesMax: { type: ['integer', 'null'], description: '`maxStoreBytes` of the configuration.' }
+      }
+    },
     memory: { type: 'object', required: ['residentBytes'], properties: { residentBytes: count } }
   }
 } as const satisfies ObjectSchema<StatusView>
+
+const findingSchema = {
+  title: 'Finding',
+  description: 'Something that is wrong, and what to do about it.',
+  type: 'object',
+  required: ['severity', 'about', 'what', 'advice'],
+  properties: {
+    severity: { type: 'string', enum: ['problem', 'warning'] },
+    about: {
+      type: 'object',
+      description:
+        'One of `queue`, `event` (the id of a scheduler event), `store` (the data directory), `supervisor` (a part of it).',
+      minProperties: 1,
+      maxProperties: 1,
+      additionalProperties: false,
+      properties: { queue: text, event: text, store: text, supervisor: text }
+    },
+    what: text,
+    advice: text
+  }
+} as const satisfies ObjectSchema<Finding>
+
+export const doctorViewSchema = {
+  title: 'DoctorView',
+  description: 'What is wrong.',
+  type: 'object',
+  required: ['ok', 'findings'],
+  properties: {
+    ok: { ...flag, description: 'Nothing is a `problem`; there may be warnings.' },
+    findings: { type: 'array', items: findingSchema }
+  }
+} as const satisfies ObjectSchema<DoctorView>
 
 export const jobEventSchema = {
   title: 'JobEvent',

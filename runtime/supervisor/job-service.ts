@@ -1,16 +1,18 @@
 /** What the supervisor offers, method by method: each is a call of the queue, a dispatcher or the supervisor itself. */
-import type { JobChange, SchedulerState, Service, ServiceMethods, StatusView } from '../core/api.ts'
+import type { DoctorView, JobChange, SchedulerState, Service, ServiceMethods, StatusView } from '../core/api.ts'
 import { type Duration, durationToMs } from '../core/duration.ts'
 import { RuntimeError } from '../core/errors.ts'
 import type { EventStream } from '../core/events.ts'
-import type { EnqueueRequest, EnqueueResult, JobView } from '../core/job.ts'
+import { untilToMs } from '../core/instant.ts'
+import type { EnqueueRequest, EnqueueResult, JobView, QueueView } from '../core/job.ts'
 import { isFinished, type JobState } from '../core/lifecycle.ts'
 import type { Timers } from '../core/timers.ts'
 import type { Dispatcher } from '../dispatcher/dispatcher.ts'
 import type { Catalogue } from '../pool/catalogue.ts'
 import type { DurableQueue } from '../queue/durable-queue.ts'
 import type { Events, Scheduler } from '../scheduler/scheduler.ts'
-import type { Waiters } from './waiters.ts'
+import { QueueWaiters } from './queue-waiters.ts'
+import type { Waiter, Waiters } from './waiters.ts'
 
 export interface JobServiceParts {
   queue: DurableQueue
@@ -23,6 +25,9 @@ export interface JobServiceParts {
   waiters: Waiters
   timers: Timers
   status: () => StatusView
+  doctor: () => Promise<DoctorView>
+  /** Epoch milliseconds. */
+  nowMs: () => number
   isStopping: () => boolean
   /** Begins to stop; returns at once. */
   shutdown: (deadlineMs: number) => void
@@ -47,10 +52,26 @@ export class JobService implements Service {
       await this.#parts.queue.remove(id)
       return { id, removed: true }
     },
+    'job.move': ({ id, queue }) => this.#parts.queue.move(id, queue),
+    'job.cancelMany': (request) =>
+      this.#parts.queue.bulk(
+        { type: 'cancel', traceOf: (queue, id) => this.#parts.dispatchers.get(queue)?.trace(id) },
+        request
+      ),
+    'job.retryMany': async ({ params, ...request }) => {
+      this.#refuseWhenStopping('retry')
+      return this.#parts.queue.bulk({ type: 'retry', ...(params !== undefined && { params }) }, request)
+    },
+    'job.removeMany': async (request) => {
+      refuseRunning('remove', request.state)
+      return this.#parts.queue.bulk({ type: 'remove' }, request)
+    },
+    'job.moveMany': ({ to, ...request }) => this.#parts.queue.bulk({ type: 'move', to }, request),
     'queue.list': async () => ({ queues: this.#parts.queue.queues() }),
-    'queue.pause': ({ queue }) => this.#setPaused(queue, true),
-    'queue.resume': ({ queue }) => this.#setPaused(queue, false),
+    'queue.pause': ({ queue, until }) => this.#setPaused(queue, true, until),
+    'queue.resume': ({ queue }) => this.#setPaused(queue, false, undefined),
     'queue.purge': async ({ queue, state }) => ({ removed: await this.#purge(queue, state) }),
+    'queue.drain': async ({ queue, timeout }) => this.#drain(queue, timeout),
     'method.list': async () => ({ methods: this.#parts.catalogue.list() }),
     reload: async () => {
       await this.#parts.catalogue.reload()
@@ -68,21 +89,25 @@ export class JobService implements Service {
     'schedule.migrate': async ({ dryRun = false }) => this.#parts.scheduler.migrate(this.#parts.readEvents(), dryRun),
     maintenance: ({ on }) => this.#changed(this.#parts.scheduler.setMaintenance(on)),
     status: async () => this.#parts.status(),
+    doctor: () => this.#parts.doctor(),
     shutdown: async ({ deadline }) => {
       this.#parts.shutdown(deadline === undefined ? stopDeadlineMsDefault : durationToMs(deadline)!)
       return { stopping: true }
     }
   }
   readonly #parts: JobServiceParts
+  readonly #queueWaiters: QueueWaiters
 
   constructor(parts: JobServiceParts) {
     this.#parts = parts
     this.events = parts.events
+    this.#queueWaiters = new QueueWaiters(parts.events, (queue) => isIdle(parts.queue.queue(queue)))
   }
 
-  /** The supervisor ends: those who wait for a job are told. */
+  /** The supervisor ends: those who wait for a job or a queue are told. */
   stop(): void {
     this.#parts.waiters.stop()
+    this.#queueWaiters.stop()
   }
 
   async #enqueue(request: EnqueueRequest): Promise<EnqueueResult> {
@@ -105,26 +130,48 @@ export class JobService implements Service {
     return trace === undefined ? view : { ...view, progress: trace.progress, logs: [...trace.logs] }
   }
 
-  #wait(id: string, timeout: Duration | undefined): Promise<JobView> {
+  async #wait(id: string, timeout: Duration | undefined): Promise<JobView> {
     const view = this.#get(id)
-    if (isFinished(view.state)) return Promise.resolve(view)
+    if (isFinished(view.state)) return view
+    const ended = await this.#until<JobView | undefined>({
+      waitWith: (waiter) => this.#parts.waiters.add(id, waiter),
+      timeout,
+      timedOut: (waited) => waitTimeout(id, waited, this.#parts.queue.get(id).state),
+      stopped: () => stopping(`wait any longer for job "${id}"`)
+    })
+    // Of a removed one, what is now is told: there is no such job.
+    return ended ?? this.#get(id)
+  }
+
+  async #drain(queue: string, timeout: Duration | undefined): Promise<QueueView> {
+    const view = this.#parts.queue.queue(queue)
+    if (isIdle(view)) return view
+    await this.#until<void>({
+      waitWith: (waiter) => this.#queueWaiters.add(queue, waiter),
+      timeout,
+      timedOut: (waited) => drainTimeout(this.#parts.queue.queue(queue), waited),
+      stopped: () => stopping(`wait any longer for queue "${queue}"`)
+    })
+    return this.#parts.queue.queue(queue)
+  }
+
+  #until<Value>({ waitWith, timeout, timedOut, stopped }: Wait<Value>): Promise<Value> {
     return new Promise((resolve, reject) => {
       let cancelTimeout = () => {}
-      const giveUp = this.#parts.waiters.add(id, {
-        ended: (job) => {
+      const giveUp = waitWith({
+        finished: (value) => {
           cancelTimeout()
-          // Of a removed one, what is now is told: there is no such job.
-          resolve(job ?? Promise.resolve().then(() => this.#get(id)))
+          resolve(value)
         },
         stopped: () => {
           cancelTimeout()
-          reject(stopping(`wait any longer for job "${id}"`))
+          reject(stopped())
         }
       })
       if (timeout === undefined) return
       cancelTimeout = this.#parts.timers.after(durationToMs(timeout)!, () => {
         giveUp()
-        reject(waitTimeout(id, timeout, this.#parts.queue.get(id).state))
+        reject(timedOut(typeof timeout === 'number' ? `${timeout} s` : timeout))
       })
     })
   }
@@ -139,17 +186,13 @@ export class JobService implements Service {
     return { state: this.#parts.scheduler.list().state }
   }
 
-  async #setPaused(queue: string, paused: boolean) {
-    await this.#parts.queue.setPaused(queue, paused)
+  async #setPaused(queue: string, paused: boolean, until: Duration | undefined): Promise<QueueView> {
+    await this.#parts.queue.setPaused(queue, paused, until === undefined ? null : untilToMs(until, this.#parts.nowMs()))
     return this.#parts.queue.queue(queue)
   }
 
   async #purge(queue: string, state: JobState | undefined): Promise<number> {
-    if (state === 'running') {
-      throw new RuntimeError('JOB_STATE', `Cannot purge the running jobs of queue "${queue}": cancel them instead.`, {
-        queue
-      })
-    }
+    refuseRunning('purge', state)
     return this.#parts.queue.purge(queue, state === undefined ? ['scheduled', 'ready'] : [state])
   }
 
@@ -166,11 +209,41 @@ function stopping(attempted: string): RuntimeError {
   )
 }
 
-function waitTimeout(id: string, timeout: Duration, state: JobState): RuntimeError {
-  const waited = typeof timeout === 'number' ? `${timeout} s` : timeout
+function waitTimeout(id: string, waited: string, state: JobState): RuntimeError {
   return new RuntimeError(
     'WAIT_TIMEOUT',
     `Waited ${waited} for job "${id}": it is still ${state}. It goes on; wait again, or look at it with job.get.`,
     { id, state }
   )
+}
+
+function drainTimeout({ queue, paused, counts: { ready, running } }: QueueView, waited: string): RuntimeError {
+  const advice = paused
+    ? 'The queue is paused: resume it.'
+    : 'It goes on; wait again, or give it more backgroundWorkers.'
+  return new RuntimeError(
+    'WAIT_TIMEOUT',
+    `Waited ${waited} for queue "${queue}": ${ready} of its jobs are still ready and ${running} running. ${advice}`,
+    { queue, ready, running }
+  )
+}
+
+function refuseRunning(
+  attempted: string,
+  state: JobState | undefined
+): asserts state is Exclude<typeof state, 'running'> {
+  if (state !== 'running') return
+  throw new RuntimeError('JOB_STATE', `Cannot ${attempted} running jobs: cancel them instead.`)
+}
+
+function isIdle({ counts }: QueueView): boolean {
+  return counts.ready === 0 && counts.running === 0
+}
+
+interface Wait<Value> {
+  /** @returns the function that gives up waiting */
+  waitWith: (waiter: Waiter<Value>) => () => void
+  timeout: Duration | undefined
+  timedOut: (waited: string) => RuntimeError
+  stopped: () => RuntimeError
 }

@@ -3,7 +3,8 @@
  *
  *   data directory ─ store ─► queue (recovers) ─► a dispatcher and pool per queue ─► due jobs
  */
-import type { StatusView } from '../core/api.ts'
+import { statfs } from 'node:fs/promises'
+import type { DoctorView, StatusView } from '../core/api.ts'
 import type { CatalogueProblem } from '../core/catalogue.ts'
 import { type Clock, systemClock } from '../core/clock.ts'
 import type { RuntimeConfig } from '../core/config.ts'
@@ -23,6 +24,7 @@ import { type Events, Scheduler } from '../scheduler/scheduler.ts'
 import { type OpenDataDirectory, openDataDirectory } from '../store/data-directory.ts'
 import { formatVersion } from '../store/records.ts'
 import { ArmedTimers } from '../wheel/armed-timers.ts'
+import { examine } from './doctor.ts'
 import { JobService } from './job-service.ts'
 import { Waiters } from './waiters.ts'
 
@@ -162,6 +164,8 @@ export class Supervisor {
     this.service = new JobService({
       ...parts,
       status: () => this.#status(),
+      doctor: () => this.#doctor(),
+      nowMs: () => parts.clock.wallMs(),
       isStopping: () => this.#state === 'stopping',
       readEvents,
       shutdown: onShutdown
@@ -209,6 +213,28 @@ export class Supervisor {
       },
       memory: { residentBytes: process.memoryUsage.rss() }
     }
+  }
+
+  async #doctor(): Promise<DoctorView> {
+    return examine({
+      nowMs: this.#clock.wallMs(),
+      status: this.#status(),
+      schedule: this.#scheduler.list(),
+      health: this.#queue.health(),
+      growth: this.#queue.growth(),
+      limits: this.#config.queues,
+      diskFreeBytes: await freeBytesAt(this.#config.dataDir)
+    })
+  }
+}
+
+/** @returns null where the file system does not say */
+async function freeBytesAt(folder: string): Promise<number | null> {
+  try {
+    const { bavail, bsize } = await statfs(folder)
+    return bavail * bsize
+  } catch {
+    return null
   }
 }
 

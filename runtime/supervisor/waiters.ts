@@ -1,18 +1,17 @@
-/** Callers who wait for a job to finish. */
+/** Callers who wait for a job to finish. They are told how it did; undefined: it was removed before. */
 import type { JobView } from '../core/job.ts'
 
 /** One of its functions is called, once. */
-export interface Waiter {
-  /** The job has finished, as `job` shows it; undefined: it was removed before. */
-  ended(job: JobView | undefined): void
+export interface Waiter<Value> {
+  finished(value: Value): void
   stopped(): void
 }
 
 export class Waiters {
-  readonly #waiting = new Map<string, Set<Waiter>>()
+  readonly #waiting = new Map<string, Set<Waiter<JobView | undefined>>>()
 
   /** @returns the function that gives up waiting */
-  add(id: string, waiter: Waiter): () => void {
+  add(id: string, waiter: Waiter<JobView | undefined>): () => void {
     const waiting = this.#waiting.get(id) ?? new Set()
     waiting.add(waiter)
     this.#waiting.set(id, waiting)
@@ -29,7 +28,7 @@ export class Waiters {
   ended(id: string, job: JobView | undefined): void {
     const waiting = this.#waiting.get(id)
     this.#waiting.delete(id)
-    for (const waiter of waiting ?? []) waiter.ended(job)
+    for (const waiter of waiting ?? []) waiter.finished(job)
   }
 
   /** The supervisor ends: nobody will learn more. */

@@ -39,6 +39,10 @@ export function jobView(fields: Partial<JobView> = {}): JobView {
     attempts: { made: 1, max: 3 },
     crashes: 0,
     timeoutMs: 300_000,
+    key: null,
+    keyConcurrency: null,
+    dependencies: null,
+    expiresAt: null,
     enqueuedAt: '2026-01-31T12:00:00.000Z',
     runAt: null,
     startedAt: null,
@@ -54,10 +58,12 @@ export function queueView(fields: Partial<QueueView> = {}): QueueView {
   return {
     queue: 'default',
     paused: false,
+    pausedUntil: null,
     configured: true,
     backgroundWorkers: 2,
     timeoutMs: 300_000,
     counts: { scheduled: 1, ready: 2, running: 3, completed: 4, failed: 5, cancelled: 6 },
+    rates: { enqueued: 7, completed: 8, failed: 9 },
     ...fields
   }
 }
@@ -73,7 +79,7 @@ export function statusView(fields: Partial<StatusView> = {}): StatusView {
     socket: '/data/runtime.sock',
     node: 'v20.20.2',
     queues: [queueView()],
-    store: { format: 1, bytes: 4096 },
+    store: { format: 1, bytes: 4096, usedBytes: 2048, bytesMax: null },
     memory: { residentBytes: 60_000_000 },
     ...fields
   }

@@ -4,7 +4,7 @@
 import type { Service, ServiceMethods, StatusView } from '../../runtime/core/api.ts'
 import { RuntimeError } from '../../runtime/core/errors.ts'
 import { EventStream, type JobEvent } from '../../runtime/core/events.ts'
-import type { EnqueueRequest, JobView, Json, QueueView } from '../../runtime/core/job.ts'
+import type { BulkRequest, BulkStep, EnqueueRequest, JobView, Json, QueueView } from '../../runtime/core/job.ts'
 
 export interface FakeService extends Service {
   /** Every request of `enqueue`, in order. */
@@ -21,10 +21,12 @@ const counts = { scheduled: 0, ready: 0, running: 0, completed: 0, failed: 0, ca
 const queueView: QueueView = {
   queue: 'default',
   paused: false,
+  pausedUntil: null,
   configured: true,
   backgroundWorkers: 2,
   timeoutMs: 300_000,
-  counts
+  counts,
+  rates: { enqueued: 0, completed: 0, failed: 0 }
 }
 
 const statusView: StatusView = {
@@ -37,7 +39,7 @@ const statusView: StatusView = {
   socket: null,
   node: process.version,
   queues: [queueView],
-  store: { format: 1, bytes: 0 },
+  store: { format: 1, bytes: 0, usedBytes: 0, bytesMax: null },
   memory: { residentBytes: 1 }
 }
 
@@ -70,6 +72,11 @@ export function fakeService(overrides: Partial<ServiceMethods> = {}): FakeServic
     return { id, state: job(id).state, changed: true }
   }
 
+  /** Two jobs a step, two steps. */
+  async function step({ cursor }: BulkRequest): Promise<BulkStep> {
+    return { changed: 2, cursor: cursor === undefined ? 'next' : null }
+  }
+
   const methods: ServiceMethods = {
     async enqueue(request) {
       quirks[request.method]?.(request.params)
@@ -100,9 +107,15 @@ export function fakeService(overrides: Partial<ServiceMethods> = {}): FakeServic
       jobs.delete(id)
       return { id, removed: true }
     },
+    'job.move': ({ id }) => change(id),
+    'job.cancelMany': step,
+    'job.retryMany': step,
+    'job.removeMany': step,
+    'job.moveMany': step,
     'queue.list': async () => ({ queues: [queueView] }),
     'queue.pause': async ({ queue }) => ({ ...queueView, queue, paused: true }),
     'queue.resume': async ({ queue }) => ({ ...queueView, queue }),
+    'queue.drain': async ({ queue }) => ({ ...queueView, queue }),
     'queue.purge': async () => ({ removed: 3 }),
     'method.list': async () => ({ methods: [] }),
     reload: async () => ({ methods: 0 }),
@@ -114,6 +127,7 @@ export function fakeService(overrides: Partial<ServiceMethods> = {}): FakeServic
     'schedule.migrate': async () => ({ added: [], changed: [], removed: [], unchanged: 0 }),
     maintenance: async ({ on }) => ({ state: on ? 'maintenance' : 'active' }),
     status: async () => statusView,
+    doctor: async () => ({ ok: true, findings: [] }),
     shutdown: async () => ({ stopping: true }),
     ...overrides
   }
@@ -152,6 +166,10 @@ function jobView(id: string, { method, params = {}, queue = 'default', jobName =
     attempts: { made: 0, max: 1 },
     crashes: 0,
     timeoutMs: 300_000,
+    key: null,
+    keyConcurrency: null,
+    dependencies: null,
+    expiresAt: null,
     enqueuedAt: '2026-01-01T00:00:00.000Z',
     runAt: null,
     startedAt: null,

@@ -3,9 +3,11 @@
  * supervisor itself answers with the outcome) prints what the method returned instead; a job that failed or was
  * cancelled gives exit code 1. `--json`: the answer of `enqueue`, with `--wait` the job view.
  */
+
+import type { Backoff } from '../../core/backoff.ts'
 import type { Duration } from '../../core/duration.ts'
 import { RuntimeError } from '../../core/errors.ts'
-import type { EnqueueOptions, JobError, Json } from '../../core/job.ts'
+import type { Deduplication, EnqueueOptions, JobError, Json, ParentFailureRule } from '../../core/job.ts'
 import type { JobState } from '../../core/lifecycle.ts'
 import type { Pair } from '../argument-values.ts'
 import type { ClientSession } from '../client-session.ts'
@@ -29,7 +31,21 @@ export interface EnqueueFlags {
   jobName?: string
   jobId?: string
   deduplicate?: boolean
+  throttle?: Duration
+  debounce?: Duration
+  keepLast?: boolean
   attempts?: number
+  backoff?: string
+  retryOn?: string[]
+  neverRetry?: string[]
+  key?: string
+  keyConcurrency?: number
+  dependsOn?: string[]
+  onParentFailure?: ParentFailureRule
+  onSuccess?: string
+  onFailure?: string
+  expires?: Duration
+  resultTtl?: Duration
   now?: boolean
   wait?: boolean
   waitTimeout?: Duration
@@ -37,8 +53,14 @@ export interface EnqueueFlags {
 
 export async function enqueue(session: ClientSession, method: string, flags: EnqueueFlags): Promise<ExitCode> {
   const { runtime, output } = session
-  const { params, param, at, wait, waitTimeout, ...options } = flags
-  const request: EnqueueOptions = present({ ...options, runAt: at })
+  const { params, param, at, wait, waitTimeout, throttle, debounce, keepLast, backoff, neverRetry, ...options } = flags
+  const request: EnqueueOptions = present({
+    ...options,
+    runAt: at,
+    deduplicate: deduplicationOf(flags),
+    backoff: backoff === undefined ? undefined : ((await readJsonArgument('--backoff', backoff)) as Backoff),
+    noRetryOn: neverRetry
+  })
   const enqueued = await runtime.enqueue(method, await paramsOf(params, param), request)
   if (wait) {
     output.note(() => `job ${oneLine(enqueued.id)}`)
@@ -48,6 +70,19 @@ export async function enqueue(session: ClientSession, method: string, flags: Enq
   if (flags.now) return printOutcome(output, enqueued, enqueued)
   output.answer(enqueued, () => oneLine(enqueued.id))
   return exitCodes.done
+}
+
+/** The flags exclude each other. */
+function deduplicationOf({
+  deduplicate,
+  throttle,
+  debounce,
+  keepLast
+}: EnqueueFlags): true | Deduplication | undefined {
+  if (throttle !== undefined) return { for: throttle }
+  if (debounce !== undefined) return { debounce }
+  if (keepLast) return { keepLast }
+  return deduplicate ? true : undefined
 }
 
 /** `--params` with each `-p` laid over it; undefined when there is neither. */

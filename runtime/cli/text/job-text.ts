@@ -1,4 +1,5 @@
-import type { AttemptView, JobError, JobLogLine, JobView } from '../../core/job.ts'
+import type { AttemptView, DependencyCounts, JobError, JobLogLine, JobView } from '../../core/job.ts'
+import { counted } from './counted.ts'
 import { type Look, styled, styledState } from './look.ts'
 import { block, indented, oneLine, prettyJson } from './printable.ts'
 import { formatPairs, formatTable } from './table.ts'
@@ -26,10 +27,16 @@ export function formatJobs(look: Look, jobs: readonly JobView[]): string {
 /** What is most worth knowing about a job in its state. */
 function detailOf(look: Look, job: JobView): string {
   if (job.state === 'running' && job.progress !== null) return formatProgress(job.progress)
+  if (job.state === 'scheduled' && waitsForJobs(job)) return `depends on ${formatDependencies(job.dependencies!)}`
   if (job.state === 'scheduled' && job.runAt !== null) return `due ${formatRelative(job.runAt, look.nowMs)}`
   if (job.error !== undefined) return formatErrorLine(job.error)
   if (job.startedAt !== null && job.finishedAt !== null) return `took ${tookOf(job.startedAt, job.finishedAt)}`
   return '-'
+}
+
+function waitsForJobs({ dependencies }: JobView): boolean {
+  if (dependencies === null) return false
+  return dependencies.completed + dependencies.failed + dependencies.cancelled < dependencies.total
 }
 
 /** `job ID`: everything there is to know. */
@@ -52,18 +59,39 @@ function jobPairs(look: Look, job: JobView): [string, string][] {
     ['timeout', formatLimit(job.timeoutMs)],
     ['priority', String(job.priority)]
   ]
+  if (job.key !== null) pairs.push(['key', oneLine(job.key) + concurrencyOf(job)])
+  if (job.dependencies !== null) pairs.push(['depends on', formatDependencies(job.dependencies)])
+  if (job.dependsOn !== undefined && job.dependsOn.length > 0) {
+    pairs.push([
+      'parents',
+      job.dependsOn.map(oneLine).join(', ') + (job.dependsOn.length < (job.dependencies?.total ?? 0) ? ', …' : '')
+    ])
+  }
   if (job.jobName !== null) pairs.push(['name', oneLine(job.jobName)])
   if (job.crashes > 0) pairs.push(['crashes', String(job.crashes)])
   if (job.progress !== null) pairs.push(['progress', formatProgress(job.progress)])
   for (const [name, instant] of [
     ['enqueued', job.enqueuedAt],
     ['due', job.runAt],
+    ['expires', job.expiresAt],
     ['started', job.startedAt],
     ['finished', job.finishedAt]
   ] as const) {
     if (instant !== null) pairs.push([name, formatInstant(instant, look.nowMs)])
   }
   return pairs
+}
+
+function concurrencyOf({ keyConcurrency }: JobView): string {
+  return keyConcurrency === null ? '' : `, at most ${keyConcurrency} running`
+}
+
+/** `2 of 3 jobs finished: 1 completed, 1 failed` */
+function formatDependencies({ total, completed, failed, cancelled }: DependencyCounts): string {
+  const ways = Object.entries({ completed, failed, cancelled }).filter(([, count]) => count > 0)
+  const finished = completed + failed + cancelled
+  const how = ways.length === 0 ? '' : `: ${ways.map(([way, count]) => `${count} ${way}`).join(', ')}`
+  return `${finished} of ${counted(total, 'job')} finished${how}`
 }
 
 function section(look: Look, title: string, text: string): string {

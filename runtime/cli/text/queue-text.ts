@@ -3,7 +3,7 @@ import { type JobState, jobStates } from '../../core/lifecycle.ts'
 import { type Look, styled } from './look.ts'
 import { oneLine } from './printable.ts'
 import { formatTable } from './table.ts'
-import { formatLimit } from './time.ts'
+import { formatLimit, formatRelative } from './time.ts'
 
 /** `queues`: one line each with its counts per state. */
 export function formatQueues(look: Look, queues: readonly QueueView[]): string {
@@ -22,7 +22,9 @@ export function formatQueues(look: Look, queues: readonly QueueView[]): string {
 
 function statusOf(look: Look, queue: QueueView): string {
   if (!queue.configured) return styled(look, 'red', 'not configured')
-  return queue.paused ? styled(look, 'yellow', 'paused') : 'open'
+  if (!queue.paused) return 'open'
+  const end = queue.pausedUntil === null ? '' : `, ends ${formatRelative(queue.pausedUntil, look.nowMs)}`
+  return styled(look, 'yellow', `paused${end}`)
 }
 
 function countOf(look: Look, queue: QueueView, state: JobState): string {

@@ -13,10 +13,16 @@ export function formatStatus(look: Look, status: StatusView): string {
     ['up', `${formatSpan(status.uptimeMs)}, since ${status.startedAt}`],
     ['socket', status.socket ?? 'none'],
     ['data', status.dataDir],
-    ['store', `${formatBytes(status.store.bytes)}, format ${status.store.format}`],
+    ['store', storeText(status.store)],
     ['memory', formatBytes(status.memory.residentBytes)]
   ])
   return `${pairs}\n\n${formatQueues(look, status.queues)}`
+}
+
+/** `1.5 MiB, 1.2 MiB of it used, 10 GiB at most, format 1` */
+function storeText({ bytes, usedBytes, bytesMax, format }: StatusView['store']): string {
+  const bound = bytesMax === null ? '' : `, ${formatBytes(bytesMax)} at most`
+  return `${formatBytes(bytes)}, ${formatBytes(usedBytes)} of it used${bound}, format ${format}`
 }
 
 /** `1.5 MiB` */
