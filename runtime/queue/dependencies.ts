@@ -38,7 +38,9 @@ export function link(commit: QueueCommit, child: StoredJob, parents: readonly St
   for (const parent of parents) {
     const key = parentKey(child.seq, parent.seq)
     transaction.put(key, parentCodec.encode(key, { id: parent.spec.id, state: null, result: null }))
-    if (!isFinished(parent.standing.state)) transaction.put(childKey(parent.seq, child.seq), empty)
+    if (isFinished(parent.standing.state)) continue
+    transaction.put(childKey(parent.seq, child.seq), empty)
+    commit.counters.links++
   }
   for (const parent of parents) {
     // The first may have ended the child, and what is kept of it may be nothing.
@@ -107,6 +109,7 @@ function tellOf(commit: QueueCommit, seq: number, record: ParentRecord, room: { 
   for (const key of keys.slice(0, Math.max(room.left, 0))) {
     room.left--
     transaction.remove(key)
+    commit.counters.links--
     const child = readJob(transaction, seqOfKey(key))
     if (child !== undefined) tellChild(commit, child, seq, record)
   }
@@ -154,7 +157,10 @@ function letGo(commit: QueueCommit, child: number, room: { left: number }): bool
   const now = keys.slice(0, Math.max(room.left, 0))
   for (const key of now) {
     transaction.remove(key)
-    transaction.remove(childKey(seqOfKey(key), child))
+    const link = childKey(seqOfKey(key), child)
+    if (!transaction.has(link)) continue
+    transaction.remove(link)
+    commit.counters.links--
   }
   room.left -= now.length
   return now.length === keys.length
