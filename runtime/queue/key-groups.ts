@@ -84,7 +84,7 @@ export class KeyGroups {
     this.settle()
     for (const { key: place, value } of this.#commit.transaction.entries({ ...rotationRange(queue), limit: 1 })) {
       const loaded = this.#load(queue, value.toString('utf8'))
-      const head = (loaded.head ??= this.#head(queue, loaded.group))!
+      const head = (loaded.head ?? this.#head(queue, loaded.group))!
       return { place, seq: placeOfReadyKey(head.key).seq, hasStanding: head.value[0] === 1 }
     }
     return undefined
