@@ -4,7 +4,7 @@
  */
 import { format, inspect } from 'node:util'
 import type { Context, LogWriter } from '../core/context.ts'
-import type { JobLogLine } from '../core/job.ts'
+import type { JobLogLine, Json } from '../core/job.ts'
 import { logLineCharsMax, logLinesMax, nameCharsMax } from '../core/limits.ts'
 import type { JobMessage } from '../core/pool.ts'
 import { boundedText } from './bounded-text.ts'
@@ -31,6 +31,10 @@ export function createContext(job: JobMessage, tell: (message: ThreadMessage) =>
     attempt: job.attempt,
     attemptsMax: job.attemptsMax,
     deadlineAtMs: Date.now() + job.timeoutMs,
+    parents: (job.parents ?? []).map(({ result, ...parent }) => ({
+      ...parent,
+      ...(result === undefined ? {} : { result: JSON.parse(result) as Json })
+    })),
     signal: softDeadline(job),
     progress: (percent, stage) => progress.report(percent, stage),
     log: {

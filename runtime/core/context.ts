@@ -1,5 +1,15 @@
+import type { Json } from './job.ts'
+import type { FinishedState } from './lifecycle.ts'
+
 /** Writes a line to the log of the job. Arguments as for `console.log`. */
 export type LogWriter = (...args: readonly unknown[]) => void
+
+/** A job on which another depends. `state` null: it has not finished, and a user started the other by hand. */
+export interface Parent {
+  readonly id: string
+  readonly state: FinishedState | null
+  readonly result?: Json
+}
 
 /**
  * What a method receives as its second argument: who it is, and how to tell about itself while it runs.
@@ -17,6 +27,11 @@ export interface Context {
   readonly attemptsMax: number
   /** Epoch milliseconds at which the thread is killed. A wall clock reading: it is for decisions of the job, no more. */
   readonly deadlineAtMs: number
+  /**
+   * The jobs that this one depends on, in the order in which they were enqueued. `result` is there where one completed, and
+   * where it fits: 1 MiB each, 8 MiB together; a larger one is found with `job.get`.
+   */
+  readonly parents: readonly Parent[]
   /** Aborts `softTimeout` before the deadline, where one is set. The kill itself comes without warning. */
   readonly signal: AbortSignal
   /**

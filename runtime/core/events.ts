@@ -18,6 +18,7 @@ export type JobEventType =
   | 'cancelled'
   | 'interrupted'
   | 'removed'
+  | 'moved'
   | 'skipped'
   | 'missed'
 
@@ -33,6 +34,7 @@ export const jobEventTypes: readonly JobEventType[] = [
   'cancelled',
   'interrupted',
   'removed',
+  'moved',
   'skipped',
   'missed'
 ]

@@ -1,3 +1,4 @@
+import { type Duration, durationToMs } from './duration.ts'
 import { instantMsMax } from './limits.ts'
 
 const isoForm = /^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?\s*(Z|[+-]\d{2}:?\d{2})?)?$/i
@@ -24,6 +25,15 @@ function toMs(instant: unknown): number | undefined {
   if (day > new Date(Date.UTC(year, month, 0)).getUTCDate()) return undefined
   const hasTime = text.includes('T')
   return Date.parse(hasTime && !zoned.test(text) ? `${text}Z` : text)
+}
+
+/**
+ * @param until a duration from now, or an instant as ISO 8601 text; of a form that the schemas accept
+ * @returns whole milliseconds since the epoch
+ */
+export function untilToMs(until: Duration | Date, nowMs: number): number {
+  const spanMs = durationToMs(until)
+  return spanMs === undefined ? instantToMs(until)! : Math.min(nowMs + spanMs, instantMsMax)
 }
 
 /** @returns ISO 8601 text in UTC, as every instant is shown. */

@@ -7,20 +7,45 @@
  *                 ▲                ▲                 │
  *                 └── retryLater ──┴── interrupt ────┘
  * ```
+ *
+ * A job that depends on others is scheduled without a time until they have finished.
  */
 export const jobStates = ['scheduled', 'ready', 'running', 'completed', 'failed', 'cancelled'] as const
 export type JobState = (typeof jobStates)[number]
 
+/** Nothing more happens unless a user asks for it. */
+export const finishedStates = ['completed', 'failed', 'cancelled'] as const
+export type FinishedState = (typeof finishedStates)[number]
+
 /**
- * - `due`: its time has come · `claim`: a dispatcher takes it · `complete`: the method returned
- * - `retryLater`: the attempt ended, another follows at a time · `fail`: the attempt ended, none follows
+ * - `due`: its time has come · `release`, `postpone`: the jobs it depends on have finished, and its time has come, or has not
+ * - `claim`: a dispatcher takes it · `complete`: the method returned
+ * - `retryLater`: the attempt ended, another follows at a time
+ * - `fail`: the attempt ended, none follows; or a job that it depends on did not complete
  * - `interrupt`: the supervisor stopped or died under it; not the job's fault
  * - `cancel`, `retry`: asked for by a user; a retry brings a scheduled job forward and starts a finished one again
  */
-export type LifecycleEvent = 'due' | 'claim' | 'complete' | 'retryLater' | 'fail' | 'interrupt' | 'cancel' | 'retry'
+export type LifecycleEvent =
+  | 'due'
+  | 'release'
+  | 'postpone'
+  | 'claim'
+  | 'complete'
+  | 'retryLater'
+  | 'fail'
+  | 'interrupt'
+  | 'cancel'
+  | 'retry'
 
 export const lifecycle: Readonly<Record<JobState, Partial<Record<LifecycleEvent, JobState>>>> = {
-  scheduled: { due: 'ready', retry: 'ready', cancel: 'cancelled' },
+  scheduled: {
+    due: 'ready',
+    release: 'ready',
+    postpone: 'scheduled',
+    retry: 'ready',
+    fail: 'failed',
+    cancel: 'cancelled'
+  },
   ready: { claim: 'running', cancel: 'cancelled' },
   running: {
     complete: 'completed',
@@ -34,7 +59,6 @@ export const lifecycle: Readonly<Record<JobState, Partial<Record<LifecycleEvent,
   cancelled: { retry: 'ready' }
 }
 
-/** Completed, failed, cancelled: nothing more happens unless a user asks for it. */
-export function isFinished(state: JobState): boolean {
+export function isFinished(state: JobState): state is FinishedState {
   return state === 'completed' || state === 'failed' || state === 'cancelled'
 }

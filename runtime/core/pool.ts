@@ -3,6 +3,7 @@
  * carry it as well as one between threads.
  */
 import type { JobError, JobLogLine } from './job.ts'
+import type { FinishedState } from './lifecycle.ts'
 
 /** One attempt of one job, on its way to a thread. */
 export interface JobMessage {
@@ -21,6 +22,16 @@ export interface JobMessage {
   softTimeoutMs: number | null
   /** A host process ended under this job before: it runs in one of its own, so that blame is exact. */
   alone: boolean
+  /** What has become of the jobs that it depends on; absent where it depends on none. */
+  parents?: ParentOutcome[]
+}
+
+/** `result` is JSON text; absent where there is none, or where it is too large to be handed on. */
+export interface ParentOutcome {
+  id: string
+  /** null: it has not finished, and the job runs because a user asked for it. */
+  state: FinishedState | null
+  result?: string
 }
 
 /** How an attempt ended by itself. */

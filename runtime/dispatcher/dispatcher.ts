@@ -38,6 +38,7 @@ interface Running {
 }
 
 const retryWhenFullMs = 1_000
+const wakeWaitMsMax = 60_000
 
 export class Dispatcher {
   readonly #parts: DispatcherParts
@@ -48,6 +49,8 @@ export class Dispatcher {
    * `quiet`: what runs may finish. `interrupting`: the time for that is over.
    */
   #state: 'new' | 'open' | 'claiming' | 'claimAgain' | 'quiet' | 'interrupting' = 'new'
+  /** When the queue may have jobs that a limit or a pause does not allow now. */
+  #wakes: { atMs: number; cancel: () => void } | undefined
   /** Claims and settles that are not on disk yet. */
   readonly #writes = new Set<Promise<void>>()
   readonly #whenDrained: (() => void)[] = []
@@ -88,6 +91,20 @@ export class Dispatcher {
     }).finally(() => this.#claimed())
   }
 
+  /** Jobs that a limit or a pause holds back may be claimed at that instant. */
+  wakeAt(atMs: number): void {
+    if (this.#isStopping || (this.#wakes !== undefined && this.#wakes.atMs <= atMs)) return
+    this.#wakes?.cancel()
+    const { timers, clock } = this.#parts
+    // The wall clock is looked at again at least once a minute: it may have been set.
+    const waitMs = Math.min(Math.max(atMs - clock.wallMs(), 0), wakeWaitMsMax)
+    const cancel = timers.after(waitMs, () => {
+      this.#wakes = undefined
+      this.wake()
+    })
+    this.#wakes = { atMs, cancel }
+  }
+
   /** The queue has cancelled a running job: its thread is killed and its slot is free. */
   cancelled(id: string): void {
     if (this.#take(id) === undefined) return
@@ -106,6 +123,7 @@ export class Dispatcher {
    */
   async stop(deadlineMs: number): Promise<void> {
     if (this.#state !== 'interrupting') this.#state = 'quiet'
+    this.#wakes?.cancel()
     const cancel = this.#parts.timers.after(deadlineMs, () => this.#interruptAll())
     while (this.#running.size > 0 || this.#writes.size > 0) {
       await Promise.all([...this.#writes, this.#running.size > 0 ? this.#untilDrained() : undefined])
@@ -137,7 +155,10 @@ export class Dispatcher {
   #started(id: string): void {
     const running = this.#running.get(id)
     if (running === undefined) return
-    running.cancelDeadline = this.#parts.timers.after(running.job.timeoutMs, () => this.#timedOut(id))
+    const { timers, queue, clock } = this.#parts
+    running.cancelDeadline = timers.after(running.job.timeoutMs, () => this.#timedOut(id))
+    const startedAtMs = clock.wallMs()
+    if (running.job.startIsCounted) this.#write(() => queue.noteStart(running.job, startedAtMs))
     this.#tell(running, 'started')
   }
 

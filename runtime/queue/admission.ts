@@ -1,55 +1,277 @@
-/** Enqueueing, inside the commit: every refusal comes before the first write, so that it is all of the jobs or none. */
-
-import { iso } from '../core/instant.ts'
+/**
+ * Enqueueing, inside the commit. First a plan for each job of the call, which may refuse; then the writes. So it is all of
+ * the jobs or none.
+ */
 import type { EnqueueResult } from '../core/job.ts'
 import { isFinished } from '../core/lifecycle.ts'
+import { throttleEndingKey, throttleKey } from '../store/keys.ts'
+import { throttleCodec } from '../store/records.ts'
 import type { QueueCommit } from './commit.ts'
+import { link } from './dependencies.ts'
 import type { JobDraft } from './job-draft.ts'
 import type { QueueRegistry } from './queue-registry.ts'
-import { idInUse, queueFull, saysWhich } from './refusals.ts'
-import { findJob } from './stored-job.ts'
+import { dependsInACircle, idInUse, parentUnknown, queueFull, quotaReached, saysWhich } from './refusals.ts'
+import { findJob, type StoredJob } from './stored-job.ts'
 
-/** @throws RuntimeError `JOB_EXISTS`, `QUEUE_FULL` */
-export function admit(commit: QueueCommit, registry: QueueRegistry, drafts: readonly JobDraft[], tag: string) {
-  const existing = checkIds(commit, drafts, tag)
-  checkRoom(
-    commit,
-    registry,
-    drafts.filter((_, index) => existing[index] === undefined)
-  )
-  return drafts.map((draft, index) => existing[index] ?? addDraft(commit, registry, draft))
+/** Ends the id of the job that follows a running one of the same identity. */
+const successorSuffix = '~next'
+
+/** What is to be done for one job of a call. */
+type Plan =
+  /** It is there: nothing is written. `state` of a job that is remembered only by its window. */
+  | { type: 'existing'; result: EnqueueResult; job: StoredJob | undefined }
+  /** `successorOf`: the job whose end it waits for. */
+  | {
+      type: 'add'
+      draft: JobDraft
+      inPlaceOf: StoredJob | undefined
+      successorOf: StoredJob | undefined
+      job?: StoredJob
+    }
+  | { type: 'replace'; draft: JobDraft; job: StoredJob }
+  /** Another job of the same call is the answer. */
+  | { type: 'same'; as: Plan }
+
+export interface AdmissionRules {
+  registry: QueueRegistry
+  tag: string
+  /** null: no bound. */
+  maxStoreBytes: number | null
+  usedBytes: () => number
 }
 
-/** @returns for each draft the unfinished job that it duplicates, if it may */
-function checkIds(commit: QueueCommit, drafts: readonly JobDraft[], tag: string): (EnqueueResult | undefined)[] {
-  const taken = new Set<string>()
-  return drafts.map(({ id, deduplicate }, index) =>
+/** @throws RuntimeError `JOB_EXISTS`, `JOB_UNKNOWN`, `QUEUE_FULL`, `STORAGE_FULL`, `PARAMS_INVALID` */
+export function admit(commit: QueueCommit, rules: AdmissionRules, drafts: readonly JobDraft[]): EnqueueResult[] {
+  const plans = planAll(commit, drafts, rules.tag)
+  const parents = parentsOf(commit, drafts, plans, rules.tag)
+  checkRoom(commit, rules, plans)
+  for (const [index, plan] of plans.entries()) write(commit, plan, parents[index]!.length)
+  for (const [index, plan] of plans.entries()) linkParents(commit, plan, parents[index]!)
+  return plans.map(resultOf)
+}
+
+/** Enqueues a job that nothing speaks against. */
+export function addDraft(commit: QueueCommit, draft: JobDraft): EnqueueResult {
+  return resultOfJob(commit.add(draft), false)
+}
+
+function planAll(commit: QueueCommit, drafts: readonly JobDraft[], tag: string): Plan[] {
+  const ofId = new Map<string, Plan>()
+  return drafts.map((draft, index) =>
     saysWhich(drafts, index, () => {
-      if (id === null) return undefined
-      const state = findJob(commit.transaction, id, tag)?.standing.state
-      if (state !== undefined && deduplicate && !isFinished(state)) return { id, state, deduplicated: true }
-      if (state !== undefined || taken.has(id)) throw idInUse(id, state)
-      taken.add(id)
-      return undefined
+      const { id } = draft
+      if (id === null) return { type: 'add', draft, inPlaceOf: undefined, successorOf: undefined }
+      const earlier = ofId.get(id)
+      if (earlier !== undefined) return planAgain(earlier, draft, id)
+      const plan = planOne(commit, draft, id, tag)
+      ofId.set(id, plan)
+      if (plan.type !== 'add' || plan.draft.id === id) return plan
+      // A successor, whose id another job of the call may ask for.
+      if (ofId.has(plan.draft.id!)) throw idInUse(plan.draft.id!, undefined)
+      ofId.set(plan.draft.id!, plan)
+      return plan
     })
   )
 }
 
-function checkRoom(commit: QueueCommit, registry: QueueRegistry, drafts: readonly JobDraft[]): void {
-  const more = new Map<JobDraft['queue'], number>()
-  for (const { queue } of drafts) {
-    if (queue.maxQueued !== null) more.set(queue, (more.get(queue) ?? 0) + 1)
+/** A second job of one id in the same call. */
+function planAgain(earlier: Plan, draft: JobDraft, id: string): Plan {
+  if (draft.deduplicate === null) throw idInUse(id, undefined)
+  const takesNewest = draft.deduplicate.mode === 'debounce' || draft.deduplicate.mode === 'keepLast'
+  if (takesNewest && (earlier.type === 'add' || earlier.type === 'replace')) {
+    earlier.draft = { ...draft, id: earlier.draft.id, dependsOn: earlier.draft.dependsOn }
   }
-  for (const [queue, count] of more) {
-    const { ready, scheduled } = commit.counts(registry.numberOf(queue.name)!)
-    if (ready + scheduled + count > queue.maxQueued!) throw queueFull(queue)
+  return { type: 'same', as: earlier }
+}
+
+function planOne(commit: QueueCommit, draft: JobDraft, id: string, tag: string): Plan {
+  const holder = findJob(commit.transaction, id, tag)
+  const { deduplicate } = draft
+  if (deduplicate === null) {
+    if (holder !== undefined) throw idInUse(id, holder.standing.state)
+    return addInPlaceOf(undefined, draft)
+  }
+  switch (deduplicate.mode) {
+    case 'unfinished':
+      return holder === undefined || isFinished(holder.standing.state) ? addInPlaceOf(holder, draft) : existing(holder)
+    case 'throttle':
+      return planThrottled(commit, draft, id, holder)
+    default:
+      return planNewest(commit, draft, id, holder, tag)
   }
 }
 
-/** Writes a job that nothing speaks against. */
-export function addDraft(commit: QueueCommit, registry: QueueRegistry, draft: JobDraft): EnqueueResult {
-  const { deduplicate, ...spec } = draft
-  const job = commit.add({ ...spec, queue: registry.numberOf(draft.queue.name)! })
-  commit.tell(job, 'enqueued', job.spec.runAtMs === null ? {} : { runAt: iso(job.spec.runAtMs) })
-  return { id: job.spec.id, state: job.standing.state, deduplicated: false }
+function planThrottled(commit: QueueCommit, draft: JobDraft, id: string, holder: StoredJob | undefined): Plan {
+  const window = readThrottle(commit, id)
+  if (window !== undefined && window.untilMs > commit.nowMs) {
+    if (holder !== undefined) return existing(holder)
+    const result = { id, state: window.state ?? 'completed', deduplicated: true }
+    return { type: 'existing', result, job: undefined }
+  }
+  return holder === undefined || isFinished(holder.standing.state) ? addInPlaceOf(holder, draft) : existing(holder)
+}
+
+/** The newest request counts: a job that has not started becomes it; while one is under way, a successor does. */
+function planNewest(
+  commit: QueueCommit,
+  draft: JobDraft,
+  id: string,
+  holder: StoredJob | undefined,
+  tag: string
+): Plan {
+  const successorId = `${id}${successorSuffix}`
+  const successor = findJob(commit.transaction, successorId, tag)
+  const unfinished = [holder, successor].filter((job) => job !== undefined && !isFinished(job.standing.state))
+  const waiting = unfinished.find((job) => job!.standing.startedAtMs === null)
+  if (waiting !== undefined) return { type: 'replace', draft, job: waiting }
+  if (unfinished.length === 2) throw idInUse(id, holder!.standing.state)
+  const busy = unfinished[0]
+  if (busy === undefined) return addInPlaceOf(holder, draft)
+  const free = busy === holder ? { id: successorId, job: successor } : { id, job: holder }
+  return { type: 'add', draft: { ...draft, id: free.id }, inPlaceOf: free.job, successorOf: busy }
+}
+
+function addInPlaceOf(finished: StoredJob | undefined, draft: JobDraft): Plan {
+  return { type: 'add', draft, inPlaceOf: finished, successorOf: undefined }
+}
+
+function existing(job: StoredJob): Plan {
+  return { type: 'existing', result: resultOfJob(job, true), job }
+}
+
+/** What a job depends on: jobs of the store, and jobs of the same call. */
+type Parent = StoredJob | Plan
+
+/** @returns for each job of the call, without repeats @throws RuntimeError `JOB_UNKNOWN`, `PARAMS_INVALID` */
+function parentsOf(commit: QueueCommit, drafts: readonly JobDraft[], plans: readonly Plan[], tag: string): Parent[][] {
+  if (drafts.every(({ dependsOn }) => dependsOn === null)) {
+    return plans.map((plan) => (plan.type === 'add' && plan.successorOf !== undefined ? [plan.successorOf] : []))
+  }
+  const byId = new Map(drafts.flatMap(({ id }, index) => (id === null ? [] : [[id, index] as const])))
+  const indexes = drafts.map(({ dependsOn }, index) => indexesIn(dependsOn, byId, drafts.length, index))
+  refuseCircles(indexes)
+  return plans.map((plan, index) =>
+    saysWhich(drafts, index, () => {
+      if (plan.type !== 'add') return []
+      const { dependsOn } = plan.draft
+      const texts =
+        dependsOn === null || dependsOn === 'others' ? [] : dependsOn.filter((each) => typeof each === 'string')
+      const stored = texts
+        .filter((id) => !byId.has(id))
+        .map((id) => findJob(commit.transaction, id, tag) ?? refuseParent(id))
+      const ofCall = indexes[index]!.flatMap((at) => resolved(plans[at]!)).filter((parent) => parent !== plan)
+      const successor = plan.successorOf === undefined ? [] : [plan.successorOf]
+      return distinct([...successor, ...stored, ...ofCall])
+    })
+  )
+}
+
+function indexesIn(
+  dependsOn: JobDraft['dependsOn'],
+  byId: ReadonlyMap<string, number>,
+  jobs: number,
+  own: number
+): number[] {
+  if (dependsOn === null) return []
+  if (dependsOn === 'others') return Array.from({ length: jobs }, (_, at) => at).filter((at) => at !== own)
+  return dependsOn.flatMap((each) => {
+    const at = typeof each === 'number' ? each : byId.get(each)
+    return at === undefined ? [] : [at]
+  })
+}
+
+/** Takes away, again and again, what depends on nothing that is left; what cannot be taken away goes in a circle. */
+function refuseCircles(parents: readonly (readonly number[])[]): void {
+  const children = new Map<number, number[]>()
+  const open = parents.map((of) => of.length)
+  for (const [child, of] of parents.entries()) {
+    for (const parent of of) children.set(parent, [...(children.get(parent) ?? []), child])
+  }
+  const free = open.flatMap((count, index) => (count === 0 ? [index] : []))
+  for (const index of free) {
+    for (const child of children.get(index) ?? []) if (--open[child]! === 0) free.push(child)
+  }
+  if (free.length === parents.length) return
+  const done = new Set(free)
+  throw dependsInACircle(parents.flatMap((_, index) => (done.has(index) ? [] : [index])).slice(0, 20))
+}
+
+function refuseParent(id: string): never {
+  throw parentUnknown(id)
+}
+
+/** A job that only its window remembers has finished, and nothing more is known of it. */
+function resolved(plan: Plan): Parent[] {
+  const target = plan.type === 'same' ? plan.as : plan
+  if (target.type !== 'existing') return [target]
+  return target.job === undefined ? [] : [target.job]
+}
+
+function distinct(parents: readonly Parent[]): Parent[] {
+  const seen = new Set<unknown>()
+  return parents.filter((parent) => {
+    const identity = 'seq' in parent ? parent.seq : parent
+    return !seen.has(identity) && seen.add(identity)
+  })
+}
+
+function checkRoom(
+  commit: QueueCommit,
+  { registry, maxStoreBytes, usedBytes }: AdmissionRules,
+  plans: readonly Plan[]
+): void {
+  const more = new Map<JobDraft['queue'], number>()
+  for (const plan of plans) if (plan.type === 'add') more.set(plan.draft.queue, (more.get(plan.draft.queue) ?? 0) + 1)
+  if (more.size > 0 && maxStoreBytes !== null && usedBytes() >= maxStoreBytes) {
+    throw quotaReached(usedBytes(), maxStoreBytes)
+  }
+  for (const [queue, count] of more) {
+    if (queue.maxQueued === null) continue
+    const { ready, scheduled } = commit.counts(registry.numberOf(queue.name)!)
+    if (ready + scheduled + count > queue.maxQueued) throw queueFull(queue, 'enqueue')
+  }
+}
+
+function write(commit: QueueCommit, plan: Plan, parents: number): void {
+  if (plan.type === 'replace') commit.replace(plan.job, plan.draft)
+  if (plan.type !== 'add') return
+  const { draft, inPlaceOf } = plan
+  if (inPlaceOf !== undefined) commit.forget(inPlaceOf, 'hand')
+  plan.job = commit.add(draft, parents)
+  if (draft.deduplicate?.mode === 'throttle') openWindow(commit, plan.job)
+}
+
+function openWindow(commit: QueueCommit, { spec }: StoredJob): void {
+  const key = throttleKey(spec.id)
+  const untilMs = spec.rules!.throttledUntilMs!
+  commit.transaction.put(key, throttleCodec.encode(key, { untilMs, state: null }))
+  commit.transaction.put(throttleEndingKey(untilMs, spec.id), Buffer.alloc(0))
+  commit.upkeepAt(untilMs)
+}
+
+function linkParents(commit: QueueCommit, plan: Plan, parents: readonly Parent[]): void {
+  if (plan.type !== 'add' || parents.length === 0) return
+  const jobs = parents.map((parent) => ('seq' in parent ? parent : (parent as Plan & { type: 'add' | 'replace' }).job!))
+  link(commit, plan.job!, jobs)
+}
+
+function readThrottle(commit: QueueCommit, id: string) {
+  const key = throttleKey(id)
+  const value = commit.transaction.get(key)
+  return value === undefined ? undefined : throttleCodec.decode(key, value)
+}
+
+function resultOf(plan: Plan): EnqueueResult {
+  switch (plan.type) {
+    case 'same':
+      return { ...resultOf(plan.as), deduplicated: true }
+    case 'existing':
+      return plan.result
+    default:
+      return resultOfJob(plan.job!, plan.type === 'replace')
+  }
+}
+
+function resultOfJob({ spec, standing }: StoredJob, deduplicated: boolean): EnqueueResult {
+  return { id: spec.id, state: standing.state, deduplicated }
 }

@@ -16,8 +16,7 @@ export type Ending = Outcome | { type: 'interrupted' }
 export function endAttempt(commit: QueueCommit, job: StoredJob, ending: Ending, random: number): void {
   switch (ending.type) {
     case 'completed':
-      commit.move(job, 'complete', { finishedAtMs: commit.nowMs, result: ending.result, error: null })
-      commit.tell(job, 'completed')
+      commit.finish(job, 'complete', { result: ending.result, error: null })
       break
     case 'failed':
       endFailed(commit, job, ending, random)
@@ -53,13 +52,20 @@ function endFailed(
   random: number
 ): void {
   const failures = job.standing.failures + 1
-  if (final || failures >= job.spec.attemptsMax) {
-    commit.move(job, 'fail', { finishedAtMs: commit.nowMs, failures, error })
-    commit.tell(job, 'failed', { error })
+  if (final || failures >= job.spec.attemptsMax || !mayTryAgain(job, error)) {
+    commit.finish(job, 'fail', { failures, error })
     return
   }
   const history = withAttempt(commit, job, 'failed', error)
   runAgain(commit, job, backoffDelayMs(job.spec.backoff, failures, random), { failures, error, history })
+}
+
+/** `retryOn` and `noRetryOn` name errors by code, by class, or by the `code` of what was thrown. */
+function mayTryAgain({ spec: { rules } }: StoredJob, { code, name, thrownCode }: JobError): boolean {
+  const names = [code, name, String(thrownCode ?? code)]
+  const isIn = (list: readonly string[]) => names.some((each) => list.includes(each))
+  if (rules?.noRetryOn !== undefined && isIn(rules.noRetryOn)) return false
+  return rules?.retryOn === undefined || isIn(rules.retryOn)
 }
 
 /**
@@ -80,8 +86,7 @@ function endCrashed(
   const crashes = job.standing.crashes + 1
   const error: JobError = { code: 'HOST_CRASHED', name: 'HostCrashed', message: cause.message }
   if (crashes >= crashesMax) {
-    commit.move(job, 'fail', { finishedAtMs: commit.nowMs, crashes, error })
-    commit.tell(job, 'failed', { error })
+    commit.finish(job, 'fail', { crashes, error })
     return
   }
   const history = withAttempt(commit, job, 'crashed', error)

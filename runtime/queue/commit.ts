@@ -4,63 +4,92 @@
  *
  * Invariants after every commit
  * - a job is in exactly one place (see store/keys.ts), and its queue's count of that state includes it once
- * - a standing record exists exactly for the jobs that were started and do not run, and for the finished ones
+ * - a standing record exists exactly for the jobs that were started or depend on others and do not run, and for the finished
+ * - a job that ends by itself, by `expires` or its own retention, has an entry for that instant ('Z')
+ * - a finished job that its queue's retention looks after is in the `retained` totals
  */
+import type { QueueConfig } from '../core/config.ts'
 import type { EventStream, JobEvent, JobEventType } from '../core/events.ts'
 import { iso } from '../core/instant.ts'
-import { isFinished, type LifecycleEvent, lifecycle } from '../core/lifecycle.ts'
+import type { JobError, JobView } from '../core/job.ts'
+import { type FinishedState, isFinished, type LifecycleEvent, lifecycle } from '../core/lifecycle.ts'
+import { bytesOfDigest, encodeDigest, keepsItself } from '../store/digest.ts'
 import {
   countsKey,
-  type FinishedState,
   finishedKey,
   idKey,
+  jobEndingKey,
   jobKey,
   metaKey,
+  noInstantMs,
   readyKey,
   runningKey,
   scheduledKey,
-  standingKey
+  standingKey,
+  throttleKey
 } from '../store/keys.ts'
 import {
   type Counters,
-  decodeCounters,
-  decodeCounts,
+  countersCodec,
   type EventRecord,
-  encodeCounters,
-  encodeCounts,
-  encodeSeq,
-  encodeSpec,
-  encodeStanding,
   initialStanding,
   type JobSpec,
-  noCounts,
+  noTotals,
+  type QueueTotals,
   type Standing,
-  type StateCounts
+  type StateCounts,
+  seqCodec,
+  specCodec,
+  standingCodec,
+  throttleCodec,
+  totalsCodec
 } from '../store/records.ts'
 import type { CommitState, Reader, Transaction } from '../store/store.ts'
+import { forgetLinks, tellChildren } from './dependencies.ts'
 import { readEvent, writeEvent } from './event-records.ts'
+import { followUpOf } from './follow-up.ts'
+import type { Growth } from './growth.ts'
+import type { JobDraft } from './job-draft.ts'
+import { jobView } from './job-view.ts'
+import { holdsKey, KeyGroups } from './key-groups.ts'
 import type { QueueRegistry } from './queue-registry.ts'
-import { isMadeId, makeId, type StoredJob } from './stored-job.ts'
+import type { Moves, Rates } from './rates.ts'
+import { StartWindow } from './start-window.ts'
+import { isMadeId, makeId, readyPlaceOf, type StoredJob } from './stored-job.ts'
 
 const empty = Buffer.alloc(0)
 const hasRecord = Buffer.of(1)
+/** What the store needs for the entries of a job beside their keys and values. */
+const entryBytes = 16
+const childrenToldMax = 100
 
 /** Who is told what, after the commit. */
 export interface QueueListener {
   /** Jobs of the queue can be claimed. */
   ready(queue: string): void
+  /** Jobs of the queue may be claimed at that instant, which none may now. */
+  readyAt(queue: string, atMs: number): void
   /** A job is due at that instant, and perhaps none before it. */
   scheduled(atMs: number): void
+  /** `upkeep` has something to do at that instant. */
+  upkeepAt(atMs: number): void
   /** A running job was cancelled; its thread must be killed. */
   cancelled(queue: string, id: string): void
   /** The last job of a scheduler event has finished or was removed, and another instant of it waits for that. */
   eventFinished(event: string): void
+  /** Whether somebody waits for the end of a job. */
+  isAwaited(id: string): boolean
+  /** A job that is awaited has finished, as `job` shows it; or it was removed before it had. */
+  ended(id: string, job: JobView | undefined): void
 }
 
 export interface CommitParts {
   registry: QueueRegistry
+  queues: ReadonlyMap<string, QueueConfig>
   listener: QueueListener
   events: EventStream
+  rates: Rates
+  growth: Growth
   /** Begins the ids that the store makes. */
   tag: string
 }
@@ -69,51 +98,110 @@ export class QueueCommit implements CommitState {
   readonly transaction: Transaction
   /** The instant of everything that happens in this commit. */
   readonly nowMs: number
+  /** Jobs that have a key. */
+  readonly groups: KeyGroups
   readonly #parts: CommitParts
-  readonly #counts = new Map<number, StateCounts>()
+  readonly #totals = new Map<number, QueueTotals>()
+  /** As they were read; what has not changed is not written. */
+  readonly #totalsBefore = new Map<number, Buffer | undefined>()
+  readonly #windows = new Map<number, StartWindow>()
   #counters: Counters | undefined
   readonly #ready = new Set<number>()
+  readonly #readyAtMs = new Map<number, number>()
   #dueAtMs = Number.POSITIVE_INFINITY
+  #upkeepAtMs = Number.POSITIVE_INFINITY
   readonly #later: (() => void)[] = []
+  readonly #moves = new Map<number, Moves>()
+  /** Finished jobs whose children are to be told; undefined while nobody does that. */
+  #finished: StoredJob[] | undefined
 
   constructor(transaction: Transaction, nowMs: number, parts: CommitParts) {
     this.transaction = transaction
     this.nowMs = nowMs
     this.#parts = parts
+    this.groups = new KeyGroups(this, (queue) => this.configOf(queue))
+  }
+
+  totals(queue: number): QueueTotals {
+    let totals = this.#totals.get(queue)
+    if (totals === undefined) {
+      const key = countsKey(queue)
+      const before = this.transaction.get(key)
+      totals = before === undefined ? noTotals() : totalsCodec.decode(key, before)
+      this.#totalsBefore.set(queue, before)
+      this.#totals.set(queue, totals)
+    }
+    return totals
   }
 
   counts(queue: number): StateCounts {
-    let counts = this.#counts.get(queue)
-    if (counts === undefined) {
-      counts = readCounts(this.transaction, queue)
-      this.#counts.set(queue, counts)
-    }
-    return counts
+    return this.totals(queue).counts
   }
 
-  /** Numbers of jobs and queues; never given twice. */
+  /** The window of the rate limit of the queue. */
+  window(queue: number): StartWindow {
+    let window = this.#windows.get(queue)
+    if (window === undefined) {
+      const rule = this.configOf(queue)?.rateLimit ?? null
+      window = new StartWindow(this, queue, 0, rule, this.totals(queue).starts)
+      this.#windows.set(queue, window)
+    }
+    return window
+  }
+
+  /** undefined: the configuration no longer has the queue. */
+  configOf(queue: number): QueueConfig | undefined {
+    return this.#parts.queues.get(this.#parts.registry.nameOf(queue))
+  }
+
+  /** Numbers of jobs, queues and groups; never given twice. */
   get counters(): Counters {
     this.#counters ??= readCounters(this.transaction)
     return this.#counters
   }
 
-  /** Enqueues: gives the job its number, and its id unless the caller chose one. */
-  add(draft: Omit<JobSpec, 'id'> & { id: string | null }): StoredJob {
+  /**
+   * Enqueues: gives the job its number, and its id unless the caller chose one.
+   *
+   * @param parents number of jobs that it depends on, which are to be linked next
+   */
+  add(draft: JobDraft, parents = 0): StoredJob {
     const seq = this.counters.nextSeq++
-    const spec: JobSpec = { ...draft, id: draft.id ?? makeId(this.#parts.tag, seq) }
-    const job = { seq, spec, standing: initialStanding(spec, spec.runAtMs === null ? 'ready' : 'scheduled') }
+    const { deduplicate: _, dependsOn: __, queue, ...rest } = draft
+    const number = this.#parts.registry.numberOf(queue.name)!
+    const spec: JobSpec = { ...rest, queue: number, id: draft.id ?? makeId(this.#parts.tag, seq) }
+    const job = { seq, spec, specBytes: 0, standing: standingOf(spec, parents) }
     this.writeSpec(job)
-    if (draft.id !== null) this.transaction.put(idKey(draft.id), encodeSeq(idKey(draft.id), seq))
+    if (draft.id !== null) this.transaction.put(idKey(draft.id), seqCodec.encode(idKey(draft.id), seq))
     this.#place(job)
+    this.#movesOf(number).enqueued++
+    this.tell(job, 'enqueued', spec.runAtMs === null ? {} : { runAt: iso(spec.runAtMs) })
     return job
   }
 
-  writeSpec({ seq, spec }: StoredJob): void {
-    const key = jobKey(seq)
-    this.transaction.put(key, encodeSpec(key, spec))
+  /** A job that has not started becomes what `draft` asks for; it keeps its id, its number and what it depends on. */
+  replace(job: StoredJob, draft: JobDraft): void {
+    const { deduplicate: _, dependsOn: __, queue, ...rest } = draft
+    const { dependencies } = job.standing
+    this.#unplace(job)
+    const hadRecord = needsRecord(job.standing)
+    job.spec = { ...rest, queue: this.#parts.registry.numberOf(queue.name)!, id: job.spec.id }
+    const waits = dependencies !== null && job.standing.state === 'scheduled' && job.standing.dueAtMs === null
+    job.standing = { ...standingOf(job.spec, waits ? 1 : 0), dependencies }
+    this.writeSpec(job)
+    this.#place(job)
+    if (hadRecord && !needsRecord(job.standing)) this.transaction.remove(standingKey(job.seq))
+    this.tell(job, 'enqueued', job.spec.runAtMs === null ? {} : { runAt: iso(job.spec.runAtMs) })
   }
 
-  /** Performs one arrow of the lifecycle. The caller has made sure that it exists. */
+  writeSpec(job: StoredJob): void {
+    const key = jobKey(job.seq)
+    const value = specCodec.encode(key, job.spec)
+    job.specBytes = value.length
+    this.transaction.put(key, value)
+  }
+
+  /** Performs one arrow of the lifecycle that leads to no end. The caller has made sure that it exists. */
   move(job: StoredJob, event: LifecycleEvent, changes: Partial<Omit<Standing, 'state'>>): void {
     const next = lifecycle[job.standing.state][event]
     if (next === undefined) throw new Error(`no arrow ${event} leads out of ${job.standing.state}`)
@@ -122,17 +210,50 @@ export class QueueCommit implements CommitState {
     job.standing = { ...before, ...changes, state: next }
     this.#place(job)
     if (needsRecord(before) && !needsRecord(job.standing)) this.transaction.remove(standingKey(job.seq))
-    if (job.spec.event !== null && isFinished(next)) this.#eventFinished(job, job.spec.event)
   }
 
-  forget(job: StoredJob): void {
+  /** Performs an arrow to an end, with all that follows from it. */
+  finish(job: StoredJob, event: 'complete' | 'fail' | 'cancel', changes: Partial<Omit<Standing, 'state'>>): void {
+    this.move(job, event, { ...changes, dueAtMs: null, finishedAtMs: this.nowMs })
+    const { spec, standing } = job
+    const state = standing.state as FinishedState
+    this.tell(job, state, standing.error === null || state === 'completed' ? {} : { error: standing.error })
+    if (state !== 'cancelled') this.#movesOf(spec.queue)[state]++
+    if (spec.event !== null) this.#eventFinished(job, spec.event)
+    const followUp = followUpOf(job, { queues: this.#parts.queues, tag: this.#parts.tag, nowMs: this.nowMs })
+    if (followUp !== undefined) this.add(followUp)
+    this.#tellWaiting(job, true)
+    this.#tellChildren(job)
+    if (spec.rules?.keepMs?.[state] === 0) this.forget(job, 'retention')
+  }
+
+  /** Changes the standing of a job that stays where it is. */
+  amend(job: StoredJob, changes: Partial<Omit<Standing, 'state'>>): void {
+    job.standing = { ...job.standing, ...changes }
+    this.#writeStanding(job)
+  }
+
+  /** A waiting job goes to another queue. */
+  moveTo(job: StoredJob, queue: number): void {
+    this.#unplace(job)
+    job.spec = { ...job.spec, queue }
+    this.writeSpec(job)
+    this.#place(job)
+    this.tell(job, 'moved')
+  }
+
+  /** @param by `retention`: the window in which no second job of its id is made goes on; `hand`: it ends */
+  forget(job: StoredJob, by: 'hand' | 'retention'): void {
     const { seq, spec, standing } = job
     this.#unplace(job)
     if (needsRecord(standing)) this.transaction.remove(standingKey(seq))
     if (!isMadeId(spec.id, this.#parts.tag)) this.transaction.remove(idKey(spec.id))
     this.transaction.remove(jobKey(seq))
     if (spec.event !== null && !isFinished(standing.state)) this.#eventFinished(job, spec.event)
+    if ((spec.rules?.throttledUntilMs ?? 0) > this.nowMs) this.#endThrottle(job, by)
+    forgetLinks(this, job)
     this.tell(job, 'removed')
+    if (!isFinished(standing.state)) this.#tellWaiting(job, false)
   }
 
   /** Once the commit is on disk: an event about the job as it is now. */
@@ -177,22 +298,61 @@ export class QueueCommit implements CommitState {
     this.#ready.add(queue)
   }
 
+  /** Once the commit is on disk: jobs of the queue may be claimed at that instant. */
+  wakeAt(queue: number, atMs: number): void {
+    this.#readyAtMs.set(queue, Math.min(this.#readyAtMs.get(queue) ?? Number.POSITIVE_INFINITY, atMs))
+  }
+
+  /** Once the commit is on disk: there is upkeep to do at that instant. */
+  upkeepAt(atMs: number): void {
+    this.#upkeepAtMs = Math.min(this.#upkeepAtMs, atMs)
+  }
+
   beforeCommit(): void {
-    for (const [queue, counts] of this.#counts) {
+    this.groups.settle()
+    for (const [queue, window] of this.#windows) this.totals(queue).starts = window.count
+    for (const [queue, totals] of this.#totals) {
       const key = countsKey(queue)
-      this.transaction.put(key, encodeCounts(key, counts))
+      const value = totalsCodec.encode(key, totals)
+      if (this.#totalsBefore.get(queue)?.equals(value) !== true) this.transaction.put(key, value)
     }
     if (this.#counters !== undefined) {
       const key = metaKey('counters')
-      this.transaction.put(key, encodeCounters(key, this.#counters))
+      this.transaction.put(key, countersCodec.encode(key, this.#counters))
     }
+    this.#parts.growth.sample(this.transaction, this.nowMs)
   }
 
   afterCommit(): void {
+    const { listener, registry, rates } = this.#parts
+    for (const [queue, moves] of this.#moves) rates.count(registry.nameOf(queue), moves, this.nowMs)
     for (const action of this.#later) action()
-    const { listener, registry } = this.#parts
     for (const queue of this.#ready) listener.ready(registry.nameOf(queue))
+    for (const [queue, atMs] of this.#readyAtMs) listener.readyAt(registry.nameOf(queue), atMs)
     if (this.#dueAtMs !== Number.POSITIVE_INFINITY) listener.scheduled(this.#dueAtMs)
+    if (this.#upkeepAtMs !== Number.POSITIVE_INFINITY) listener.upkeepAt(this.#upkeepAtMs)
+  }
+
+  /** Those whose children fail with them wait in line: a long chain must not nest. */
+  #tellChildren(job: StoredJob): void {
+    if (this.#finished !== undefined) {
+      this.#finished.push(job)
+      return
+    }
+    this.#finished = [job]
+    const room = { left: childrenToldMax }
+    for (let next = this.#finished.shift(); next !== undefined; next = this.#finished.shift()) {
+      tellChildren(this, next, room)
+    }
+    this.#finished = undefined
+  }
+
+  #tellWaiting(job: StoredJob, hasFinished: boolean): void {
+    const { listener, registry } = this.#parts
+    const { id, queue } = job.spec
+    if (!listener.isAwaited(id)) return
+    const view = hasFinished ? jobView(job, registry.nameOf(queue)) : undefined
+    this.#later.push(() => listener.ended(id, view))
   }
 
   /** What the schedule shows of the last run is part of the commit that ends it, or forgets it before its end. */
@@ -206,47 +366,163 @@ export class QueueCommit implements CommitState {
     if (event.queuedAtMs !== null) this.later(() => this.#parts.listener.eventFinished(id))
   }
 
-  #place({ seq, spec, standing }: StoredJob): void {
-    const { transaction } = this
-    this.counts(spec.queue)[standing.state]++
-    switch (standing.state) {
-      case 'scheduled':
-        transaction.put(scheduledKey(standing.dueAtMs!, seq), empty)
-        this.#dueAtMs = Math.min(this.#dueAtMs, standing.dueAtMs!)
-        break
-      case 'ready':
-        transaction.put(
-          readyKey(spec.queue, spec.atFront, spec.priority, seq),
-          needsRecord(standing) ? hasRecord : empty
-        )
-        this.wake(spec.queue)
-        break
-      case 'running':
-        transaction.put(runningKey(seq), encodeStanding(runningKey(seq), standing))
-        break
-      default:
-        transaction.put(finishedKey(standing.state, spec.queue, standing.finishedAtMs!, seq), empty)
-    }
-    if (needsRecord(standing)) transaction.put(standingKey(seq), encodeStanding(standingKey(seq), standing))
+  #endThrottle({ spec, standing }: StoredJob, by: 'hand' | 'retention'): void {
+    const key = throttleKey(spec.id)
+    const value = this.transaction.get(key)
+    if (value === undefined) return
+    if (by === 'hand' || !isFinished(standing.state)) this.transaction.remove(key)
+    else
+      this.transaction.put(
+        key,
+        throttleCodec.encode(key, { ...throttleCodec.decode(key, value), state: standing.state })
+      )
   }
 
-  #unplace({ seq, spec, standing }: StoredJob): void {
+  #movesOf(queue: number): Moves {
+    let moves = this.#moves.get(queue)
+    if (moves === undefined) {
+      moves = { enqueued: 0, completed: 0, failed: 0 }
+      this.#moves.set(queue, moves)
+    }
+    return moves
+  }
+
+  #place(job: StoredJob): void {
     const { transaction } = this
-    this.counts(spec.queue)[standing.state]--
+    const { seq, spec, standing } = job
+    const key = spec.rules?.key
+    this.counts(spec.queue)[standing.state]++
+    if (key !== undefined && holdsKey(standing, spec.rules)) this.groups.hold(spec.queue, key, 1)
+    const endsAtMs = endsByItselfAtMs(job)
+    if (endsAtMs !== undefined) {
+      transaction.put(jobEndingKey(endsAtMs, seq), empty)
+      this.upkeepAt(endsAtMs)
+    }
     switch (standing.state) {
       case 'scheduled':
-        transaction.remove(scheduledKey(standing.dueAtMs!, seq))
+        transaction.put(scheduledKey(standing.dueAtMs ?? noInstantMs, seq), empty)
+        if (standing.dueAtMs !== null) this.#dueAtMs = Math.min(this.#dueAtMs, standing.dueAtMs)
         break
       case 'ready':
-        transaction.remove(readyKey(spec.queue, spec.atFront, spec.priority, seq))
+        if (key !== undefined) this.groups.place(job, key, needsRecord(standing))
+        else {
+          transaction.put(readyKey(spec.queue, readyPlaceOf(job)), needsRecord(standing) ? hasRecord : empty)
+          this.wake(spec.queue)
+        }
         break
       case 'running':
+        break
+      default:
+        this.#placeFinished(job, standing.state)
+        return
+    }
+    this.#writeStanding(job)
+  }
+
+  #unplace(job: StoredJob): void {
+    const { transaction } = this
+    const { seq, spec, standing } = job
+    const key = spec.rules?.key
+    this.counts(spec.queue)[standing.state]--
+    if (key !== undefined && holdsKey(standing, spec.rules)) this.groups.hold(spec.queue, key, -1)
+    const endsAtMs = endsByItselfAtMs(job)
+    if (endsAtMs !== undefined) transaction.remove(jobEndingKey(endsAtMs, seq))
+    switch (standing.state) {
+      case 'scheduled':
+        transaction.remove(scheduledKey(standing.dueAtMs ?? noInstantMs, seq))
+        break
+      case 'ready':
+        if (key !== undefined) this.groups.unplace(job, key)
+        else transaction.remove(readyKey(spec.queue, readyPlaceOf(job)))
+        break
+      case 'running':
+        this.noteStart(job, this.nowMs)
         transaction.remove(runningKey(seq))
         break
       default:
-        transaction.remove(finishedKey(standing.state as FinishedState, spec.queue, standing.finishedAtMs!, seq))
+        this.#unplaceFinished(job, standing.state)
     }
   }
+
+  /** Where the starts of the queue or of the job's key are counted: it started at `atMs`. The first note counts. */
+  noteStart({ spec, standing }: StoredJob, atMs: number): void {
+    const { startedAtMs, startTurn } = standing
+    if (startTurn === null || startedAtMs === null) return
+    const key = spec.rules?.key
+    this.window(spec.queue).note(startedAtMs, startTurn, atMs)
+    if (key !== undefined) this.groups.window(spec.queue, key).note(startedAtMs, startTurn, atMs)
+    this.wake(spec.queue)
+  }
+
+  #placeFinished(job: StoredJob, state: FinishedState): void {
+    const { seq, spec, standing } = job
+    const recordBytes = this.#writeStanding(job)
+    const idBytes = isMadeId(spec.id, this.#parts.tag) ? 0 : entryBytes + Buffer.byteLength(spec.id)
+    const bytes = job.specBytes + recordBytes + idBytes + 3 * entryBytes
+    const keeps = spec.rules?.keepMs?.[state] !== undefined
+    const digest = encodeDigest({
+      bytes,
+      keepsItself: keeps,
+      errorCode: state === 'completed' ? null : (standing.error?.code ?? null),
+      method: spec.method,
+      jobName: spec.jobName,
+      key: spec.rules?.key ?? null
+    })
+    this.transaction.put(finishedKey(state, spec.queue, standing.finishedAtMs!, seq), digest)
+    if (keeps) return
+    const retained = this.totals(spec.queue).retained[state]
+    retained.count++
+    retained.bytes += bytes
+    const rule = this.configOf(spec.queue)?.retention[state]
+    if (rule === undefined) return
+    if (retained.count > (rule.count ?? retained.count) || retained.bytes > (rule.bytes ?? retained.bytes)) {
+      this.upkeepAt(this.nowMs)
+    } else if (rule.ageMs !== null) {
+      this.upkeepAt(standing.finishedAtMs! + rule.ageMs)
+    }
+  }
+
+  #unplaceFinished({ seq, spec, standing }: StoredJob, state: FinishedState): void {
+    const key = finishedKey(state, spec.queue, standing.finishedAtMs!, seq)
+    const digest = this.transaction.get(key)
+    this.transaction.remove(key)
+    if (digest === undefined || keepsItself(digest)) return
+    const retained = this.totals(spec.queue).retained[state]
+    retained.count--
+    retained.bytes -= bytesOfDigest(digest)
+  }
+
+  /** @returns the length of the record; 0 where none is needed */
+  #writeStanding({ seq, standing }: StoredJob): number {
+    if (standing.state !== 'running' && !needsRecord(standing)) return 0
+    const key = standing.state === 'running' ? runningKey(seq) : standingKey(seq)
+    const value = standingCodec.encode(key, standing)
+    this.transaction.put(key, value)
+    return value.length
+  }
+}
+
+/** Of a job that has just been enqueued. */
+function standingOf(spec: JobSpec, parents: number): Standing {
+  if (parents === 0) return initialStanding(spec, spec.runAtMs === null ? 'ready' : 'scheduled')
+  const dependencies = { total: parents, completed: 0, failed: 0, cancelled: 0 }
+  return { ...initialStanding(spec, 'scheduled'), dueAtMs: null, dependencies }
+}
+
+/** When a job that has not started expires, or a finished one is forgotten because it says so itself. */
+export function endsByItselfAtMs({ spec: { rules }, standing }: StoredJob): number | undefined {
+  const { state, startedAtMs, finishedAtMs } = standing
+  if (rules === null || state === 'running') return undefined
+  if (!isFinished(state)) return startedAtMs === null ? rules.expiresAtMs : undefined
+  const keepMs = rules.keepMs?.[state]
+  return keepMs === undefined ? undefined : finishedAtMs! + keepMs
+}
+
+/** What a job that was not started in time is cancelled with. */
+export const expired: JobError = {
+  code: 'CANCELLED',
+  name: 'Expired',
+  message: 'The job was not started before it expired.'
 }
 
 function endOf({ failures }: EventRecord, { state, startedAtMs, finishedAtMs }: Standing): Partial<EventRecord> {
@@ -258,18 +534,18 @@ function endOf({ failures }: EventRecord, { state, startedAtMs, finishedAtMs }: 
 }
 
 /** Whether the standing is kept under its own key: it says more than the place, and the place does not hold it. */
-function needsRecord({ state, made, crashes }: Standing): boolean {
-  return state !== 'running' && (made > 0 || crashes > 0 || isFinished(state))
+function needsRecord({ state, made, crashes, dependencies }: Standing): boolean {
+  return state !== 'running' && (made > 0 || crashes > 0 || dependencies !== null || isFinished(state))
 }
 
-export function readCounts(reader: Reader, queue: number): StateCounts {
+export function readTotals(reader: Reader, queue: number): QueueTotals {
   const key = countsKey(queue)
   const value = reader.get(key)
-  return value === undefined ? noCounts() : decodeCounts(key, value)
+  return value === undefined ? noTotals() : totalsCodec.decode(key, value)
 }
 
 function readCounters(transaction: Transaction): Counters {
   const key = metaKey('counters')
   const value = transaction.get(key)
-  return value === undefined ? { nextSeq: 1, nextQueue: 1 } : decodeCounters(key, value)
+  return value === undefined ? { nextSeq: 1, nextQueue: 1, nextGroup: 1 } : countersCodec.decode(key, value)
 }

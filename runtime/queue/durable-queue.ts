@@ -3,12 +3,16 @@
  * lifecycle (core/lifecycle.ts), done in one commit; when its promise resolves, the change is flushed to disk. Plain data in,
  * plain data out; who must act on a change is told through {@link QueueListener}, who wants to know through the events.
  */
-import type { JobChange } from '../core/api.ts'
+import type { JobChange, QueueHealth, StoreGrowth } from '../core/api.ts'
 import type { MethodCatalogue } from '../core/catalogue.ts'
 import type { Clock } from '../core/clock.ts'
 import type { QueueConfig } from '../core/config.ts'
+import { RuntimeError } from '../core/errors.ts'
 import type { EventStream } from '../core/events.ts'
+import { iso } from '../core/instant.ts'
 import type {
+  BulkRequest,
+  BulkStep,
   EnqueueRequest,
   EnqueueResult,
   JobError,
@@ -18,30 +22,39 @@ import type {
   JobView,
   QueueView
 } from '../core/job.ts'
-import { isFinished, type JobState } from '../core/lifecycle.ts'
-import { moveBatchMax } from '../core/limits.ts'
+import { finishedStates, isFinished, type JobState } from '../core/lifecycle.ts'
+import { bulkStepMax, moveBatchMax } from '../core/limits.ts'
 import type { JobMessage } from '../core/pool.ts'
-import { dueOfScheduledKey, dueRange, readyRange, runningRange, scheduledRange, seqOfReadyKey } from '../store/keys.ts'
-import type { Standing } from '../store/records.ts'
-import type { Store, Transaction } from '../store/store.ts'
-import { admit } from './admission.ts'
+import { dueOfScheduledKey, dueRange, type KeyRange, noInstantMs, runningRange, scheduledRange } from '../store/keys.ts'
+import type { QueueRecord, Standing } from '../store/records.ts'
+import type { Reader, Store, Transaction } from '../store/store.ts'
+import { type AdmissionRules, admit } from './admission.ts'
 import { type Ending, endAttempt, historyForRetry } from './attempts.ts'
-import { type CommitParts, QueueCommit, type QueueListener, readCounts } from './commit.ts'
+import { type Bulk, type BulkChange, pieceLooksMax, statesOf, stepCursor, stepLooksMax } from './bulk.ts'
+import { claimReady } from './claiming.ts'
+import { type CommitParts, QueueCommit, type QueueListener, readTotals } from './commit.ts'
+import { parentIdsOf, parentsOf } from './dependencies.ts'
 import { DurableSchedule } from './durable-schedule.ts'
 import { readScheduler } from './event-records.ts'
+import { Growth } from './growth.ts'
+import { healthOf } from './health.ts'
 import { draftJob, encodePayload, type JobDraft } from './job-draft.ts'
-import { listJobs } from './job-list.ts'
 import { jobView } from './job-view.ts'
-import { type Place, placeOf, seqIn } from './places.ts'
+import { type WalkRequest, walkJobs } from './job-walk.ts'
+import { rangesOf, seqIn } from './places.ts'
 import { QueueRegistry } from './queue-registry.ts'
-import { saysWhich, wrongState } from './refusals.ts'
-import { readFreshJob, readJob, requireJob, type StoredJob } from './stored-job.ts'
+import { Rates } from './rates.ts'
+import { queueFull, saysWhich, wrongState } from './refusals.ts'
+import { readJob, requireJob, type StoredJob, unmetDependencies } from './stored-job.ts'
+import { nextUpkeepAtMs, type RetainedPlace, RetentionFronts, upkeepPiece } from './upkeep.ts'
 
 export interface DurableQueueParts {
   store: Store
   /** Of the store; begins the ids that it makes. */
   tag: string
   queues: ReadonlyMap<string, QueueConfig>
+  /** Bytes that the store may use; null: no bound. */
+  maxStoreBytes: number | null
   catalogue: MethodCatalogue
   clock: Clock
   /** From 0 to 1, exclusive; for the jitter of backoffs. */
@@ -53,6 +66,8 @@ export interface DurableQueueParts {
 /** A job that is now running; `seq` and `attempt` name this attempt when it is settled. */
 export interface ClaimedJob extends Omit<JobMessage, 'file'> {
   seq: number
+  /** Its start counts against a rate limit: tell {@link DurableQueue.noteStart} when a thread has taken it. */
+  startIsCounted: boolean
 }
 
 /** What an attempt said while it ran. */
@@ -61,16 +76,30 @@ export interface AttemptTrace {
   logs: JobLogLine[]
 }
 
+const listedParentsMax = 100
+const pageDefault = 50
+/** What one page may look at: some tens of milliseconds. */
+const pageLooksMax = 40_000
+
 export class DurableQueue {
   readonly #parts: DurableQueueParts
   readonly #registry = new QueueRegistry()
+  readonly #rates = new Rates()
+  readonly #growth: Growth
   readonly #commitParts: CommitParts
+  readonly #admission: AdmissionRules
+  readonly #fronts = new RetentionFronts()
+  #retained: readonly RetainedPlace[] = []
+  #lastCommitAtMs = 0
   /** Scheduler events, in the same store, so that an instant and its job are one commit. */
   readonly schedule: DurableSchedule
 
   constructor(parts: DurableQueueParts) {
     this.#parts = parts
-    this.#commitParts = { ...parts, registry: this.#registry }
+    const usedBytes = () => parts.store.usedBytes
+    this.#growth = new Growth(usedBytes)
+    this.#commitParts = { ...parts, registry: this.#registry, rates: this.#rates, growth: this.#growth }
+    this.#admission = { registry: this.#registry, tag: parts.tag, maxStoreBytes: parts.maxStoreBytes, usedBytes }
     this.schedule = new DurableSchedule({
       reader: () => parts.store.reader,
       registry: this.#registry,
@@ -86,8 +115,12 @@ export class DurableQueue {
    * @returns how many jobs were brought back
    */
   async start(): Promise<number> {
-    await this.#commit((commit, transaction) => this.#registry.open(transaction, commit.counters, this.#parts.queues))
-    return this.#visit({ state: 'running', range: runningRange }, (commit, job) => {
+    const { queues } = this.#parts
+    await this.#commit((commit, transaction) => this.#registry.open(transaction, commit.counters, queues))
+    this.#retained = [...queues.values()].flatMap(({ name, retention }) =>
+      finishedStates.map((state) => ({ queue: this.#registry.numberOf(name)!, state, rule: retention[state] }))
+    )
+    return this.#visit('running', runningRange, (commit, job) => {
       endAttempt(commit, job, { type: 'interrupted' }, 0)
       return true
     })
@@ -97,16 +130,19 @@ export class DurableQueue {
    * All of the jobs or none, in one commit.
    *
    * @throws RuntimeError `METHOD_UNKNOWN`, `QUEUE_UNKNOWN`, `PARAMS_INVALID`, `PAYLOAD_TOO_LARGE`, `JOB_EXISTS`,
-   * `QUEUE_FULL`, `STORAGE_FULL`; of several jobs, `data.index` says which
+   * `JOB_UNKNOWN` of a job that it depends on, `QUEUE_FULL`, `STORAGE_FULL`; of several jobs, `data.index` says which
    */
   async enqueue(requests: readonly EnqueueRequest[]): Promise<EnqueueResult[]> {
     const { catalogue, queues, tag, clock } = this.#parts
-    for (const { method } of requests) {
+    for (const method of requests.flatMap(methodsOf)) {
       if (catalogue.known(method) === undefined) await catalogue.resolve(method)
     }
     const context = { queues, tag, nowMs: clock.wallMs() }
-    const drafts = requests.map((request, index) => saysWhich(requests, index, () => draftJob(request, context)))
-    return this.#commit((commit) => admit(commit, this.#registry, drafts, tag))
+    const jobs = requests.length
+    const drafts = requests.map((request, index) =>
+      saysWhich(requests, index, () => draftJob(request, context, { index, jobs }))
+    )
+    return this.#commit((commit) => admit(commit, this.#admission, drafts))
   }
 
   /**
@@ -119,18 +155,27 @@ export class DurableQueue {
     return draftJob(request, { queues, tag, nowMs: clock.wallMs() })
   }
 
-  /** Takes up to `max` ready jobs of a queue, in their order; none while the queue is paused, or in maintenance mode. */
+  /**
+   * Takes up to `max` ready jobs of a queue, in the order of claiming.ts; none while the queue is paused, or in maintenance
+   * mode. Where a limit or a pause ends at an instant, {@link QueueListener.readyAt} tells.
+   */
   claim(queue: string, max: number): Promise<ClaimedJob[]> {
     const number = this.#registry.require(queue, 'claim from')
     return this.#commit((commit, transaction) => {
-      if (this.#registry.record(transaction, number).paused || readScheduler(transaction).maintenance) return []
-      const entries = [...transaction.entries({ ...readyRange(number), limit: max })]
-      return entries.map(({ key, value }) => {
-        const seq = seqOfReadyKey(key)
-        const job = (value.length === 0 ? readFreshJob : readJob)(transaction, seq)!
-        commit.move(job, 'claim', { made: job.standing.made + 1, startedAtMs: commit.nowMs })
-        return this.#claimed(job)
-      })
+      const record = this.#registry.record(transaction, number)
+      if (record.pausedUntilMs !== null && record.pausedUntilMs > commit.nowMs) {
+        commit.wakeAt(number, record.pausedUntilMs)
+      }
+      if (isPaused(record, commit.nowMs) || readScheduler(transaction).maintenance) return []
+      return claimReady(commit, number, max).map((job) => this.#claimed(job, transaction))
+    })
+  }
+
+  /** A thread took the job at `atMs`: from then on its start counts in the window of a rate limit. */
+  noteStart({ seq, attempt }: ClaimedJob, atMs: number): Promise<void> {
+    return this.#commit((commit, transaction) => {
+      const job = readJob(transaction, seq)
+      if (job?.standing.state === 'running' && job.standing.made === attempt) commit.noteStart(job, atMs)
     })
   }
 
@@ -153,12 +198,19 @@ export class DurableQueue {
   async promoteDue(nowMs: number): Promise<number | null> {
     const dueAtMs = this.#nextDueAtMs()
     if (dueAtMs === null || dueAtMs > nowMs) return dueAtMs
-    await this.#visit({ state: 'scheduled', range: dueRange(nowMs) }, (commit, job) => {
+    await this.#visit('scheduled', dueRange(nowMs), (commit, job) => {
       commit.move(job, 'due', { dueAtMs: null })
       commit.tell(job, 'ready')
       return true
     })
     return this.#nextDueAtMs()
+  }
+
+  /** A small piece of what upkeep.ts does. @returns when to ask again, perhaps at once; null: not as things are */
+  async upkeep(): Promise<number | null> {
+    const isMoreLeft = await this.#commit((commit) => upkeepPiece(commit, this.#retained, this.#fronts))
+    const nowMs = this.#parts.clock.wallMs()
+    return isMoreLeft ? nowMs : nextUpkeepAtMs(this.#parts.store.reader, nowMs, this.#retained, this.#fronts)
   }
 
   /**
@@ -170,14 +222,9 @@ export class DurableQueue {
   cancel(id: string, traceOf: (queue: string) => AttemptTrace | undefined): Promise<JobChange> {
     return this.#commit((commit, transaction) => {
       const job = requireJob(transaction, id, this.#parts.tag, 'cancel')
-      const { state } = job.standing
-      if (isFinished(state)) return { id, state, changed: false }
-      const error: JobError = { code: 'CANCELLED', name: 'Cancelled', message: `The job was cancelled while ${state}.` }
-      const trace = state === 'running' ? traceOf(this.#registry.nameOf(job.spec.queue)) : undefined
-      commit.move(job, 'cancel', { ...trace, finishedAtMs: commit.nowMs, dueAtMs: null, error })
-      if (state === 'running') commit.tellCancelled(job)
-      commit.tell(job, 'cancelled', { error })
-      return { id, state: job.standing.state, changed: true }
+      const changed = !isFinished(job.standing.state)
+      if (changed) this.#cancel(commit, job, traceOf)
+      return { id, state: job.standing.state, changed }
     })
   }
 
@@ -185,7 +232,8 @@ export class DurableQueue {
    * Starts a finished job again with all its attempts, or brings a scheduled one forward.
    *
    * @param params JSON value that replaces the old one; undefined keeps it
-   * @throws RuntimeError `JOB_UNKNOWN`, `JOB_STATE` where it is ready or running, `PARAMS_INVALID`, `PAYLOAD_TOO_LARGE`
+   * @throws RuntimeError `JOB_UNKNOWN`, `JOB_STATE` where it is ready, running, or waits for other jobs, `PARAMS_INVALID`,
+   * `PAYLOAD_TOO_LARGE`
    */
   async retry(id: string, params?: unknown): Promise<JobChange> {
     const payload = params === undefined ? undefined : encodePayload(params, `retry job "${id}"`)
@@ -193,22 +241,11 @@ export class DurableQueue {
       const job = requireJob(transaction, id, this.#parts.tag, 'retry')
       const { state } = job.standing
       if (state === 'ready' || state === 'running') throw wrongState('retry', id, state, 'Wait until it has finished.')
-      if (payload !== undefined) {
-        job.spec = { ...job.spec, params: payload }
-        commit.writeSpec(job)
+      const unmet = unmetDependencies(job.standing)
+      if (state === 'scheduled' && unmet > 0) {
+        throw wrongState('retry', id, state, `It waits for ${unmet} of the jobs that it depends on.`)
       }
-      commit.move(job, 'retry', {
-        failures: 0,
-        crashes: 0,
-        dueAtMs: null,
-        finishedAtMs: null,
-        error: null,
-        result: null,
-        progress: null,
-        logs: [],
-        history: historyForRetry(job)
-      })
-      commit.tell(job, 'ready')
+      retryJob(commit, job, payload)
       return { id, state: job.standing.state, changed: true }
     })
   }
@@ -218,8 +255,49 @@ export class DurableQueue {
     return this.#commit((commit, transaction) => {
       const job = requireJob(transaction, id, this.#parts.tag, 'remove')
       if (job.standing.state === 'running') throw wrongState('remove', id, 'running', 'Cancel it first.')
-      commit.forget(job)
+      commit.forget(job, 'hand')
     })
+  }
+
+  /**
+   * Moves a scheduled or ready job to another queue; its timeout and other options stay as they are.
+   *
+   * @throws RuntimeError `JOB_UNKNOWN`, `JOB_STATE`, `QUEUE_UNKNOWN`, `QUEUE_FULL`
+   */
+  move(id: string, queue: string): Promise<JobChange> {
+    const target = this.#requireTarget(queue)
+    return this.#commit((commit, transaction) => {
+      const job = requireJob(transaction, id, this.#parts.tag, 'move')
+      const { state } = job.standing
+      if (state !== 'ready' && state !== 'scheduled') {
+        throw wrongState('move', id, state, 'Only scheduled and ready jobs can be moved.')
+      }
+      this.#roomIn(commit, target, `move job "${id}"`)
+      return { id, state, changed: this.#moveTo(commit, job, target) }
+    })
+  }
+
+  /**
+   * One step of a change of many jobs; see bulk.ts.
+   *
+   * @throws RuntimeError `QUEUE_UNKNOWN`, `QUEUE_FULL`, `JOB_STATE` where jobs in the selected state cannot be changed so,
+   * `PARAMS_INVALID`, `PAYLOAD_TOO_LARGE`
+   */
+  async bulk(change: BulkChange, request: BulkRequest): Promise<BulkStep> {
+    const states = statesOf(change, request)
+    const bulk = this.#bulkOf(change)
+    const { limit = bulkStepMax, cursor, ...selection } = request
+    let at = stepCursor.read(cursor)
+    let changed = 0
+    let looks = 0
+    while (at.state < states.length && changed < limit && looks < stepLooksMax) {
+      const piece = { selection: { ...selection, state: states[at.state]! }, cursor: at.key, limit: limit - changed }
+      const done = await this.#commit((commit) => this.#bulkPiece(commit, bulk, piece))
+      changed += done.changed
+      looks += done.looks
+      at = done.cursor === null ? { state: at.state + 1, key: undefined } : { state: at.state, key: done.cursor }
+    }
+    return { changed, cursor: at.state >= states.length ? null : stepCursor.write(at) }
   }
 
   /**
@@ -232,32 +310,47 @@ export class DurableQueue {
     const number = this.#registry.require(queue, 'purge')
     let removed = 0
     for (const state of states) {
-      removed += await this.#visit(placeOf(state, number), (commit, job) => {
-        if (job.spec.queue !== number) return false
-        commit.forget(job)
-        return true
-      })
+      for (const range of rangesOf(state, number)) {
+        removed += await this.#visit(state, range, (commit, job) => {
+          if (job.spec.queue !== number) return false
+          commit.forget(job, 'hand')
+          return true
+        })
+      }
     }
     return removed
   }
 
-  /** No job of a paused queue is claimed; survives restarts. @throws RuntimeError `QUEUE_UNKNOWN` */
-  setPaused(queue: string, paused: boolean): Promise<void> {
+  /**
+   * No job of a paused queue is claimed; survives restarts.
+   *
+   * @param untilMs when the pause ends by itself; null: it does not
+   * @throws RuntimeError `QUEUE_UNKNOWN`
+   */
+  setPaused(queue: string, paused: boolean, untilMs: number | null = null): Promise<void> {
     const number = this.#registry.require(queue, paused ? 'pause' : 'resume')
     return this.#commit((commit, transaction) => {
-      this.#registry.write(transaction, number, { name: queue, paused })
-      if (!paused) commit.wake(number)
+      this.#registry.write(transaction, number, { name: queue, paused, pausedUntilMs: paused ? untilMs : null })
+      commit.wake(number)
     })
   }
 
   /** @throws RuntimeError `JOB_UNKNOWN` */
   get(id: string): JobView {
-    return this.#view(requireJob(this.#parts.store.reader, id, this.#parts.tag, 'show'))
+    const { store, tag } = this.#parts
+    const job = requireJob(store.reader, id, tag, 'show')
+    const { dependencies } = job.standing
+    return {
+      ...this.#view(job),
+      ...(dependencies === null ? {} : { dependsOn: parentIdsOf(store.reader, job, listedParentsMax) })
+    }
   }
 
   /** @throws RuntimeError `QUEUE_UNKNOWN`, `PARAMS_INVALID` for a cursor that is none */
-  list(filter: JobFilter): JobPage {
-    return listJobs(this.#parts.store.reader, this.#registry, filter, (job) => this.#view(job))
+  list({ limit = pageDefault, cursor, ...selection }: JobFilter): JobPage {
+    const request = { selection, limit, cursor, looksMax: pageLooksMax }
+    const page = walkJobs(this.#parts.store.reader, this.#registry, request)
+    return { jobs: page.jobs.map((job) => this.#view(job)), cursor: page.cursor }
   }
 
   queues(): QueueView[] {
@@ -269,18 +362,37 @@ export class DurableQueue {
     const number = this.#registry.require(name, 'show')
     const { reader } = this.#parts.store
     const config = this.#parts.queues.get(name)
+    const nowMs = this.#parts.clock.wallMs()
+    const record = this.#registry.record(reader, number)
+    const paused = isPaused(record, nowMs)
     return {
       queue: name,
-      paused: this.#registry.record(reader, number).paused,
+      paused,
+      pausedUntil: paused && record.pausedUntilMs !== null ? iso(record.pausedUntilMs) : null,
       configured: config !== undefined,
       backgroundWorkers: config?.backgroundWorkers ?? 0,
       timeoutMs: config?.timeoutMs ?? 0,
-      counts: readCounts(reader, number)
+      counts: readTotals(reader, number).counts,
+      rates: this.#rates.of(name, nowMs)
     }
   }
 
+  /** For the diagnosis of a supervisor; a bounded look. */
+  health(): QueueHealth[] {
+    const { reader } = this.#parts.store
+    const nowMs = this.#parts.clock.wallMs()
+    return [...this.#registry.names].map((name) => healthOf(reader, name, this.#registry.numberOf(name)!, nowMs))
+  }
+
+  growth(): StoreGrowth {
+    return this.#growth.list(this.#parts.store.reader)
+  }
+
   #nextDueAtMs(): number | null {
-    for (const key of this.#parts.store.reader.keys({ ...scheduledRange, limit: 1 })) return dueOfScheduledKey(key)
+    for (const key of this.#parts.store.reader.keys({ ...scheduledRange, limit: 1 })) {
+      const dueAtMs = dueOfScheduledKey(key)
+      return dueAtMs === noInstantMs ? null : dueAtMs
+    }
     return null
   }
 
@@ -288,7 +400,8 @@ export class DurableQueue {
     return jobView(job, this.#registry.nameOf(job.spec.queue))
   }
 
-  #claimed({ seq, spec, standing }: StoredJob): ClaimedJob {
+  #claimed(job: StoredJob, reader: Reader): ClaimedJob {
+    const { seq, spec, standing } = job
     return {
       seq,
       id: spec.id,
@@ -299,14 +412,104 @@ export class DurableQueue {
       attemptsMax: spec.attemptsMax,
       timeoutMs: spec.timeoutMs,
       softTimeoutMs: spec.softTimeoutMs,
-      alone: standing.crashes > 0
+      alone: standing.crashes > 0,
+      startIsCounted: standing.startTurn !== null,
+      ...(standing.dependencies === null ? {} : { parents: parentsOf(reader, job) })
     }
+  }
+
+  #cancel(commit: QueueCommit, job: StoredJob, traceOf: (queue: string) => AttemptTrace | undefined): void {
+    const { state } = job.standing
+    const error: JobError = { code: 'CANCELLED', name: 'Cancelled', message: `The job was cancelled while ${state}.` }
+    const trace = state === 'running' ? traceOf(this.#registry.nameOf(job.spec.queue)) : undefined
+    if (state === 'running') commit.tellCancelled(job)
+    commit.finish(job, 'cancel', { ...trace, error })
+  }
+
+  #bulkPiece(commit: QueueCommit, { room, apply }: Bulk, request: Omit<WalkRequest, 'looksMax'>) {
+    const limit = Math.min(request.limit, moveBatchMax, room(commit))
+    const page = walkJobs(commit.transaction, this.#registry, { ...request, limit, looksMax: pieceLooksMax })
+    return { changed: page.jobs.filter((job) => apply(commit, job)).length, cursor: page.cursor, looks: page.looks }
+  }
+
+  #bulkOf(change: BulkChange): Bulk {
+    const room = () => Number.POSITIVE_INFINITY
+    switch (change.type) {
+      case 'cancel':
+        return {
+          room,
+          apply: (commit, job) => {
+            if (isFinished(job.standing.state)) return false
+            this.#cancel(commit, job, (queue) => change.traceOf(queue, job.spec.id))
+            return true
+          }
+        }
+      case 'retry': {
+        const payload = change.params === undefined ? undefined : encodePayload(change.params, 'retry jobs')
+        return {
+          room,
+          apply: (commit, job) => {
+            if (!mayRetry(job)) return false
+            retryJob(commit, job, payload)
+            return true
+          }
+        }
+      }
+      case 'remove':
+        return {
+          room,
+          apply: (commit, job) => {
+            if (job.standing.state === 'running') return false
+            commit.forget(job, 'hand')
+            return true
+          }
+        }
+      case 'move': {
+        const target = this.#requireTarget(change.to)
+        return {
+          room: (commit) => this.#roomIn(commit, target, 'move jobs'),
+          apply: (commit, job) => this.#moveTo(commit, job, target)
+        }
+      }
+    }
+  }
+
+  #requireTarget(name: string): QueueConfig {
+    const config = this.#parts.queues.get(name)
+    if (config !== undefined) return config
+    throw new RuntimeError(
+      'QUEUE_UNKNOWN',
+      `Cannot move jobs to queue "${name}": it is not configured. Queues: ${[...this.#parts.queues.keys()].join(', ')}.`,
+      { queue: name }
+    )
+  }
+
+  /** @throws RuntimeError `QUEUE_FULL` */
+  #roomIn(commit: QueueCommit, target: QueueConfig, attempted: string): number {
+    if (target.maxQueued === null) return Number.POSITIVE_INFINITY
+    const { ready, scheduled } = commit.counts(this.#registry.numberOf(target.name)!)
+    const room = target.maxQueued - ready - scheduled
+    if (room <= 0) throw queueFull(target, attempted)
+    return room
+  }
+
+  #moveTo(commit: QueueCommit, job: StoredJob, target: QueueConfig): boolean {
+    const number = this.#registry.numberOf(target.name)!
+    const { state } = job.standing
+    if (job.spec.queue === number || (state !== 'ready' && state !== 'scheduled')) return false
+    commit.moveTo(job, number)
+    return true
   }
 
   /** Runs `operation` in the next commit. It may throw only before its first write. */
   #commit<T>(operation: (commit: QueueCommit, transaction: Transaction) => T): Promise<T> {
     return this.#parts.store.transact((transaction, states) => {
-      const commit = states.of(this, () => new QueueCommit(transaction, this.#parts.clock.wallMs(), this.#commitParts))
+      const commit = states.of(this, () => {
+        const nowMs = this.#parts.clock.wallMs()
+        if (nowMs < this.#lastCommitAtMs) this.#fronts.reset()
+        this.#lastCommitAtMs = nowMs
+        return new QueueCommit(transaction, nowMs, this.#commitParts)
+      })
       return operation(commit, transaction)
     })
   }
@@ -317,14 +520,21 @@ export class DurableQueue {
    * @param change changes the job; false where it left it alone
    * @returns how many were changed
    */
-  async #visit(place: Place, change: (commit: QueueCommit, job: StoredJob) => boolean): Promise<number> {
-    const { start, end } = place.range
+  async #visit(
+    state: JobState,
+    { start, end }: KeyRange,
+    change: (commit: QueueCommit, job: StoredJob) => boolean
+  ): Promise<number> {
     let changed = 0
     for (let from: Buffer | undefined = start; from !== undefined; ) {
       const batchStart: Buffer = from
       const batch = await this.#commit((commit, transaction) => {
         const keys = [...transaction.keys({ start: batchStart, end, limit: moveBatchMax })]
-        const changes = keys.filter((key) => change(commit, readJob(transaction, seqIn(place, key))!))
+        const changes = keys.filter((key) => {
+          const job = readJob(transaction, seqIn(state, key))
+          // An earlier one of the batch may have taken it along, as one that it depended on.
+          return job?.standing.state === state && change(commit, job)
+        })
         return { changes: changes.length, last: keys.length < moveBatchMax ? undefined : keys.at(-1) }
       })
       changed += batch.changes
@@ -332,4 +542,39 @@ export class DurableQueue {
     }
     return changed
   }
+}
+
+/** Every method that must be known before the request is accepted. */
+function methodsOf({ method, onSuccess, onFailure }: EnqueueRequest): string[] {
+  const followUps = [onSuccess, onFailure].filter((each) => each !== undefined)
+  return [method, ...followUps.map((each) => (typeof each === 'string' ? each : each.method))]
+}
+
+function mayRetry({ standing }: StoredJob): boolean {
+  const { state } = standing
+  return state !== 'ready' && state !== 'running' && (isFinished(state) || unmetDependencies(standing) === 0)
+}
+
+function isPaused({ paused, pausedUntilMs }: QueueRecord, nowMs: number): boolean {
+  return paused && (pausedUntilMs === null || pausedUntilMs > nowMs)
+}
+
+/** @param payload in place of the params; undefined keeps them */
+function retryJob(commit: QueueCommit, job: StoredJob, payload: string | undefined): void {
+  if (payload !== undefined) {
+    job.spec = { ...job.spec, params: payload }
+    commit.writeSpec(job)
+  }
+  commit.move(job, 'retry', {
+    failures: 0,
+    crashes: 0,
+    dueAtMs: null,
+    finishedAtMs: null,
+    error: null,
+    result: null,
+    progress: null,
+    logs: [],
+    history: historyForRetry(job)
+  })
+  commit.tell(job, 'ready')
 }

@@ -17,7 +17,7 @@ import {
   nextEventRange,
   nextOfNextEventKey
 } from '../store/keys.ts'
-import { decodeEvent, type EventRecord, type SchedulerRecord } from '../store/records.ts'
+import { type EventRecord, eventCodec, type SchedulerRecord } from '../store/records.ts'
 import type { Reader, Transaction } from '../store/store.ts'
 import { addDraft } from './admission.ts'
 import type { QueueCommit } from './commit.ts'
@@ -148,7 +148,7 @@ export class DurableSchedule {
   /** Runs the event now, by hand; its instants stay as they are. @returns the id of the job */
   trigger(id: string, draft: JobDraft): Promise<string> {
     return this.#parts.commit((commit, transaction) => {
-      const job = addDraft(commit, this.#parts.registry, { ...draft, event: id })
+      const job = addDraft(commit, { ...draft, event: id })
       const event = readEvent(transaction, id)
       if (event !== undefined) {
         writeEvent(transaction, {
@@ -211,7 +211,7 @@ export class DurableSchedule {
     const id = `${event.id}@${iso(atMs)}`
     // Only where the event was taken out of the configuration and put back: this instant has run already.
     if (findJob(commit.transaction, id, this.#parts.tag) !== undefined) return event
-    addDraft(commit, this.#parts.registry, { ...draft, id, event: event.id })
+    addDraft(commit, { ...draft, id, event: event.id })
     return { ...event, lastAtMs: atMs, lastJob: id, lastOutcome: null, lastDurationMs: null, runs: event.runs + 1 }
   }
 
@@ -228,7 +228,7 @@ export class DurableSchedule {
 }
 
 function readEvents(reader: Reader): EventRecord[] {
-  return [...reader.entries(eventRange)].map(({ key, value }) => decodeEvent(key, value))
+  return [...reader.entries(eventRange)].map(({ key, value }) => eventCodec.decode(key, value))
 }
 
 function removeNext(transaction: Transaction, { nextAtMs, id }: EventRecord): void {

@@ -4,19 +4,22 @@ import type { QueueConfig } from '../core/config.ts'
 import { didYouMean } from '../core/did-you-mean.ts'
 import { durationToMs } from '../core/duration.ts'
 import { RuntimeError } from '../core/errors.ts'
-import { instantToMs } from '../core/instant.ts'
-import type { EnqueueRequest } from '../core/job.ts'
+import { instantToMs, untilToMs } from '../core/instant.ts'
+import type { EnqueueRequest, FollowUp } from '../core/job.ts'
 import { jsonDepth } from '../core/json-depth.ts'
+import { finishedStates } from '../core/lifecycle.ts'
 import { instantMsMax, jsonDepthMax, payloadBytesMax } from '../core/limits.ts'
-import type { JobSpec } from '../store/records.ts'
+import type { JobRules, JobSpec } from '../store/records.ts'
 import { isMadeId } from './stored-job.ts'
 
 export interface JobDraft extends Omit<JobSpec, 'id' | 'queue'> {
   /** null: the store makes one. */
   id: string | null
   queue: QueueConfig
-  /** An unfinished job of the same id is the answer, not an error. */
-  deduplicate: boolean
+  /** What to do when there is a job of the same id; null: refuse. */
+  deduplicate: { mode: 'unfinished' | 'throttle' | 'debounce' | 'keepLast' } | null
+  /** Ids, and indexes of jobs of the same call; null: nothing. */
+  dependsOn: readonly (string | number)[] | 'others' | null
 }
 
 export interface DraftContext {
@@ -25,14 +28,18 @@ export interface DraftContext {
   nowMs: number
 }
 
+/** A draft's place among the jobs of one call. */
+const alone = { index: 0, jobs: 1 }
+
 /**
  * @param request of the right types (core/job-options.ts), its method known
  * @throws RuntimeError `QUEUE_UNKNOWN`, `PARAMS_INVALID`, `PAYLOAD_TOO_LARGE`
  */
-export function draftJob(request: EnqueueRequest, context: DraftContext): JobDraft {
+export function draftJob(request: EnqueueRequest, context: DraftContext, place = alone): JobDraft {
   const { nowMs } = context
   const queue = queueOf(request, context.queues)
   const runAtMs = runAtOf(request, nowMs)
+  const rules = rulesOf(request, queue, runAtMs, context)
   return {
     id: idOf(request, context.tag),
     method: request.method,
@@ -48,8 +55,80 @@ export function draftJob(request: EnqueueRequest, context: DraftContext): JobDra
     jobName: request.jobName ?? null,
     softTimeoutMs: softTimeoutOf(request, queue),
     event: null,
-    deduplicate: request.deduplicate ?? false
+    rules: Object.keys(rules).length === 0 ? null : rules,
+    deduplicate: deduplicationOf(request),
+    dependsOn: dependenciesOf(request, place)
   }
+}
+
+/** Only what is there; see {@link JobRules}. */
+function rulesOf(request: EnqueueRequest, queue: QueueConfig, runAtMs: number | null, context: DraftContext): JobRules {
+  const { key, keyConcurrency, onParentFailure, onSuccess, onFailure } = request
+  const attempted = `enqueue "${request.method}"`
+  if (keyConcurrency !== undefined && key === undefined) throw invalid(attempted, 'keyConcurrency needs a key')
+  const expiresAtMs = expiryOf(request, runAtMs, context.nowMs)
+  const keepMs = keepMsOf(request)
+  const retryOn = request.retryOn ?? queue.retryOn
+  const noRetryOn = request.noRetryOn ?? queue.noRetryOn
+  const { deduplicate } = request
+  return {
+    ...(key === undefined ? {} : { key }),
+    ...(keyConcurrency === undefined ? {} : { keyConcurrency }),
+    ...(queue.ageingMs === null ? {} : { ageingMs: queue.ageingMs }),
+    ...(expiresAtMs === undefined ? {} : { expiresAtMs }),
+    ...(retryOn === null ? {} : { retryOn }),
+    ...(noRetryOn === null ? {} : { noRetryOn }),
+    ...(onSuccess === undefined ? {} : { onSuccess: followUpText(onSuccess, attempted, context) }),
+    ...(onFailure === undefined ? {} : { onFailure: followUpText(onFailure, attempted, context) }),
+    ...(onParentFailure === undefined ? {} : { onParentFailure }),
+    ...(keepMs === undefined ? {} : { keepMs }),
+    ...(typeof deduplicate === 'object' && 'for' in deduplicate
+      ? { throttledUntilMs: context.nowMs + durationToMs(deduplicate.for)! }
+      : {})
+  }
+}
+
+/** Checked as the job that it will be, but for its method, which the caller has looked up. */
+function followUpText(followUp: string | FollowUp, attempted: string, context: DraftContext): string {
+  const request = typeof followUp === 'string' ? { method: followUp } : followUp
+  queueOf(request, context.queues)
+  return encodePayload(request, attempted)
+}
+
+function keepMsOf({ retention, resultTtl, method }: EnqueueRequest): JobRules['keepMs'] | undefined {
+  if (resultTtl !== undefined && retention?.completed !== undefined) {
+    throw invalid(`enqueue "${method}"`, 'resultTtl and retention.completed say the same; give one of them')
+  }
+  const ages = { ...retention, ...(resultTtl === undefined ? {} : { completed: { age: resultTtl } }) }
+  const named = finishedStates.filter((state) => ages[state] !== undefined)
+  if (named.length === 0) return undefined
+  return Object.fromEntries(named.map((state) => [state, durationToMs(ages[state]!.age)!]))
+}
+
+/** A number or a text with a unit is a span from now; any other text an instant. */
+function expiryOf({ expires, method }: EnqueueRequest, runAtMs: number | null, nowMs: number): number | undefined {
+  if (expires === undefined) return undefined
+  const atMs = untilToMs(expires, nowMs)
+  if (atMs > (runAtMs ?? nowMs)) return atMs
+  throw invalid(`enqueue "${method}"`, 'it expires before it may start; give a later expires')
+}
+
+function deduplicationOf({ deduplicate, jobId, method }: EnqueueRequest): JobDraft['deduplicate'] {
+  if (deduplicate === undefined || deduplicate === false) return null
+  if (jobId === undefined) throw invalid(`enqueue "${method}"`, 'deduplicate needs a jobId to compare with')
+  if (deduplicate === true) return { mode: 'unfinished' }
+  if ('for' in deduplicate) return { mode: 'throttle' }
+  return { mode: 'debounce' in deduplicate ? 'debounce' : 'keepLast' }
+}
+
+function dependenciesOf({ dependsOn, method }: EnqueueRequest, { index, jobs }: typeof alone): JobDraft['dependsOn'] {
+  if (dependsOn === undefined || dependsOn.length === 0) return null
+  if (dependsOn === 'others') return jobs > 1 ? 'others' : null
+  const wrong = dependsOn.find((each) => typeof each === 'number' && (each >= jobs || each === index))
+  if (wrong === undefined) return dependsOn
+  const why =
+    jobs === 1 ? 'only jobs of one enqueueMany can be named by their index' : `there is no other job of that index`
+  throw invalid(`enqueue "${method}"`, `dependsOn names ${wrong}: ${why}`)
 }
 
 /**
@@ -78,7 +157,10 @@ export function encodePayload(params: unknown, attempted: string): string {
   return text
 }
 
-function queueOf(request: EnqueueRequest, queues: ReadonlyMap<string, QueueConfig>): QueueConfig {
+function queueOf(
+  request: Pick<EnqueueRequest, 'method' | 'queue'>,
+  queues: ReadonlyMap<string, QueueConfig>
+): QueueConfig {
   const name = request.queue ?? 'default'
   const queue = queues.get(name)
   if (queue !== undefined) return queue
@@ -105,6 +187,11 @@ function timeoutOf(request: EnqueueRequest, queue: QueueConfig): number {
 }
 
 function runAtOf(request: EnqueueRequest, nowMs: number): number | null {
+  const { deduplicate } = request
+  if (typeof deduplicate === 'object' && 'debounce' in deduplicate) {
+    if (request.delay === undefined && request.runAt === undefined) return nowMs + durationToMs(deduplicate.debounce)!
+    throw invalid(`enqueue "${request.method}"`, 'debounce is the delay; leave out delay and runAt')
+  }
   if (request.delay !== undefined && request.runAt !== undefined) {
     throw invalid(`enqueue "${request.method}"`, 'delay and runAt exclude each other; give one of them')
   }
@@ -113,12 +200,7 @@ function runAtOf(request: EnqueueRequest, nowMs: number): number | null {
 }
 
 function idOf(request: EnqueueRequest, tag: string): string | null {
-  if (request.jobId === undefined) {
-    if (request.deduplicate) {
-      throw invalid(`enqueue "${request.method}"`, 'deduplicate needs a jobId to compare with')
-    }
-    return null
-  }
+  if (request.jobId === undefined) return null
   if (isMadeId(request.jobId, tag)) {
     throw invalid(
       `enqueue "${request.method}"`,

@@ -1,8 +1,9 @@
-/** Where the jobs of a state are, and in which order. */
-import type { JobState } from '../core/lifecycle.ts'
+/** Where the jobs of a state are. */
+import { isFinished, type JobState } from '../core/lifecycle.ts'
 import {
   finishedRange,
   type KeyRange,
+  keyedReadyRange,
   readyRange,
   runningRange,
   scheduledRange,
@@ -10,26 +11,25 @@ import {
   seqOfReadyKey
 } from '../store/keys.ts'
 
-export interface Place {
-  state: JobState
-  range: KeyRange
-}
-
 /** The scheduled and the running of all queues are in one place each: a visitor of one queue skips the others. */
-export function placeOf(state: JobState, queue: number): Place {
+export function rangesOf(state: JobState, queue: number): KeyRange[] {
   switch (state) {
     case 'scheduled':
-      return { state, range: scheduledRange }
+      return [scheduledRange]
     case 'running':
-      return { state, range: runningRange }
+      return [runningRange]
     case 'ready':
-      return { state, range: readyRange(queue) }
+      return [readyRange(queue), keyedReadyRange(queue)]
     default:
-      return { state, range: finishedRange(state, queue) }
+      return [finishedRange(state, queue)]
   }
 }
 
-/** @returns the seq of the job that `key` of the place stands for */
-export function seqIn({ state }: Place, key: Buffer): number {
+export function spansQueues(state: JobState): boolean {
+  return state !== 'ready' && !isFinished(state)
+}
+
+/** @returns the seq of the job that `key` of a place of `state` stands for */
+export function seqIn(state: JobState, key: Buffer): number {
   return state === 'ready' ? seqOfReadyKey(key) : seqOfKey(key)
 }

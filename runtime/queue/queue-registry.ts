@@ -2,7 +2,7 @@
 import type { QueueConfig } from '../core/config.ts'
 import { RuntimeError } from '../core/errors.ts'
 import { numberOfQueueKey, queueKey, queueRange } from '../store/keys.ts'
-import { type Counters, decodeQueue, encodeQueue, type QueueRecord } from '../store/records.ts'
+import { type Counters, type QueueRecord, queueCodec } from '../store/records.ts'
 import type { Reader, Transaction } from '../store/store.ts'
 
 export class QueueRegistry {
@@ -12,18 +12,25 @@ export class QueueRegistry {
   /** Reads the queues of the store; those that the configuration adds get a number in this transaction. */
   open(transaction: Transaction, counters: Counters, configured: ReadonlyMap<string, QueueConfig>): void {
     for (const { key, value } of transaction.entries(queueRange)) {
-      this.#learn(numberOfQueueKey(key), decodeQueue(key, value).name)
+      this.#learn(numberOfQueueKey(key), queueCodec.decode(key, value).name)
     }
     for (const name of configured.keys()) {
       if (this.#numbers.has(name)) continue
       const number = counters.nextQueue++
-      transaction.put(queueKey(number), encodeQueue(queueKey(number), { name, paused: false }))
+      transaction.put(
+        queueKey(number),
+        queueCodec.encode(queueKey(number), { name, paused: false, pausedUntilMs: null })
+      )
       this.#learn(number, name)
     }
   }
 
   get names(): IterableIterator<string> {
     return this.#numbers.keys()
+  }
+
+  get numbers(): number[] {
+    return [...this.#names.keys()]
   }
 
   nameOf(number: number): string {
@@ -46,11 +53,11 @@ export class QueueRegistry {
   }
 
   record(reader: Reader, number: number): QueueRecord {
-    return decodeQueue(queueKey(number), reader.get(queueKey(number))!)
+    return queueCodec.decode(queueKey(number), reader.get(queueKey(number))!)
   }
 
   write(transaction: Transaction, number: number, record: QueueRecord): void {
-    transaction.put(queueKey(number), encodeQueue(queueKey(number), record))
+    transaction.put(queueKey(number), queueCodec.encode(queueKey(number), record))
   }
 
   #learn(number: number, name: string): void {

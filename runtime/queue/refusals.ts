@@ -12,11 +12,35 @@ export function idInUse(id: string, state: JobState | undefined): RuntimeError {
   )
 }
 
-export function queueFull({ name, maxQueued }: QueueConfig): RuntimeError {
+export function queueFull({ name, maxQueued }: QueueConfig, attempted: string): RuntimeError {
   return new RuntimeError(
     'QUEUE_FULL',
-    `Cannot enqueue: the queue "${name}" holds its maximum of ${maxQueued} waiting jobs. Try again later, or raise maxQueued.`,
+    `Cannot ${attempted}: the queue "${name}" holds its maximum of ${maxQueued} waiting jobs. Try again later, or raise maxQueued.`,
     { queue: name, maxQueued }
+  )
+}
+
+export function quotaReached(usedBytes: number, maxStoreBytes: number): RuntimeError {
+  return new RuntimeError(
+    'STORAGE_FULL',
+    `Cannot enqueue: the store uses ${usedBytes} of the ${maxStoreBytes} bytes that maxStoreBytes allows. Nothing of the request was stored. Remove jobs, keep finished ones for a shorter time (retention), or raise maxStoreBytes.`,
+    { usedBytes, maxStoreBytes }
+  )
+}
+
+export function parentUnknown(id: string): RuntimeError {
+  return new RuntimeError(
+    'JOB_UNKNOWN',
+    `Cannot enqueue a job that depends on "${id}": no job has this id. It may have been removed.`,
+    { id }
+  )
+}
+
+export function dependsInACircle(indexes: readonly number[]): RuntimeError {
+  return new RuntimeError(
+    'PARAMS_INVALID',
+    `Cannot enqueue: the jobs ${indexes.map((index) => `jobs[${index}]`).join(', ')} depend on each other in a circle, so none could ever start.`,
+    { indexes }
   )
 }
 

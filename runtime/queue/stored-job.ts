@@ -1,19 +1,14 @@
 /** Finding and reading jobs. */
 import { RuntimeError } from '../core/errors.ts'
-import { idKey, jobKey, runningKey, scheduledKey, standingKey } from '../store/keys.ts'
-import {
-  decodeSeq,
-  decodeSpec,
-  decodeStanding,
-  initialStanding,
-  type JobSpec,
-  type Standing
-} from '../store/records.ts'
+import { idKey, jobKey, type ReadyPlace, rankOf, runningKey, scheduledKey, standingKey } from '../store/keys.ts'
+import { initialStanding, type JobSpec, type Standing, seqCodec, specCodec, standingCodec } from '../store/records.ts'
 import type { Reader } from '../store/store.ts'
 
 export interface StoredJob {
   seq: number
   spec: JobSpec
+  /** Length of the spec's record. */
+  specBytes: number
   standing: Standing
 }
 
@@ -52,24 +47,34 @@ export function requireJob(reader: Reader, id: string, tag: string, attempted: s
 }
 
 export function readJob(reader: Reader, seq: number): StoredJob | undefined {
-  const value = reader.get(jobKey(seq))
-  if (value === undefined) return undefined
-  const spec = decodeSpec(jobKey(seq), value)
-  return { seq, spec, standing: readStanding(reader, seq) ?? waitingStanding(reader, seq, spec) }
+  const job = readFreshJob(reader, seq)
+  if (job === undefined) return undefined
+  return { ...job, standing: readStanding(reader, seq) ?? waitingStanding(reader, seq, job.spec) }
 }
 
 /** A job whose ready entry says that it has no standing of its own. */
 export function readFreshJob(reader: Reader, seq: number): StoredJob | undefined {
   const value = reader.get(jobKey(seq))
   if (value === undefined) return undefined
-  const spec = decodeSpec(jobKey(seq), value)
-  return { seq, spec, standing: initialStanding(spec, 'ready') }
+  const spec = specCodec.decode(jobKey(seq), value)
+  return { seq, spec, specBytes: value.length, standing: initialStanding(spec, 'ready') }
+}
+
+/** Where the job is among the ready ones. */
+export function readyPlaceOf({ seq, spec }: StoredJob): ReadyPlace {
+  return { atFront: spec.atFront, rank: rankOf(spec.priority, spec.rules?.ageingMs, spec.enqueuedAtMs), seq }
+}
+
+/** How many of the jobs that it depends on have not finished. */
+export function unmetDependencies({ dependencies }: Standing): number {
+  if (dependencies === null) return 0
+  return dependencies.total - dependencies.completed - dependencies.failed - dependencies.cancelled
 }
 
 function readStanding(reader: Reader, seq: number): Standing | undefined {
   for (const key of [standingKey(seq), runningKey(seq)]) {
     const value = reader.get(key)
-    if (value !== undefined) return decodeStanding(key, value)
+    if (value !== undefined) return standingCodec.decode(key, value)
   }
   return undefined
 }
@@ -83,5 +88,5 @@ function waitingStanding(reader: Reader, seq: number, spec: JobSpec): Standing {
 function seqOfChosenId(reader: Reader, id: string): number | undefined {
   const key = idKey(id)
   const value = reader.get(key)
-  return value === undefined ? undefined : decodeSeq(key, value)
+  return value === undefined ? undefined : seqCodec.decode(key, value)
 }

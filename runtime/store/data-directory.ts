@@ -36,7 +36,7 @@ import {
 import { basename, dirname, join } from 'node:path'
 import { RuntimeError } from '../core/errors.ts'
 import { metaKey } from './keys.ts'
-import { decodeOwner, encodeOwner, formatVersion, type Owner } from './records.ts'
+import { formatVersion, type Owner, ownerCodec } from './records.ts'
 import { Store } from './store.ts'
 import { verifyInChild } from './verify-in-child.ts'
 
@@ -100,7 +100,7 @@ async function openPrepared(directory: string, path: string, marker: Marker): Pr
     return closing
   }
   try {
-    if (!marker.initialised) initialise(directory, path, marker)
+    if (!marker.initialised || marker.format < formatVersion) initialise(directory, path, marker)
     writeSynced(ownerFile(directory), { pid: process.pid, birth: birthOf(process.pid) })
   } catch (error) {
     await close()
@@ -119,7 +119,7 @@ function initialise(directory: string, path: string, marker: Marker): void {
       // A folder above that this user may not read, or that is read-only, was not made by us.
     }
   }
-  writeSynced(markerFile(directory), { ...marker, initialised: true })
+  writeSynced(markerFile(directory), { ...marker, format: formatVersion, initialised: true })
 }
 
 /** Ownership ends with the last commit: all in one turn, so that nothing can be stored after it. */
@@ -283,9 +283,9 @@ async function takeOwnership(store: Store, directory: string): Promise<void> {
   const key = metaKey('owner')
   await store.transact((transaction) => {
     const value = transaction.get(key)
-    const owner = value === undefined ? undefined : decodeOwner(key, value)
+    const owner = value === undefined ? undefined : ownerCodec.decode(key, value)
     if (owner !== undefined && owner.pid !== process.pid && isAlive(owner)) throw locked(directory, owner.pid)
-    transaction.put(key, encodeOwner(key, { pid: process.pid, birth: birthOf(process.pid) }))
+    transaction.put(key, ownerCodec.encode(key, { pid: process.pid, birth: birthOf(process.pid) }))
   })
 }
 

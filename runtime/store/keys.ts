@@ -7,32 +7,67 @@
  *  'J'   seq:6                                            job: what was asked for (records.ts, `JobSpec`)
  *  'S'   seq:6                                            standing of a job that has been started and is not running
  *  'X'   seq:6                                            running: its standing
- *  'R'   queue:2 front:1 priority:4 order:6               ready, in the order in which it will run; empty, or 1 byte: has 'S'
- *  'W'   due:6 seq:6                                      scheduled, by due time in epoch ms; empty
- *  'F'   state:1 queue:2 finished:6 seq:6                 finished, by time; empty
- *  'I'   id in UTF-8                                      seq:6 of the job with this id, for ids chosen by the caller
- *  'C'   queue:2                                          counts of jobs per state
+ *  'R'   queue:2 front:1 rank:4 order:6                   ready, without a key, in the order in which it will run; empty, or 1 byte: has 'S'
+ *  'G'   queue:2 group:6 front:1 rank:4 order:6           ready, of a key; hasStanding:1 limit:4, 0 for no `keyConcurrency`
+ *  'W'   due:6 seq:6                                      scheduled, by due time in epoch ms, 2^48 - 1 for none; empty
+ *  'F'   state:1 queue:2 finished:6 seq:6                 finished, by time; digest.ts, or empty in format 1
+ *  'I'   id in UTF-8                                      seq of the job with this id, for ids chosen by the caller
+ *  'D'   id in UTF-8                                      window in which no second job of this id is made
+ *  'Z'   at:6 what:1 (seq:6 | id in UTF-8)                what ends by itself: a job (0) or a window (1); empty
+ *  'K'   queue:2 key in UTF-8                             group: the jobs of a key (records.ts, `KeyGroup`)
+ *  'T'   queue:2 front:1 rank:4 turn:6                    groups that may start a job, in turn; the key in UTF-8
+ *  'B'   queue:2 until:6 group:6                          groups that may not before an instant; the key in UTF-8
+ *  'V'   queue:2 group:6 at:6 turn:6                      starts within the window of a rate limit, group 0: of the queue; noted:1
+ *  'A'   parent:6 child:6                                 a job that waits for another; empty
+ *  'P'   child:6 parent:6                                 a job on which another depends (records.ts, `ParentRecord`)
+ *  'Y'   seq:6                                            finished, and not all that wait for it know; `ParentRecord`
+ *  'C'   queue:2                                          counts of jobs per state, and more (records.ts, `QueueTotals`)
  *  'Q'   queue:2                                          name of the queue, whether it is paused
- *  'M'   name in ASCII                                    `counters`, `owner`, `scheduler`
+ *  'M'   name in ASCII                                    `counters`, `owner`, `scheduler`, `growth`
  *  'E'   event id in UTF-8                                scheduler event: its standing (records.ts, `EventRecord`)
  *  'N'   next:6 event id in UTF-8                         scheduler events by their next instant; empty
  * ```
  *
- * A job's state is the place that holds its seq: 'W' scheduled, 'R' ready, 'X' running, 'F' finished; it is in exactly one.
- * The ready key is a function of the job alone, so a job that becomes ready again returns to its old place:
+ * A job's state is the place that holds its seq: 'W' scheduled, 'R' or 'G' ready, 'X' running, 'F' finished; it is in exactly
+ * one. The ready key is a function of the job alone, so a job that becomes ready again returns to its old place:
  * - `front` is 0 for `atFront`, 1 otherwise
- * - `priority` is stored as `priorityMax - priority`, so that larger priorities sort first; 0 at front
+ * - `rank` sorts larger priorities first, see {@link rankOf}; 0 at front
  * - `order` is the seq, or at front `2^48 - 1 - seq`, so that the last one put at front is first
  */
-import { priorityMax } from '../core/limits.ts'
+import { type FinishedState, finishedStates } from '../core/lifecycle.ts'
+import { priorityMax, priorityMin } from '../core/limits.ts'
 
 const seqMax = 2 ** 48 - 1
 
-const kind = { job: 0x4a, standing: 0x53, running: 0x58, ready: 0x52, scheduled: 0x57, finished: 0x46 } as const
-const smallKind = { id: 0x49, counts: 0x43, queue: 0x51, meta: 0x4d, event: 0x45, nextEvent: 0x4e } as const
+/** In the place of a due time: none. */
+export const noInstantMs = seqMax
 
-const finishedStates = ['completed', 'failed', 'cancelled'] as const
-export type FinishedState = (typeof finishedStates)[number]
+const kind = {
+  job: 0x4a,
+  standing: 0x53,
+  running: 0x58,
+  ready: 0x52,
+  keyedReady: 0x47,
+  scheduled: 0x57,
+  finished: 0x46,
+  ending: 0x5a,
+  rotation: 0x54,
+  blocked: 0x42,
+  start: 0x56,
+  child: 0x41,
+  parent: 0x50,
+  untold: 0x59
+} as const
+const smallKind = {
+  id: 0x49,
+  throttle: 0x44,
+  group: 0x4b,
+  counts: 0x43,
+  queue: 0x51,
+  meta: 0x4d,
+  event: 0x45,
+  nextEvent: 0x4e
+} as const
 
 /** Keys from `start` (included) to `end` (not included). */
 export interface KeyRange {
@@ -52,19 +87,110 @@ export function runningKey(seq: number): Buffer {
   return seqKey(kind.running, seq)
 }
 
-export function readyKey(queue: number, atFront: boolean, priority: number, seq: number): Buffer {
+/** What decides the order of ready jobs. */
+export interface ReadyPlace {
+  atFront: boolean
+  rank: number
+  seq: number
+}
+
+/** Ranks of jobs whose priority does not age are below this. */
+export const agedRank = priorityMax - priorityMin + 1
+
+/**
+ * Smaller runs first. Without ageing it follows from the priority alone. With it, a job ranks as if it had been enqueued one
+ * `ageingMs` earlier for each step of its priority, in whole seconds: so what has waited long enough overtakes.
+ */
+export function rankOf(priority: number, ageingMs: number | undefined, enqueuedAtMs: number): number {
+  if (ageingMs === undefined) return priorityMax - priority
+  const virtualS = Math.floor((enqueuedAtMs - priority * ageingMs) / 1000)
+  return Math.min(Math.max(virtualS, agedRank), 2 ** 32 - 1)
+}
+
+export function readyKey(queue: number, place: ReadyPlace): Buffer {
   const key = Buffer.allocUnsafe(14)
   key[0] = kind.ready
   key.writeUInt16BE(queue, 1)
-  key[3] = atFront ? 0 : 1
-  key.writeUInt32BE(atFront ? 0 : priorityMax - priority, 4)
-  key.writeUIntBE(atFront ? seqMax - seq : seq, 8, 6)
+  writePlace(key, 3, place)
   return key
 }
 
+/** Of a job that has a key; `group` stands for that. */
+export function keyedReadyKey(queue: number, group: number, place: ReadyPlace): Buffer {
+  const key = Buffer.allocUnsafe(20)
+  key[0] = kind.keyedReady
+  key.writeUInt16BE(queue, 1)
+  key.writeUIntBE(group, 3, 6)
+  writePlace(key, 9, place)
+  return key
+}
+
+function writePlace(key: Buffer, at: number, { atFront, rank, seq }: ReadyPlace): void {
+  key[at] = atFront ? 0 : 1
+  key.writeUInt32BE(atFront ? 0 : rank, at + 1)
+  key.writeUIntBE(atFront ? seqMax - seq : seq, at + 5, 6)
+}
+
+/** Of either kind of ready key. */
+export function placeOfReadyKey(key: Buffer): ReadyPlace {
+  const at = key.length - 11
+  const atFront = key[at] === 0
+  const order = key.readUIntBE(at + 5, 6)
+  return { atFront, rank: key.readUInt32BE(at + 1), seq: atFront ? seqMax - order : order }
+}
+
 export function seqOfReadyKey(key: Buffer): number {
-  const order = key.readUIntBE(8, 6)
-  return key[3] === 0 ? seqMax - order : order
+  return placeOfReadyKey(key).seq
+}
+
+/**
+ * Where a group stands among those that may start a job, by its first job: at front the last one put there first, then by
+ * rank, then by turn. Aged ranks differ by when a job came, which is what turns are to even out, so they count as one.
+ */
+export function rotationKey(queue: number, { atFront, rank, seq }: ReadyPlace, turn: number): Buffer {
+  const key = Buffer.allocUnsafe(14)
+  key[0] = kind.rotation
+  key.writeUInt16BE(queue, 1)
+  key[3] = atFront ? 0 : 1
+  key.writeUInt32BE(atFront ? 0 : Math.min(rank, agedRank), 4)
+  key.writeUIntBE(atFront ? seqMax - seq : turn, 8, 6)
+  return key
+}
+
+export function blockedKey(queue: number, untilMs: number, group: number): Buffer {
+  const key = Buffer.allocUnsafe(15)
+  key[0] = kind.blocked
+  key.writeUInt16BE(queue, 1)
+  key.writeUIntBE(untilMs, 3, 6)
+  key.writeUIntBE(group, 9, 6)
+  return key
+}
+
+export function untilOfBlockedKey(key: Buffer): number {
+  return key.readUIntBE(3, 6)
+}
+
+export function groupKey(queue: number, name: string): Buffer {
+  return Buffer.concat([numberedKey(smallKind.group, queue), Buffer.from(name, 'utf8')])
+}
+
+/** @param group 0: of the queue as a whole */
+export function startKey(queue: number, group: number, atMs: number, turn: number): Buffer {
+  const key = Buffer.allocUnsafe(21)
+  key[0] = kind.start
+  key.writeUInt16BE(queue, 1)
+  key.writeUIntBE(group, 3, 6)
+  key.writeUIntBE(atMs, 9, 6)
+  key.writeUIntBE(turn, 15, 6)
+  return key
+}
+
+export function instantOfStartKey(key: Buffer): number {
+  return key.readUIntBE(9, 6)
+}
+
+export function turnOfStartKey(key: Buffer): number {
+  return key.readUIntBE(15, 6)
 }
 
 export function scheduledKey(dueAtMs: number, seq: number): Buffer {
@@ -89,13 +215,61 @@ export function finishedKey(state: FinishedState, queue: number, finishedAtMs: n
   return key
 }
 
-/** The seq at the end of a job, running, scheduled or finished key. */
+export function instantOfFinishedKey(key: Buffer): number {
+  return key.readUIntBE(4, 6)
+}
+
+/** The seq at the end of any other key that ends with one. */
 export function seqOfKey(key: Buffer): number {
   return key.readUIntBE(key.length - 6, 6)
 }
 
 export function idKey(id: string): Buffer {
   return Buffer.concat([Buffer.of(smallKind.id), Buffer.from(id, 'utf8')])
+}
+
+export function throttleKey(id: string): Buffer {
+  return Buffer.concat([Buffer.of(smallKind.throttle), Buffer.from(id, 'utf8')])
+}
+
+const endingOf = { job: 0, throttle: 1 } as const
+
+export function jobEndingKey(atMs: number, seq: number): Buffer {
+  const key = Buffer.allocUnsafe(14)
+  key[0] = kind.ending
+  key.writeUIntBE(atMs, 1, 6)
+  key[7] = endingOf.job
+  key.writeUIntBE(seq, 8, 6)
+  return key
+}
+
+export function throttleEndingKey(atMs: number, id: string): Buffer {
+  const key = Buffer.allocUnsafe(8)
+  key[0] = kind.ending
+  key.writeUIntBE(atMs, 1, 6)
+  key[7] = endingOf.throttle
+  return Buffer.concat([key, Buffer.from(id, 'utf8')])
+}
+
+export function instantOfEndingKey(key: Buffer): number {
+  return key.readUIntBE(1, 6)
+}
+
+/** @returns the job that ends there, or the id whose window does */
+export function subjectOfEndingKey(key: Buffer): { seq: number } | { id: string } {
+  return key[7] === endingOf.job ? { seq: key.readUIntBE(8, 6) } : { id: key.toString('utf8', 8) }
+}
+
+export function childKey(parent: number, child: number): Buffer {
+  return pairKey(kind.child, parent, child)
+}
+
+export function parentKey(child: number, parent: number): Buffer {
+  return pairKey(kind.parent, child, parent)
+}
+
+export function untoldKey(seq: number): Buffer {
+  return seqKey(kind.untold, seq)
 }
 
 export function countsKey(queue: number): Buffer {
@@ -110,7 +284,7 @@ export function numberOfQueueKey(key: Buffer): number {
   return key.readUInt16BE(1)
 }
 
-export function metaKey(name: 'counters' | 'owner' | 'scheduler'): Buffer {
+export function metaKey(name: 'counters' | 'owner' | 'scheduler' | 'growth'): Buffer {
   return Buffer.from(`M${name}`, 'latin1')
 }
 
@@ -139,9 +313,50 @@ export const jobRange = rangeOf(Buffer.of(kind.job))
 export const runningRange = rangeOf(Buffer.of(kind.running))
 export const scheduledRange = rangeOf(Buffer.of(kind.scheduled))
 export const queueRange = rangeOf(Buffer.of(smallKind.queue))
+export const endingRange = rangeOf(Buffer.of(kind.ending))
+export const untoldRange = rangeOf(Buffer.of(kind.untold))
+
+/** The jobs that wait for `parent`. */
+export function childRange(parent: number): KeyRange {
+  return rangeOf(seqKey(kind.child, parent))
+}
+
+/** The jobs on which `child` depends. */
+export function parentRange(child: number): KeyRange {
+  return rangeOf(seqKey(kind.parent, child))
+}
 
 export function readyRange(queue: number): KeyRange {
   return rangeOf(numberedKey(kind.ready, queue))
+}
+
+/** The ready jobs of all keys of a queue. */
+export function keyedReadyRange(queue: number): KeyRange {
+  return rangeOf(numberedKey(kind.keyedReady, queue))
+}
+
+export function groupReadyRange(queue: number, group: number): KeyRange {
+  const prefix = Buffer.allocUnsafe(9)
+  prefix[0] = kind.keyedReady
+  prefix.writeUInt16BE(queue, 1)
+  prefix.writeUIntBE(group, 3, 6)
+  return rangeOf(prefix)
+}
+
+export function rotationRange(queue: number): KeyRange {
+  return rangeOf(numberedKey(kind.rotation, queue))
+}
+
+export function blockedRange(queue: number): KeyRange {
+  return rangeOf(numberedKey(kind.blocked, queue))
+}
+
+export function startRange(queue: number, group: number): KeyRange {
+  const prefix = Buffer.allocUnsafe(9)
+  prefix[0] = kind.start
+  prefix.writeUInt16BE(queue, 1)
+  prefix.writeUIntBE(group, 3, 6)
+  return rangeOf(prefix)
 }
 
 export function finishedRange(state: FinishedState, queue: number): KeyRange {
@@ -157,6 +372,14 @@ function seqKey(kindByte: number, seq: number): Buffer {
   const key = Buffer.allocUnsafe(7)
   key[0] = kindByte
   key.writeUIntBE(seq, 1, 6)
+  return key
+}
+
+function pairKey(kindByte: number, first: number, second: number): Buffer {
+  const key = Buffer.allocUnsafe(13)
+  key[0] = kindByte
+  key.writeUIntBE(first, 1, 6)
+  key.writeUIntBE(second, 7, 6)
   return key
 }
 

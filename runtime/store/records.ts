@@ -7,11 +7,12 @@ import { crc32 } from 'node:zlib'
 import { Packr } from 'msgpackr'
 import { type BackoffRule, backoffDefault } from '../core/backoff.ts'
 import { RuntimeError } from '../core/errors.ts'
-import type { JobError, JobLogLine } from '../core/job.ts'
-import type { JobState } from '../core/lifecycle.ts'
-import { jobStates } from '../core/lifecycle.ts'
+import type { DependencyCounts, JobError, JobLogLine, ParentFailureRule } from '../core/job.ts'
+import type { FinishedState, JobState } from '../core/lifecycle.ts'
+import { finishedStates, jobStates } from '../core/lifecycle.ts'
 
-export const formatVersion = 1
+/** 2: keys, dependencies, rate limits and retention; an older version would not see the jobs of keys. */
+export const formatVersion = 2
 
 /** What was asked for at enqueue. Written once; only a retry with new params writes it again. */
 export interface JobSpec {
@@ -32,6 +33,29 @@ export interface JobSpec {
   softTimeoutMs: number | null
   /** The scheduler event whose job this is. */
   event: string | null
+  /** What only some jobs ask for; null: nothing of it. */
+  rules: JobRules | null
+}
+
+/** Stored by name, and only what is there. */
+export interface JobRules {
+  key?: string
+  keyConcurrency?: number
+  /** Waiting this long counts as one more `priority`. */
+  ageingMs?: number
+  /** Cancelled if not started by then. */
+  expiresAtMs?: number
+  retryOn?: readonly string[]
+  noRetryOn?: readonly string[]
+  /** JSON text of the request of the job that follows. */
+  onSuccess?: string
+  onFailure?: string
+  /** Absent: `fail`. */
+  onParentFailure?: ParentFailureRule
+  /** How long it is kept once finished; absent: as the retention of its queue says. */
+  keepMs?: { [State in FinishedState]?: number }
+  /** Until then no other job of this id is made. */
+  throttledUntilMs?: number
 }
 
 /** What is kept of a scheduler event between restarts. */
@@ -84,6 +108,10 @@ export interface Standing {
   logs: JobLogLine[]
   /** Attempts before the last one. */
   history: PastAttempt[]
+  /** Of a job that depends on others. */
+  dependencies: DependencyCounts | null
+  /** The turn of its queue at which it was started, where the starts of the queue are counted. */
+  startTurn: number | null
 }
 
 export interface PastAttempt {
@@ -97,13 +125,62 @@ export interface PastAttempt {
 export interface QueueRecord {
   name: string
   paused: boolean
+  /** When the pause ends by itself; null: it does not. */
+  pausedUntilMs: number | null
 }
 
 export type StateCounts = Record<JobState, number>
 
+/** What is counted of a queue. */
+export interface QueueTotals {
+  counts: StateCounts
+  /** Grows with every start that takes part in taking turns; never falls. */
+  turn: number
+  /** When the jobs without a key last had their turn. */
+  unkeyedTurn: number
+  /** Entries in the window of the rate limit of the queue. */
+  starts: number
+  /** Finished jobs that the retention of the queue looks after: how many, and the bytes of their records. */
+  retained: Record<FinishedState, { count: number; bytes: number }>
+}
+
+/** The jobs of one key in one queue, while any is ready, holds the key, or started within the window of a rate limit. */
+export interface KeyGroup {
+  /** Stands for the key in the keys of the store while this record exists. */
+  number: number
+  /** Jobs that count against `keyConcurrency`. */
+  held: number
+  /** When the key last had its turn. */
+  turn: number
+  /** Entries in the window of the rate limit of the key. */
+  starts: number
+  /** The entry under which the group can be found, among those that may start or those that must wait; null: neither. */
+  place: Buffer | null
+}
+
+/** A job as those that depend on it see it. */
+export interface ParentRecord {
+  id: string
+  /** null: it has not finished. */
+  state: FinishedState | null
+  /** JSON text; null: none, or too large to be handed on. */
+  result: string | null
+}
+
+/** A window in which no second job of an id is made. */
+export interface ThrottleRecord {
+  untilMs: number
+  /** How the job ended, once it has been forgotten. */
+  state: FinishedState | null
+}
+
+/** Used bytes of the store over time, oldest first. */
+export type GrowthRecord = [atMs: number, usedBytes: number][]
+
 export interface Counters {
   nextSeq: number
   nextQueue: number
+  nextGroup: number
 }
 
 /** The process that owns the data directory. */
@@ -127,278 +204,196 @@ export function initialStanding(spec: JobSpec, state: 'scheduled' | 'ready'): St
     result: null,
     progress: null,
     logs: [],
-    history: []
+    history: [],
+    dependencies: null,
+    startTurn: null
   }
 }
 
-export function encodeSpec(key: Buffer, spec: JobSpec): Buffer {
-  const { backoff } = spec
-  return seal(key, [
-    spec.id,
-    spec.method,
-    spec.queue,
-    spec.params,
-    spec.enqueuedAtMs,
-    spec.runAtMs,
-    spec.atFront,
-    spec.priority,
-    spec.timeoutMs,
-    spec.attemptsMax,
-    // The common case, the default, takes one byte.
-    isDefault(backoff) ? null : fieldsOf(backoff),
-    spec.jobName,
-    spec.softTimeoutMs,
-    spec.event
-  ])
+interface Codec<T> {
+  encode(key: Buffer, record: T): Buffer
+  /** @throws RuntimeError `STORAGE_FAILED` where the checksum does not hold */
+  decode(key: Buffer, value: Buffer): T
 }
 
-export function decodeSpec(key: Buffer, value: Buffer): JobSpec {
-  const [
-    id,
-    method,
-    queue,
-    params,
-    enqueuedAtMs,
-    runAtMs,
-    atFront,
-    priority,
-    timeoutMs,
-    attemptsMax,
-    backoff,
-    jobName,
-    softTimeoutMs,
-    event
-  ] = unseal(key, value) as SpecFields
-  const [type, delayMs, maxMs, jitter] = backoff ?? fieldsOf(backoffDefault)
+interface Packing<V> {
+  pack(value: V): unknown
+  unpack(value: unknown): V
+}
+
+/**
+ * @param fields each with the value that it has where an older record does not hold it; **their order is the format**
+ * @param packings of fields that are stored in another form
+ */
+function codec<T extends object>(
+  fields: { readonly [K in keyof T]-?: T[K] },
+  packings: { readonly [K in keyof T]?: Packing<T[K]> } = {}
+): Codec<T> {
+  const names = Object.keys(fields) as (keyof T)[]
+  const defaults = names.map((name) => fields[name])
+  const packing = names.map((name) => packings[name] as Packing<unknown> | undefined)
   return {
-    id,
-    method,
-    queue,
-    params,
-    enqueuedAtMs,
-    runAtMs,
-    atFront,
-    priority,
-    timeoutMs,
-    attemptsMax,
-    backoff: { type, delayMs, maxMs, jitter },
-    jobName,
-    softTimeoutMs,
-    event
+    encode: (key, record) =>
+      seal(
+        key,
+        names.map((name, at) => packing[at]?.pack(record[name]) ?? (packing[at] === undefined ? record[name] : null))
+      ),
+    decode: (key, value) => {
+      const values = unseal(key, value) as unknown[]
+      const record = {} as T
+      for (let at = 0; at < names.length; at++) {
+        const stored = values[at]
+        const packed = packing[at]
+        record[names[at]!] = (
+          stored === undefined ? defaults[at] : packed === undefined ? stored : packed.unpack(stored)
+        ) as T[keyof T]
+      }
+      return record
+    }
   }
 }
 
-type SpecFields = [
-  id: string,
-  method: string,
-  queue: number,
-  params: string,
-  enqueuedAtMs: number,
-  runAtMs: number | null,
-  atFront: boolean,
-  priority: number,
-  timeoutMs: number,
-  attemptsMax: number,
-  backoff: BackoffFields | null,
-  jobName: string | null,
-  softTimeoutMs: number | null,
-  event: string | null
-]
-
-type BackoffFields = [type: BackoffRule['type'], delayMs: number, maxMs: number, jitter: number]
-
-function fieldsOf({ type, delayMs, maxMs, jitter }: BackoffRule): BackoffFields {
-  return [type, delayMs, maxMs, jitter]
+const statePacking: Packing<JobState> = {
+  pack: (state) => jobStates.indexOf(state),
+  unpack: (index) => jobStates[index as number]!
 }
 
-function isDefault(backoff: BackoffRule): boolean {
-  return fieldsOf(backoff).every((field, index) => field === fieldsOf(backoffDefault)[index])
+/** The common case, the default, takes one byte. */
+const backoffPacking: Packing<BackoffRule> = {
+  pack: ({ type, delayMs, maxMs, jitter, delaysMs }) => {
+    const { delayMs: none, maxMs: max } = backoffDefault
+    if (type === backoffDefault.type && delayMs === none && maxMs === max && jitter === 0) return null
+    return [type, delayMs, maxMs, jitter, ...delaysMs]
+  },
+  unpack: (fields) => {
+    if (fields === null) return backoffDefault
+    const [type, delayMs, maxMs, jitter, ...delaysMs] = fields as [BackoffRule['type'], ...number[]]
+    return { type, delayMs: delayMs!, maxMs: maxMs!, jitter: jitter!, delaysMs }
+  }
 }
 
-export function encodeStanding(key: Buffer, standing: Standing): Buffer {
-  return seal(key, [
-    jobStates.indexOf(standing.state),
-    standing.made,
-    standing.failures,
-    standing.crashes,
-    standing.dueAtMs,
-    standing.startedAtMs,
-    standing.finishedAtMs,
-    standing.error,
-    standing.result,
-    standing.progress,
-    standing.logs,
-    standing.history
-  ])
+export const specCodec = codec<JobSpec>(
+  {
+    id: '',
+    method: '',
+    queue: 0,
+    params: '{}',
+    enqueuedAtMs: 0,
+    runAtMs: null,
+    atFront: false,
+    priority: 0,
+    timeoutMs: 0,
+    attemptsMax: 1,
+    backoff: backoffDefault,
+    jobName: null,
+    softTimeoutMs: null,
+    event: null,
+    rules: null
+  },
+  { backoff: backoffPacking }
+)
+
+export const standingCodec = codec<Standing>(
+  {
+    state: 'ready',
+    made: 0,
+    failures: 0,
+    crashes: 0,
+    dueAtMs: null,
+    startedAtMs: null,
+    finishedAtMs: null,
+    error: null,
+    result: null,
+    progress: null,
+    logs: [],
+    history: [],
+    dependencies: null,
+    startTurn: null
+  },
+  { state: statePacking }
+)
+
+export const queueCodec = codec<QueueRecord>({ name: '', paused: false, pausedUntilMs: null })
+
+export const totalsCodec: Codec<QueueTotals> = {
+  encode: (key, { counts, turn, unkeyedTurn, starts, retained }) =>
+    seal(key, [
+      ...jobStates.map((state) => counts[state]),
+      turn,
+      unkeyedTurn,
+      starts,
+      ...finishedStates.flatMap((state) => [retained[state].count, retained[state].bytes])
+    ]),
+  decode: (key, value) => {
+    const numbers = unseal(key, value) as number[]
+    const totals = noTotals()
+    jobStates.forEach((state, at) => {
+      totals.counts[state] = numbers[at]!
+    })
+    const rest = numbers.slice(jobStates.length)
+    if (rest.length === 0) {
+      // Written by format 1, which kept everything and did not know the bytes.
+      for (const state of finishedStates) totals.retained[state].count = totals.counts[state]
+      return totals
+    }
+    const [turn, unkeyedTurn, starts, ...kept] = rest
+    Object.assign(totals, { turn, unkeyedTurn, starts })
+    finishedStates.forEach((state, at) => {
+      totals.retained[state] = { count: kept[2 * at]!, bytes: kept[2 * at + 1]! }
+    })
+    return totals
+  }
 }
 
-export function decodeStanding(key: Buffer, value: Buffer): Standing {
-  const [state, made, failures, crashes, dueAtMs, startedAtMs, finishedAtMs, error, result, progress, logs, history] =
-    unseal(key, value) as StandingFields
+export function noTotals(): QueueTotals {
   return {
-    state: jobStates[state]!,
-    made,
-    failures,
-    crashes,
-    dueAtMs,
-    startedAtMs,
-    finishedAtMs,
-    error,
-    result,
-    progress,
-    logs,
-    history
+    counts: { scheduled: 0, ready: 0, running: 0, completed: 0, failed: 0, cancelled: 0 },
+    turn: 0,
+    unkeyedTurn: 0,
+    starts: 0,
+    retained: { completed: { count: 0, bytes: 0 }, failed: { count: 0, bytes: 0 }, cancelled: { count: 0, bytes: 0 } }
   }
 }
 
-type StandingFields = [
-  state: number,
-  made: number,
-  failures: number,
-  crashes: number,
-  dueAtMs: number | null,
-  startedAtMs: number | null,
-  finishedAtMs: number | null,
-  error: JobError | null,
-  result: string | null,
-  progress: Standing['progress'],
-  logs: JobLogLine[],
-  history: PastAttempt[]
-]
+export const groupCodec = codec<KeyGroup>({ number: 0, held: 0, turn: 0, starts: 0, place: null })
 
-export function encodeQueue(key: Buffer, queue: QueueRecord): Buffer {
-  return seal(key, [queue.name, queue.paused])
+export const parentCodec = codec<ParentRecord>({ id: '', state: null, result: null })
+
+export const throttleCodec = codec<ThrottleRecord>({ untilMs: 0, state: null })
+
+export const growthCodec: Codec<GrowthRecord> = {
+  encode: seal,
+  decode: (key, value) => unseal(key, value) as GrowthRecord
 }
 
-export function decodeQueue(key: Buffer, value: Buffer): QueueRecord {
-  const [name, paused] = unseal(key, value) as [string, boolean]
-  return { name, paused }
-}
+export const countersCodec = codec<Counters>({ nextSeq: 1, nextQueue: 1, nextGroup: 1 })
 
-export function encodeCounts(key: Buffer, counts: StateCounts): Buffer {
-  return seal(
-    key,
-    jobStates.map((state) => counts[state])
-  )
-}
+export const ownerCodec = codec<Owner>({ pid: 0, birth: '' })
 
-export function decodeCounts(key: Buffer, value: Buffer): StateCounts {
-  const numbers = unseal(key, value) as number[]
-  return Object.fromEntries(jobStates.map((state, at) => [state, numbers[at] ?? 0])) as StateCounts
-}
+export const eventCodec = codec<EventRecord>({
+  id: '',
+  timing: '',
+  fingerprint: '',
+  nextAtMs: null,
+  paused: false,
+  skipsNext: false,
+  lastAtMs: null,
+  lastJob: null,
+  lastOutcome: null,
+  lastDurationMs: null,
+  queuedAtMs: null,
+  runs: 0,
+  failures: 0,
+  skips: 0,
+  misses: 0
+})
 
-export function noCounts(): StateCounts {
-  return { scheduled: 0, ready: 0, running: 0, completed: 0, failed: 0, cancelled: 0 }
-}
+export const schedulerCodec = codec<SchedulerRecord>({ paused: false, maintenance: false })
 
-export function encodeCounters(key: Buffer, counters: Counters): Buffer {
-  return seal(key, [counters.nextSeq, counters.nextQueue])
-}
-
-export function decodeCounters(key: Buffer, value: Buffer): Counters {
-  const [nextSeq, nextQueue] = unseal(key, value) as [number, number]
-  return { nextSeq, nextQueue }
-}
-
-export function encodeOwner(key: Buffer, owner: Owner): Buffer {
-  return seal(key, [owner.pid, owner.birth])
-}
-
-export function decodeOwner(key: Buffer, value: Buffer): Owner {
-  const [pid, birth] = unseal(key, value) as [number, string]
-  return { pid, birth }
-}
-
-export function encodeEvent(key: Buffer, event: EventRecord): Buffer {
-  return seal(key, [
-    event.id,
-    event.timing,
-    event.fingerprint,
-    event.nextAtMs,
-    event.paused,
-    event.skipsNext,
-    event.lastAtMs,
-    event.lastJob,
-    event.lastOutcome,
-    event.lastDurationMs,
-    event.queuedAtMs,
-    event.runs,
-    event.failures,
-    event.skips,
-    event.misses
-  ])
-}
-
-export function decodeEvent(key: Buffer, value: Buffer): EventRecord {
-  const [
-    id,
-    timing,
-    fingerprint,
-    nextAtMs,
-    paused,
-    skipsNext,
-    lastAtMs,
-    lastJob,
-    lastOutcome,
-    lastDurationMs,
-    queuedAtMs,
-    runs,
-    failures,
-    skips,
-    misses
-  ] = unseal(key, value) as EventFields
-  return {
-    id,
-    timing,
-    fingerprint,
-    nextAtMs,
-    paused,
-    skipsNext,
-    lastAtMs,
-    lastJob,
-    lastOutcome,
-    lastDurationMs,
-    queuedAtMs,
-    runs,
-    failures,
-    skips,
-    misses
-  }
-}
-
-type EventFields = [
-  id: string,
-  timing: string,
-  fingerprint: string,
-  nextAtMs: number | null,
-  paused: boolean,
-  skipsNext: boolean,
-  lastAtMs: number | null,
-  lastJob: string | null,
-  lastOutcome: EventRecord['lastOutcome'],
-  lastDurationMs: number | null,
-  queuedAtMs: number | null,
-  runs: number,
-  failures: number,
-  skips: number,
-  misses: number
-]
-
-export function encodeScheduler(key: Buffer, { paused, maintenance }: SchedulerRecord): Buffer {
-  return seal(key, [paused, maintenance])
-}
-
-export function decodeScheduler(key: Buffer, value: Buffer): SchedulerRecord {
-  const [paused, maintenance] = unseal(key, value) as [boolean, boolean]
-  return { paused, maintenance }
-}
-
-export function encodeSeq(key: Buffer, seq: number): Buffer {
-  return seal(key, seq)
-}
-
-export function decodeSeq(key: Buffer, value: Buffer): number {
-  return unseal(key, value) as number
+/** The number of the job that has a chosen id. */
+export const seqCodec: Codec<number> = {
+  encode: seal,
+  decode: (key, value) => unseal(key, value) as number
 }
 
 const packr = new Packr({ useRecords: false, encodeUndefinedAsNil: true })

@@ -47,6 +47,14 @@ export interface CommitState {
   afterCommit(): void
 }
 
+interface StoreStats {
+  pageSize: number
+  lastPageNumber: number
+  treeBranchPageCount: number
+  treeLeafPageCount: number
+  overflowPages: number
+}
+
 interface PendingOperation {
   run: (transaction: LmdbTransaction) => unknown
   resolve: (value: never) => void
@@ -108,10 +116,16 @@ export class Store {
     return this.#full
   }
 
-  /** Bytes of the pages in use. */
+  /** Bytes of the file, which never shrinks. */
   get bytes(): number {
-    const stats = this.#database.getStats() as { pageSize: number; lastPageNumber: number }
-    return stats.pageSize * (stats.lastPageNumber + 1)
+    const { pageSize, lastPageNumber } = this.#database.getStats() as StoreStats
+    return pageSize * (lastPageNumber + 1)
+  }
+
+  /** Bytes of the pages that hold something; the others are used again before the file grows. */
+  get usedBytes(): number {
+    const { pageSize, treeBranchPageCount, treeLeafPageCount, overflowPages } = this.#database.getStats() as StoreStats
+    return pageSize * (treeBranchPageCount + treeLeafPageCount + overflowPages)
   }
 
   /** Commits what is pending, within this turn, and closes; nothing is accepted from then on. Safe to call twice. */

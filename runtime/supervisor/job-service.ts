@@ -3,17 +3,16 @@ import type { DoctorView, JobChange, SchedulerState, Service, ServiceMethods, St
 import { type Duration, durationToMs } from '../core/duration.ts'
 import { RuntimeError } from '../core/errors.ts'
 import type { EventStream } from '../core/events.ts'
-import { instantToMs } from '../core/instant.ts'
+import { untilToMs } from '../core/instant.ts'
 import type { EnqueueRequest, EnqueueResult, JobView, QueueView } from '../core/job.ts'
 import { isFinished, type JobState } from '../core/lifecycle.ts'
-import { instantMsMax } from '../core/limits.ts'
 import type { Timers } from '../core/timers.ts'
 import type { Dispatcher } from '../dispatcher/dispatcher.ts'
 import type { Catalogue } from '../pool/catalogue.ts'
 import type { DurableQueue } from '../queue/durable-queue.ts'
 import type { Events, Scheduler } from '../scheduler/scheduler.ts'
 import { QueueWaiters } from './queue-waiters.ts'
-import { type Waiter, Waiters } from './waiters.ts'
+import type { Waiter, Waiters } from './waiters.ts'
 
 export interface JobServiceParts {
   queue: DurableQueue
@@ -23,6 +22,7 @@ export interface JobServiceParts {
   /** The scheduler events of the configuration as it is now. @throws RuntimeError `CONFIG_INVALID` */
   readEvents: () => Events
   events: EventStream
+  waiters: Waiters
   timers: Timers
   status: () => StatusView
   doctor: () => Promise<DoctorView>
@@ -96,19 +96,17 @@ export class JobService implements Service {
     }
   }
   readonly #parts: JobServiceParts
-  readonly #waiters: Waiters
   readonly #queueWaiters: QueueWaiters
 
   constructor(parts: JobServiceParts) {
     this.#parts = parts
     this.events = parts.events
-    this.#waiters = new Waiters(parts.events)
     this.#queueWaiters = new QueueWaiters(parts.events, (queue) => isIdle(parts.queue.queue(queue)))
   }
 
   /** The supervisor ends: those who wait for a job or a queue are told. */
   stop(): void {
-    this.#waiters.stop()
+    this.#parts.waiters.stop()
     this.#queueWaiters.stop()
   }
 
@@ -135,20 +133,20 @@ export class JobService implements Service {
   async #wait(id: string, timeout: Duration | undefined): Promise<JobView> {
     const view = this.#get(id)
     if (isFinished(view.state)) return view
-    await this.#until({
-      waitWith: (waiter) => this.#waiters.add(id, waiter),
+    const ended = await this.#until<JobView | undefined>({
+      waitWith: (waiter) => this.#parts.waiters.add(id, waiter),
       timeout,
       timedOut: (waited) => waitTimeout(id, waited, this.#parts.queue.get(id).state),
       stopped: () => stopping(`wait any longer for job "${id}"`)
     })
-    // A job that was removed, or started again, since is answered by what is now.
-    return this.#get(id)
+    // Of a removed one, what is now is told: there is no such job.
+    return ended ?? this.#get(id)
   }
 
   async #drain(queue: string, timeout: Duration | undefined): Promise<QueueView> {
     const view = this.#parts.queue.queue(queue)
     if (isIdle(view)) return view
-    await this.#until({
+    await this.#until<void>({
       waitWith: (waiter) => this.#queueWaiters.add(queue, waiter),
       timeout,
       timedOut: (waited) => drainTimeout(this.#parts.queue.queue(queue), waited),
@@ -157,13 +155,13 @@ export class JobService implements Service {
     return this.#parts.queue.queue(queue)
   }
 
-  #until({ waitWith, timeout, timedOut, stopped }: Wait): Promise<void> {
+  #until<Value>({ waitWith, timeout, timedOut, stopped }: Wait<Value>): Promise<Value> {
     return new Promise((resolve, reject) => {
       let cancelTimeout = () => {}
       const giveUp = waitWith({
-        finished: () => {
+        finished: (value) => {
           cancelTimeout()
-          resolve()
+          resolve(value)
         },
         stopped: () => {
           cancelTimeout()
@@ -189,14 +187,8 @@ export class JobService implements Service {
   }
 
   async #setPaused(queue: string, paused: boolean, until: Duration | undefined): Promise<QueueView> {
-    await this.#parts.queue.setPaused(queue, paused, until === undefined ? null : this.#instantMs(until))
+    await this.#parts.queue.setPaused(queue, paused, until === undefined ? null : untilToMs(until, this.#parts.nowMs()))
     return this.#parts.queue.queue(queue)
-  }
-
-  /** @param until a duration from now, or ISO 8601 text */
-  #instantMs(until: Duration): number {
-    const spanMs = durationToMs(until)
-    return spanMs === undefined ? instantToMs(until)! : Math.min(this.#parts.nowMs() + spanMs, instantMsMax)
   }
 
   async #purge(queue: string, state: JobState | undefined): Promise<number> {
@@ -248,9 +240,9 @@ function isIdle({ counts }: QueueView): boolean {
   return counts.ready === 0 && counts.running === 0
 }
 
-interface Wait {
+interface Wait<Value> {
   /** @returns the function that gives up waiting */
-  waitWith: (waiter: Waiter) => () => void
+  waitWith: (waiter: Waiter<Value>) => () => void
   timeout: Duration | undefined
   timedOut: (waited: string) => RuntimeError
   stopped: () => RuntimeError

@@ -12,7 +12,7 @@ const types = jobEventTypes.filter((type) => type !== 'progress' && type !== 'lo
 export class QueueWaiters {
   readonly #events: EventStream
   readonly #isIdle: (queue: string) => boolean
-  readonly #waiting = new Map<string, Set<Waiter>>()
+  readonly #waiting = new Map<string, Set<Waiter<void>>>()
   #unsubscribe: (() => void) | undefined
   #looksSoon = false
 
@@ -23,7 +23,7 @@ export class QueueWaiters {
   }
 
   /** @returns the function that gives up waiting */
-  add(queue: string, waiter: Waiter): () => void {
+  add(queue: string, waiter: Waiter<void>): () => void {
     const waiting = this.#waiting.get(queue) ?? new Set()
     waiting.add(waiter)
     this.#waiting.set(queue, waiting)
@@ -60,7 +60,7 @@ export class QueueWaiters {
     }
   }
 
-  #drop(queue: string, waiting: Set<Waiter>): void {
+  #drop(queue: string, waiting: Set<Waiter<void>>): void {
     if (this.#waiting.get(queue) !== waiting) return
     this.#waiting.delete(queue)
     if (this.#waiting.size > 0) return

@@ -18,7 +18,7 @@ import { type Catalogue, startCatalogue } from '../pool/catalogue.ts'
 import { openPool } from '../pool/open-pool.ts'
 import { requirePermissionModel } from '../pool/permissions.ts'
 import { DurableQueue } from '../queue/durable-queue.ts'
-import { DueJobs } from '../scheduler/due-jobs.ts'
+import { DueWork } from '../scheduler/due-work.ts'
 import { readEvents } from '../scheduler/read-events.ts'
 import { type Events, Scheduler } from '../scheduler/scheduler.ts'
 import { type OpenDataDirectory, openDataDirectory } from '../store/data-directory.ts'
@@ -26,6 +26,7 @@ import { formatVersion } from '../store/records.ts'
 import { ArmedTimers } from '../wheel/armed-timers.ts'
 import { examine } from './doctor.ts'
 import { JobService } from './job-service.ts'
+import { Waiters } from './waiters.ts'
 
 export interface SupervisorOptions {
   clock?: Clock
@@ -54,7 +55,8 @@ export class Supervisor {
   readonly #timers: ArmedTimers
   readonly #queue: DurableQueue
   readonly #dispatchers: ReadonlyMap<string, Dispatcher>
-  readonly #dueJobs: DueJobs
+  readonly #dueJobs: DueWork
+  readonly #upkeep: DueWork
   readonly #scheduler: Scheduler
   #state: 'running' | 'stopping' = 'running'
 
@@ -99,18 +101,25 @@ export class Supervisor {
       store: directory.store,
       tag: directory.tag,
       queues: config.queues,
+      maxStoreBytes: config.maxStoreBytes,
       catalogue,
       clock,
       random: Math.random,
       events,
       listener: {
         ready: (name) => dispatchers.get(name)?.wake(),
-        scheduled: (atMs) => dueJobs.scheduled(atMs),
+        readyAt: (name, atMs) => dispatchers.get(name)?.wakeAt(atMs),
+        scheduled: (atMs) => dueJobs.dueAt(atMs),
+        upkeepAt: (atMs) => upkeep.dueAt(atMs),
         cancelled: (name, id) => dispatchers.get(name)?.cancelled(id),
-        eventFinished: (id) => scheduler.eventFinished(id)
+        eventFinished: (id) => scheduler.eventFinished(id),
+        isAwaited: (id) => waiters.isAwaited(id),
+        ended: (id, job) => waiters.ended(id, job)
       }
     })
-    const dueJobs = new DueJobs(queue, timers, clock)
+    const waiters = new Waiters()
+    const dueJobs = new DueWork((nowMs) => queue.promoteDue(nowMs), timers, clock)
+    const upkeep = new DueWork(() => queue.upkeep(), timers, clock)
     const scheduler = new Scheduler({ queue, catalogue, timers, clock })
     const dispatchers = new Map<string, Dispatcher>()
     for (const [name, queueConfig] of config.queues) {
@@ -119,7 +128,7 @@ export class Supervisor {
     }
     const recovered = await queue.start()
     const supervisor = new Supervisor(
-      { config, clock, directory, catalogue, timers, queue, dispatchers, dueJobs, scheduler, events },
+      { config, clock, directory, catalogue, timers, queue, dispatchers, dueJobs, upkeep, scheduler, waiters, events },
       recovered,
       onShutdown,
       () => readEventsOf({ ...readConfig(), queues: config.queues }, skipInvalidEvents)
@@ -128,6 +137,7 @@ export class Supervisor {
     await scheduler.start(readEventsOf(config, skipInvalidEvents))
     for (const dispatcher of dispatchers.values()) dispatcher.start()
     dueJobs.start()
+    upkeep.start()
     return supervisor
   }
 
@@ -146,6 +156,7 @@ export class Supervisor {
     this.#queue = parts.queue
     this.#dispatchers = parts.dispatchers
     this.#dueJobs = parts.dueJobs
+    this.#upkeep = parts.upkeep
     this.#scheduler = parts.scheduler
     this.recovered = recovered
     this.problems = parts.catalogue.problems
@@ -169,6 +180,7 @@ export class Supervisor {
     this.#state = 'stopping'
     await this.#scheduler.stop()
     await this.#dueJobs.stop()
+    await this.#upkeep.stop()
     await Promise.all([...this.#dispatchers.values()].map((dispatcher) => dispatcher.stop(deadlineMs)))
     this.service.stop()
   }
@@ -234,7 +246,9 @@ interface SupervisorParts {
   timers: ArmedTimers
   queue: DurableQueue
   dispatchers: ReadonlyMap<string, Dispatcher>
-  dueJobs: DueJobs
+  dueJobs: DueWork
+  upkeep: DueWork
+  waiters: Waiters
   scheduler: Scheduler
   events: EventStream
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { backoffDefault } from '../../runtime/core/backoff.ts'
 import type { MethodCatalogue } from '../../runtime/core/catalogue.ts'
-import type { QueueConfig } from '../../runtime/core/config.ts'
+import type { QueueConfig, RetentionRule } from '../../runtime/core/config.ts'
 import { EventStream, type JobEvent } from '../../runtime/core/events.ts'
 import { DurableQueue } from '../../runtime/queue/durable-queue.ts'
 import { type OpenDataDirectory, openDataDirectory } from '../../runtime/store/data-directory.ts'
@@ -30,6 +30,8 @@ const anyMethod: MethodCatalogue = {
   problems: []
 }
 
+const keepAll: RetentionRule = { ageMs: null, count: null, bytes: null }
+
 export function queueConfig(name: string, options: Partial<QueueConfig> = {}): QueueConfig {
   return {
     name,
@@ -45,6 +47,12 @@ export function queueConfig(name: string, options: Partial<QueueConfig> = {}): Q
     hostIdleMs: 60_000,
     env: {},
     permissions: null,
+    retryOn: null,
+    noRetryOn: null,
+    rateLimit: null,
+    keyRateLimit: null,
+    ageingMs: null,
+    retention: { completed: keepAll, failed: keepAll, cancelled: keepAll },
     ...options
   }
 }
@@ -53,7 +61,7 @@ export interface OpenQueue {
   queue: DurableQueue
   clock: FakeClock
   events: JobEvent[]
-  told: { ready: string[]; scheduled: number[]; cancelled: string[] }
+  told: { ready: string[]; readyAt: [string, number][]; scheduled: number[]; upkeepAt: number[]; cancelled: string[] }
   recovered: number
   /** Another queue over the same store, as after a crash: what was running is recovered. */
   reopen(): Promise<OpenQueue>
@@ -80,20 +88,25 @@ async function over(
   const events: JobEvent[] = []
   const stream = new EventStream()
   stream.subscribe({}, (event) => events.push(event))
-  const told: OpenQueue['told'] = { ready: [], scheduled: [], cancelled: [] }
+  const told: OpenQueue['told'] = { ready: [], readyAt: [], scheduled: [], upkeepAt: [], cancelled: [] }
   const queue = new DurableQueue({
     store,
     tag,
     queues: new Map(configs.map((config) => [config.name, config])),
+    maxStoreBytes: null,
     catalogue: anyMethod,
     clock,
     random: () => 0,
     events: stream,
     listener: {
       ready: (name) => told.ready.push(name),
+      readyAt: (name, atMs) => told.readyAt.push([name, atMs]),
       scheduled: (atMs) => told.scheduled.push(atMs),
+      upkeepAt: (atMs) => told.upkeepAt.push(atMs),
       cancelled: (_, id) => told.cancelled.push(id),
-      eventFinished: () => {}
+      eventFinished: () => {},
+      isAwaited: () => false,
+      ended: () => {}
     }
   })
   const recovered = await queue.start()

@@ -132,13 +132,17 @@ export class SimulatedMachine {
     const config = configFromOptions(options, '/')
     const listener = {
       ready: (name: string) => void (life === this.#life && this.#ready.add(name)),
+      readyAt: () => {},
       scheduled: () => {},
+      upkeepAt: () => {},
       cancelled: (_: string, id: string) => this.#drop(id),
-      eventFinished: (id: string) => this.scheduler.eventFinished(id)
+      eventFinished: (id: string) => this.scheduler.eventFinished(id),
+      isAwaited: () => false,
+      ended: () => {}
     }
     const { store, tag } = this.#directory
     this.queue = new DurableQueue({
-      ...{ store, tag, queues: config.queues, catalogue, clock, random: () => 0, events, listener }
+      ...{ store, tag, queues: config.queues, maxStoreBytes: null, catalogue, clock, random: () => 0, events, listener }
     })
     this.scheduler = new Scheduler({ queue: this.queue, catalogue, timers: this.#timersOf(life), clock })
     await this.queue.start()

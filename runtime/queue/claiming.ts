@@ -1,0 +1,89 @@
+/**
+ * Which jobs start next. What is at front goes first, the last one put there before the others; then larger priorities;
+ * then the keys take turns, where the jobs without a key count as one; within a key by priority and the order of enqueueing.
+ * What has expired is cancelled instead, and what the rate limit of the queue does not allow waits.
+ */
+import { placeOfReadyKey, readyRange, rotationKey } from '../store/keys.ts'
+import { expired, type QueueCommit } from './commit.ts'
+import { readFreshJob, readJob, type StoredJob } from './stored-job.ts'
+
+interface Candidate {
+  seq: number
+  hasStanding: boolean
+  /** Undefined: it has no key. */
+  isKeyed: boolean
+}
+
+/** @returns the jobs, now running, in the order in which they start; at most `max` */
+export function claimReady(commit: QueueCommit, queue: number, max: number): StoredJob[] {
+  const window = commit.window(queue)
+  window.prune()
+  const blockedUntilMs = commit.groups.unblock(queue)
+  const claimed: StoredJob[] = []
+  for (;;) {
+    const room = Math.min(max - claimed.length, window.free)
+    const candidates = room > 0 ? nextCandidates(commit, queue, room) : []
+    if (candidates.length === 0) break
+    for (const candidate of candidates) {
+      const job = (candidate.hasStanding ? readJob : readFreshJob)(commit.transaction, candidate.seq)!
+      if (hasExpired(commit, job)) commit.finish(job, 'cancel', { error: expired })
+      else claimed.push(start(commit, job))
+    }
+  }
+  if (claimed.length < max) wakeLater(commit, queue, blockedUntilMs)
+  return claimed
+}
+
+/** While no key has its turn, the jobs without one need not be looked at one by one. */
+function nextCandidates(commit: QueueCommit, queue: number, room: number): Candidate[] {
+  const keyed = commit.groups.next(queue)
+  const limit = keyed === undefined ? room : 1
+  const unkeyed = [...commit.transaction.entries({ ...readyRange(queue), limit })]
+  const head = unkeyed[0]
+  if (keyed === undefined) return unkeyed.map(({ key, value }) => candidateOf(key, value))
+  if (head === undefined) return [{ ...keyed, isKeyed: true }]
+  const turn = rotationKey(queue, placeOfReadyKey(head.key), commit.totals(queue).unkeyedTurn)
+  if (turn.compare(keyed.place) > 0) return [{ ...keyed, isKeyed: true }]
+  const totals = commit.totals(queue)
+  totals.unkeyedTurn = ++totals.turn
+  return [candidateOf(head.key, head.value)]
+}
+
+function candidateOf(key: Buffer, value: Buffer): Candidate {
+  return { seq: placeOfReadyKey(key).seq, hasStanding: value.length > 0, isKeyed: false }
+}
+
+function start(commit: QueueCommit, job: StoredJob): StoredJob {
+  const { queue, rules } = job.spec
+  const totals = commit.totals(queue)
+  const config = commit.configOf(queue)
+  const window = commit.window(queue)
+  const key = rules?.key
+  const isCounted =
+    (config?.rateLimit ?? null) !== null || (key !== undefined && (config?.keyRateLimit ?? null) !== null)
+  const startTurn = key !== undefined || isCounted ? ++totals.turn : null
+  if (startTurn !== null && isCounted) window.reserve(startTurn)
+  if (key !== undefined && startTurn !== null) {
+    commit.groups.turned(queue, key, startTurn)
+    if (isCounted) commit.groups.window(queue, key).reserve(startTurn)
+  }
+  commit.move(job, 'claim', {
+    made: job.standing.made + 1,
+    startedAtMs: commit.nowMs,
+    startTurn: isCounted ? startTurn : null
+  })
+  return job
+}
+
+function hasExpired({ nowMs }: QueueCommit, { spec, standing }: StoredJob): boolean {
+  const { expiresAtMs } = spec.rules ?? {}
+  return expiresAtMs !== undefined && expiresAtMs <= nowMs && standing.startedAtMs === null
+}
+
+/** Nothing else would tell that a limit allows more by now. */
+function wakeLater(commit: QueueCommit, queue: number, blockedUntilMs: number | undefined): void {
+  const window = commit.window(queue)
+  const freeAtMs = window.free > 0 ? null : window.freeAtMs()
+  if (freeAtMs !== null) commit.wakeAt(queue, freeAtMs)
+  if (blockedUntilMs !== undefined) commit.wakeAt(queue, blockedUntilMs)
+}

@@ -1,0 +1,174 @@
+/**
+ * Jobs that depend on others. Between a job and one it depends on there are two entries: 'P' (child, parent) for as long as
+ * the child exists, with what has become of the parent; and 'A' (parent, child) until the parent has finished and the child
+ * knows. How many parents have finished in which way is in the child's standing.
+ *
+ * The results of parents are copied to their children, so that the parents may be forgotten.
+ *
+ * A child that waits is scheduled, without a time. When a job finishes, its children are told in the same commit, up to a
+ * number; a marker ('Y') says that there are more, and {@link tellSome} goes on from it, a few per commit. A child
+ * that fails with its parent finishes as well, so it has children to tell: those wait in line, they do not nest.
+ */
+import type { JobError } from '../core/job.ts'
+import { type FinishedState, isFinished } from '../core/lifecycle.ts'
+import { parentResultBytesMax, parentResultsBytesMax } from '../core/limits.ts'
+import type { ParentOutcome } from '../core/pool.ts'
+import {
+  childKey,
+  childRange,
+  jobKey,
+  parentKey,
+  parentRange,
+  seqOfKey,
+  untoldKey,
+  untoldRange
+} from '../store/keys.ts'
+import { type ParentRecord, parentCodec } from '../store/records.ts'
+import type { Reader } from '../store/store.ts'
+import type { QueueCommit } from './commit.ts'
+import { readJob, type StoredJob, unmetDependencies } from './stored-job.ts'
+
+/** Children told, and entries removed, by one commit. */
+const toldPerCommitMax = 100
+const empty = Buffer.alloc(0)
+
+/** Enters what `child` depends on. Parents that have finished already are told at once. */
+export function link(commit: QueueCommit, child: StoredJob, parents: readonly StoredJob[]): void {
+  const { transaction } = commit
+  for (const parent of parents) {
+    const key = parentKey(child.seq, parent.seq)
+    transaction.put(key, parentCodec.encode(key, { id: parent.spec.id, state: null, result: null }))
+    if (!isFinished(parent.standing.state)) transaction.put(childKey(parent.seq, child.seq), empty)
+  }
+  for (const parent of parents) {
+    // The first may have ended the child, and what is kept of it may be nothing.
+    if (isFinished(parent.standing.state) && transaction.has(jobKey(child.seq))) {
+      tellChild(commit, child, parent.seq, parentRecord(parent))
+    }
+  }
+}
+
+/** Tells the children of a job that has finished, as many as there is room for; the others are for {@link tellSome}. */
+export function tellChildren(commit: QueueCommit, job: StoredJob, room: { left: number }): void {
+  tellOf(commit, job.seq, parentRecord(job), room)
+}
+
+/** A job is forgotten: what still waits for it is told that it was cancelled, and what it depended on is let go. */
+export function forgetLinks(commit: QueueCommit, job: StoredJob): void {
+  const room = { left: toldPerCommitMax }
+  const record = parentRecord(job)
+  const { state, dependencies } = job.standing
+  if (!isFinished(state)) tellOf(commit, job.seq, record, room)
+  if (dependencies !== null && !letGo(commit, job.seq, room)) mark(commit, job.seq, record)
+}
+
+/** Goes on where the commit of a finish or removal had to stop. @returns whether more is left */
+export function tellSome(commit: QueueCommit): boolean {
+  const { transaction } = commit
+  const room = { left: toldPerCommitMax }
+  for (const { key, value } of [...transaction.entries({ ...untoldRange, limit: toldPerCommitMax })]) {
+    if (room.left <= 0) return true
+    const seq = seqOfKey(key)
+    transaction.remove(key)
+    const record = parentCodec.decode(key, value)
+    tellOf(commit, seq, record, room)
+    // Of a forgotten job what it depended on is let go as well.
+    if (!transaction.has(jobKey(seq)) && !letGo(commit, seq, room)) mark(commit, seq, record)
+  }
+  return hasUntold(transaction)
+}
+
+export function hasUntold(reader: Reader): boolean {
+  for (const _ of reader.keys({ ...untoldRange, limit: 1 })) return true
+  return false
+}
+
+/** What a child learns of the jobs it depends on; results beyond a bound are left out. */
+export function parentsOf(reader: Reader, child: StoredJob): ParentOutcome[] {
+  let room = parentResultsBytesMax
+  return [...reader.entries(parentRange(child.seq))].map(({ key, value }) => {
+    const { id, state, result } = parentCodec.decode(key, value)
+    room -= result?.length ?? 0
+    return { id, state, ...(result === null || room < 0 ? {} : { result }) }
+  })
+}
+
+export function parentIdsOf(reader: Reader, child: StoredJob, max: number): string[] {
+  return [...reader.entries({ ...parentRange(child.seq), limit: max })].map(
+    ({ key, value }) => parentCodec.decode(key, value).id
+  )
+}
+
+function tellOf(commit: QueueCommit, seq: number, record: ParentRecord, room: { left: number }): void {
+  const { transaction } = commit
+  const { start, end } = childRange(seq)
+  // One more than there is room for tells whether some are left.
+  const keys = [...transaction.keys({ start, end, limit: Math.max(room.left, 0) + 1 })]
+  for (const key of keys.slice(0, Math.max(room.left, 0))) {
+    room.left--
+    transaction.remove(key)
+    const child = readJob(transaction, seqOfKey(key))
+    if (child !== undefined) tellChild(commit, child, seq, record)
+  }
+  if (keys.length > 0 && room.left <= 0) {
+    for (const _ of transaction.keys({ start, end, limit: 1 })) mark(commit, seq, record)
+  }
+}
+
+function tellChild(commit: QueueCommit, child: StoredJob, parent: number, record: ParentRecord): void {
+  const key = parentKey(child.seq, parent)
+  const { standing } = child
+  const state = record.state!
+  if (standing.dependencies === null) return
+  commit.transaction.put(key, parentCodec.encode(key, record))
+  const waited = standing.state === 'scheduled' && unmetDependencies(standing) > 0
+  const dependencies = { ...standing.dependencies, [state]: standing.dependencies[state] + 1 }
+  const rule = state === 'completed' ? 'release' : (child.spec.rules?.onParentFailure ?? 'fail')
+  if (!waited) commit.amend(child, { dependencies })
+  else if (rule === 'release') release(commit, child, dependencies)
+  else commit.finish(child, rule, { dependencies, error: parentFailed(record.id, state, rule) })
+}
+
+function release(commit: QueueCommit, child: StoredJob, dependencies: StoredJob['standing']['dependencies']): void {
+  const { runAtMs } = child.spec
+  if (unmetDependencies({ ...child.standing, dependencies }) > 0) {
+    commit.amend(child, { dependencies })
+  } else if (runAtMs !== null && runAtMs > commit.nowMs) {
+    commit.move(child, 'postpone', { dependencies, dueAtMs: runAtMs })
+  } else {
+    commit.move(child, 'release', { dependencies })
+    commit.tell(child, 'ready')
+  }
+}
+
+function parentFailed(id: string, state: FinishedState, rule: 'fail' | 'cancel'): JobError {
+  const message = `The job "${id}", on which this one depends, was ${state === 'failed' ? 'failed' : 'cancelled'}.`
+  return { code: rule === 'fail' ? 'UNRECOVERABLE' : 'CANCELLED', name: 'ParentFailed', message }
+}
+
+/** @returns whether nothing is left */
+function letGo(commit: QueueCommit, child: number, room: { left: number }): boolean {
+  const { transaction } = commit
+  const { start, end } = parentRange(child)
+  const keys = [...transaction.keys({ start, end, limit: Math.max(room.left, 0) + 1 })]
+  const now = keys.slice(0, Math.max(room.left, 0))
+  for (const key of now) {
+    transaction.remove(key)
+    transaction.remove(childKey(seqOfKey(key), child))
+  }
+  room.left -= now.length
+  return now.length === keys.length
+}
+
+function mark(commit: QueueCommit, seq: number, record: ParentRecord): void {
+  const key = untoldKey(seq)
+  commit.transaction.put(key, parentCodec.encode(key, record))
+  commit.upkeepAt(commit.nowMs)
+}
+
+/** What the children of a job that has ended are told; one that is forgotten before its end counts as cancelled. */
+function parentRecord({ spec, standing }: StoredJob): ParentRecord {
+  const { state, result } = standing
+  const fits = result !== null && Buffer.byteLength(result) <= parentResultBytesMax
+  return { id: spec.id, state: isFinished(state) ? state : 'cancelled', result: fits ? result : null }
+}

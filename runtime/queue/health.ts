@@ -1,0 +1,50 @@
+/** What a diagnosis wants to know of a queue and its counts do not say. Looks at a bounded number of entries. */
+import type { QueueHealth } from '../core/api.ts'
+import { dueRange, runningRange, seqOfKey } from '../store/keys.ts'
+import type { Reader } from '../store/store.ts'
+import { rangesOf, seqIn } from './places.ts'
+import { readJob, type StoredJob } from './stored-job.ts'
+
+const looksMax = 2_000
+
+export function healthOf(reader: Reader, name: string, queue: number, nowMs: number): QueueHealth {
+  const oldest = oldestReady(reader, queue)
+  const running = firstRunning(reader, queue)
+  return {
+    queue: name,
+    oldestReady:
+      oldest === undefined
+        ? null
+        : { id: oldest.spec.id, readySinceMs: oldest.spec.runAtMs ?? oldest.spec.enqueuedAtMs },
+    oldestRunning:
+      running === undefined
+        ? null
+        : { id: running.spec.id, startedAtMs: running.standing.startedAtMs!, timeoutMs: running.spec.timeoutMs },
+    overdue: overdueIn(reader, queue, nowMs)
+  }
+}
+
+/** The order of ready jobs is not that of their ages: priorities and keys come first. */
+function oldestReady(reader: Reader, queue: number): StoredJob | undefined {
+  let first = Number.POSITIVE_INFINITY
+  for (const range of rangesOf('ready', queue)) {
+    for (const key of reader.keys({ ...range, limit: looksMax })) first = Math.min(first, seqIn('ready', key))
+  }
+  return first === Number.POSITIVE_INFINITY ? undefined : readJob(reader, first)
+}
+
+function firstRunning(reader: Reader, queue: number): StoredJob | undefined {
+  for (const key of reader.keys({ ...runningRange, limit: looksMax })) {
+    const job = readJob(reader, seqOfKey(key))
+    if (job?.spec.queue === queue) return job
+  }
+  return undefined
+}
+
+function overdueIn(reader: Reader, queue: number, nowMs: number): number {
+  let overdue = 0
+  for (const key of reader.keys({ ...dueRange(nowMs), limit: looksMax })) {
+    if (readJob(reader, seqOfKey(key))?.spec.queue === queue) overdue++
+  }
+  return overdue
+}

@@ -1,0 +1,188 @@
+/**
+ * Walking through the jobs of a selection, a page at a time. The order is that of the place:
+ * - without a state: newest enqueued first
+ * - completed, failed, cancelled: the last to finish first
+ * - ready: queue by queue, those without a key in the order in which they will run, then key by key
+ * - scheduled: the first due first, those that depend on others last · running: the first enqueued first
+ *
+ * A cursor is the key of the last entry looked at, so that a walk is stable while jobs come and go; there is none when no
+ * entry follows. A page looks at a bounded number of entries, so with a filter that few jobs pass it may hold fewer jobs than
+ * asked for, and still have a cursor. Finished jobs are passed over by their digests (store/digest.ts), without being read.
+ */
+import { RuntimeError } from '../core/errors.ts'
+import { instantToMs } from '../core/instant.ts'
+import type { JobSelection } from '../core/job.ts'
+import { type FinishedState, isFinished } from '../core/lifecycle.ts'
+import { digestTest } from '../store/digest.ts'
+import { finishedKey, finishedRange, jobRange, type KeyRange, noInstantMs, seqOfKey } from '../store/keys.ts'
+import type { Reader } from '../store/store.ts'
+import { rangesOf, seqIn, spansQueues } from './places.ts'
+import type { QueueRegistry } from './queue-registry.ts'
+import { readJob, type StoredJob } from './stored-job.ts'
+
+export interface WalkRequest {
+  selection: JobSelection
+  /** Text of the page before. */
+  cursor: string | undefined
+  /** Most jobs in the page. */
+  limit: number
+  /** Most entries looked at, where a job that is read counts as {@link readCost}. */
+  looksMax: number
+}
+
+export interface WalkPage {
+  jobs: StoredJob[]
+  cursor: string | null
+  /** What it cost, as in {@link WalkRequest.looksMax}. */
+  looks: number
+}
+
+const readCost = 16
+
+/** @throws RuntimeError `QUEUE_UNKNOWN`, `PARAMS_INVALID` for a cursor that is none */
+export function walkJobs(reader: Reader, registry: QueueRegistry, request: WalkRequest): WalkPage {
+  const { selection, limit } = request
+  const queue = selection.queue === undefined ? undefined : registry.require(selection.queue, 'look for jobs of')
+  const walk = walkOf(selection, queue, registry)
+  const passes = filterOf(selection, queue)
+  const mayPass = digestTest(selection)
+  const jobs: StoredJob[] = []
+  let looks = 0
+  let last: Buffer | undefined
+  for (const { key, value } of entriesOf(reader, walk, cursorOf(request.cursor, walk))) {
+    if (last !== undefined && (jobs.length >= limit || looks >= request.looksMax)) {
+      return { jobs, cursor: last.toString('base64url'), looks }
+    }
+    last = key
+    looks++
+    if (walk.hasDigests && !mayPass(value)) continue
+    looks += readCost
+    const job = readJob(reader, walk.seqOf(key))
+    if (job !== undefined && passes(job)) jobs.push(job)
+  }
+  return { jobs, cursor: null, looks }
+}
+
+interface Walk {
+  /** One after the other; or, merged by time, all at once from their ends. */
+  ranges: KeyRange[]
+  order: 'forward' | 'newestFirst'
+  hasDigests: boolean
+  seqOf: (key: Buffer) => number
+}
+
+function walkOf({ state, since, until }: JobSelection, queue: number | undefined, registry: QueueRegistry): Walk {
+  if (state === undefined) {
+    return { ranges: [jobRange], order: 'newestFirst', hasDigests: false, seqOf: seqOfKey }
+  }
+  const queues = spansQueues(state) ? [0] : queue === undefined ? registry.numbers : [queue]
+  const seqOf = (key: Buffer) => seqIn(state, key)
+  if (!isFinished(state)) {
+    return { ranges: queues.flatMap((number) => rangesOf(state, number)), order: 'forward', hasDigests: false, seqOf }
+  }
+  const ranges = queues.map((number) => spanOf(state, number, instantToMs(since), instantToMs(until)))
+  return { ranges, order: 'newestFirst', hasDigests: true, seqOf }
+}
+
+/** The jobs of a place that finished from `sinceMs` on, before `untilMs`. */
+function spanOf(
+  state: FinishedState,
+  queue: number,
+  sinceMs: number | undefined,
+  untilMs: number | undefined
+): KeyRange {
+  const { start, end } = finishedRange(state, queue)
+  return {
+    start: sinceMs === undefined ? start : finishedKey(state, queue, sinceMs, 0),
+    end: untilMs === undefined ? end : finishedKey(state, queue, untilMs, 0)
+  }
+}
+
+function cursorOf(text: string | undefined, { ranges }: Walk): Buffer | undefined {
+  if (text === undefined) return undefined
+  const cursor = Buffer.from(text, 'base64url')
+  if (ranges.some((range) => isIn(cursor, range))) return cursor
+  throw new RuntimeError(
+    'PARAMS_INVALID',
+    'Cannot look for jobs: the cursor does not belong to a list with this filter. Use the cursor of the page before, with the same filter.'
+  )
+}
+
+function isIn(key: Buffer, { start, end }: KeyRange): boolean {
+  return key.compare(start) >= 0 && key.compare(end) < 0
+}
+
+type Entry = { key: Buffer; value: Buffer }
+
+/** The entries of the walk, from behind the cursor. */
+function entriesOf(reader: Reader, { ranges, order }: Walk, cursor: Buffer | undefined): Iterable<Entry> {
+  if (order === 'newestFirst') {
+    return newestFirst(ranges.map((range) => reader.entries({ ...before(range, cursor), reverse: true })))
+  }
+  const first = cursor === undefined ? 0 : ranges.findIndex((range) => isIn(cursor, range))
+  const behind = ranges.slice(first).map(({ start, end }, index) => ({
+    start: cursor !== undefined && index === 0 ? Buffer.concat([cursor, Buffer.of(0)]) : start,
+    end
+  }))
+  return oneAfterTheOther(behind.map((range) => reader.entries(range)))
+}
+
+const timeAndSeqBytes = 12
+
+/** The part of a range that is older than the cursor, which may be a key of another queue. */
+function before({ start, end }: KeyRange, cursor: Buffer | undefined): KeyRange {
+  if (cursor === undefined) return { start, end }
+  const place = start.subarray(0, cursor.length - Math.min(timeAndSeqBytes, cursor.length - 1))
+  const older = Buffer.concat([place, cursor.subarray(place.length)])
+  return { start, end: older.compare(end) < 0 ? older : end }
+}
+
+function* oneAfterTheOther(lists: Iterable<Entry>[]): Iterable<Entry> {
+  for (const list of lists) yield* list
+}
+
+/** Merges lists that each run from the newest to the oldest. */
+function* newestFirst(lists: Iterable<Entry>[]): Iterable<Entry> {
+  if (lists.length === 1) {
+    yield* lists[0]!
+    return
+  }
+  const iterators = lists.map((list) => list[Symbol.iterator]())
+  try {
+    const heads = iterators.map((iterator) => iterator.next().value as Entry | undefined)
+    for (;;) {
+      const newest = heads.reduce<number>((best, head, index) => (isNewer(head, heads[best]) ? index : best), 0)
+      const head = heads[newest]
+      if (head === undefined) return
+      yield head
+      heads[newest] = iterators[newest]!.next().value as Entry | undefined
+    }
+  } finally {
+    for (const iterator of iterators) iterator.return?.()
+  }
+}
+
+function isNewer(entry: Entry | undefined, other: Entry | undefined): boolean {
+  if (entry === undefined || other === undefined) return entry !== undefined
+  return entry.key.subarray(-timeAndSeqBytes).compare(other.key.subarray(-timeAndSeqBytes)) > 0
+}
+
+function filterOf(selection: JobSelection, queue: number | undefined): (job: StoredJob) => boolean {
+  const { state, method, jobName, key, errorCode, text } = selection
+  const sinceMs = instantToMs(selection.since) ?? 0
+  const untilMs = instantToMs(selection.until) ?? noInstantMs
+  return ({ spec, standing }) => {
+    const atMs = standing.finishedAtMs ?? spec.enqueuedAtMs
+    return (
+      (state === undefined || standing.state === state) &&
+      (queue === undefined || spec.queue === queue) &&
+      (method === undefined || spec.method === method) &&
+      (jobName === undefined || spec.jobName === jobName) &&
+      (key === undefined || spec.rules?.key === key) &&
+      (errorCode === undefined || (standing.error?.code === errorCode && isFinished(standing.state))) &&
+      atMs >= sinceMs &&
+      atMs < untilMs &&
+      (text === undefined || spec.params.includes(text))
+    )
+  }
+}

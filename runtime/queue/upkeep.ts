@@ -1,0 +1,141 @@
+/**
+ * What has to be done without anybody asking: telling the children of finished jobs that a commit had no room for, cancelling
+ * what expired, ending windows of deduplication, and forgetting finished jobs as retention says. One piece is small, so that
+ * nobody else waits long; who runs it asks again until nothing is left, and then at the instant that {@link nextUpkeepAtMs} gives.
+ */
+
+import type { RetentionRule } from '../core/config.ts'
+import { type FinishedState, isFinished } from '../core/lifecycle.ts'
+import { moveBatchMax } from '../core/limits.ts'
+import { keepsItself } from '../store/digest.ts'
+import {
+  endingRange,
+  finishedRange,
+  instantOfEndingKey,
+  instantOfFinishedKey,
+  seqOfKey,
+  subjectOfEndingKey,
+  throttleKey
+} from '../store/keys.ts'
+import { throttleCodec } from '../store/records.ts'
+import type { Reader } from '../store/store.ts'
+import { endsByItselfAtMs, expired, type QueueCommit } from './commit.ts'
+import { hasUntold, tellSome } from './dependencies.ts'
+import { readJob } from './stored-job.ts'
+
+/** The finished jobs of one state in one queue, which its retention looks after. */
+export interface RetainedPlace {
+  queue: number
+  state: FinishedState
+  rule: RetentionRule
+}
+
+/**
+ * Where the oldest job that the retention of a place looks after may be. Before it are only jobs that say themselves how
+ * long they are kept; without this each look would pass them again. In memory: a new supervisor looks from the start.
+ */
+export class RetentionFronts {
+  readonly #fronts = new Map<string, Buffer>()
+
+  of({ queue, state }: RetainedPlace): Buffer {
+    return this.#fronts.get(`${queue} ${state}`) ?? finishedRange(state, queue).start
+  }
+
+  advance({ queue, state }: RetainedPlace, key: Buffer): void {
+    this.#fronts.set(`${queue} ${state}`, key)
+  }
+
+  /** Finished jobs may be older than those that were looked at: the clock was set back. */
+  reset(): void {
+    this.#fronts.clear()
+  }
+}
+
+/** @returns whether more is left */
+export function upkeepPiece(commit: QueueCommit, places: readonly RetainedPlace[], fronts: RetentionFronts): boolean {
+  const isTold = !tellSome(commit)
+  const areEnded = endSome(commit)
+  let room = moveBatchMax
+  for (const place of places) {
+    room -= trim(commit, place, fronts, room)
+    if (room <= 0) return true
+  }
+  return !isTold || !areEnded
+}
+
+/** @returns when there will be something to do; null: not as things are */
+export function nextUpkeepAtMs(
+  reader: Reader,
+  nowMs: number,
+  places: readonly RetainedPlace[],
+  fronts: RetentionFronts
+): number | null {
+  if (hasUntold(reader)) return nowMs
+  let nextAtMs = Number.POSITIVE_INFINITY
+  for (const key of reader.keys({ ...endingRange, limit: 1 })) nextAtMs = instantOfEndingKey(key)
+  for (const place of places) {
+    const { ageMs } = place.rule
+    if (ageMs === null) continue
+    const key = oldest(reader, place, fronts)
+    if (key !== undefined) nextAtMs = Math.min(nextAtMs, instantOfFinishedKey(key) + ageMs)
+  }
+  return nextAtMs === Number.POSITIVE_INFINITY ? null : nextAtMs
+}
+
+/** @returns whether all that is due has been ended */
+function endSome(commit: QueueCommit): boolean {
+  const { transaction, nowMs } = commit
+  const keys = [...transaction.keys({ ...endingRange, limit: moveBatchMax })]
+  const due = keys.filter((key) => instantOfEndingKey(key) <= nowMs)
+  for (const key of due) {
+    const subject = subjectOfEndingKey(key)
+    if ('id' in subject) endThrottle(commit, key, subject.id)
+    else endJob(commit, key, subject.seq)
+  }
+  return due.length < moveBatchMax
+}
+
+function endJob(commit: QueueCommit, key: Buffer, seq: number): void {
+  const job = readJob(commit.transaction, seq)
+  if (job === undefined || endsByItselfAtMs(job) !== instantOfEndingKey(key)) commit.transaction.remove(key)
+  else if (isFinished(job.standing.state)) commit.forget(job, 'retention')
+  else commit.finish(job, 'cancel', { error: expired })
+}
+
+/** A later window of the same id has an entry of its own. */
+function endThrottle(commit: QueueCommit, key: Buffer, id: string): void {
+  const record = throttleKey(id)
+  const value = commit.transaction.get(record)
+  commit.transaction.remove(key)
+  if (value !== undefined && throttleCodec.decode(record, value).untilMs <= commit.nowMs) {
+    commit.transaction.remove(record)
+  }
+}
+
+/** Forgets what is beyond the bounds of a place, the oldest first. @returns how many */
+function trim(commit: QueueCommit, place: RetainedPlace, fronts: RetentionFronts, max: number): number {
+  const { count, bytes, ageMs } = place.rule
+  const retained = commit.totals(place.queue).retained[place.state]
+  const keepsAfterMs = ageMs === null ? Number.NEGATIVE_INFINITY : commit.nowMs - ageMs
+  let forgotten = 0
+  while (forgotten < max) {
+    const isBeyond = retained.count > (count ?? retained.count) || retained.bytes > (bytes ?? retained.bytes)
+    if (!isBeyond && ageMs === null) break
+    const key = oldest(commit.transaction, place, fronts)
+    if (key === undefined || !(isBeyond || instantOfFinishedKey(key) <= keepsAfterMs)) break
+    commit.forget(readJob(commit.transaction, seqOfKey(key))!, 'retention')
+    forgotten++
+  }
+  return forgotten
+}
+
+/** The oldest job of a place that its retention looks after. */
+function oldest(reader: Reader, place: RetainedPlace, fronts: RetentionFronts): Buffer | undefined {
+  const { end } = finishedRange(place.state, place.queue)
+  for (const { key, value } of reader.entries({ start: fronts.of(place), end })) {
+    if (keepsItself(value)) continue
+    fronts.advance(place, key)
+    return key
+  }
+  return undefined
+}

@@ -1,0 +1,70 @@
+/**
+ * The value of a finished job's place ('F'): enough to pass over the jobs that a filter does not want, and to keep the
+ * retention of a queue, without reading the job itself.
+ *
+ * ```
+ *  bytes:4 flags:1 error:1 method:4 jobName:4 key:4
+ * ```
+ *
+ * `bytes` are those of the job's entries. `flags` is 1 where the job says itself how long it is kept, so that the retention
+ * of the queue passes it over. `error` is 1 + the index of the error code, 0 for none. The texts are CRC-32s: equal texts
+ * have equal ones, so a filter that finds another one may pass over the job, and must look at it otherwise.
+ */
+import { crc32 } from 'node:zlib'
+import { type JobErrorCode, jobErrorCodes } from '../core/errors.ts'
+
+/** What of a job goes into its digest. */
+export interface DigestedJob {
+  bytes: number
+  keepsItself: boolean
+  errorCode: JobErrorCode | null
+  method: string
+  jobName: string | null
+  key: string | null
+}
+
+/** The order is stored: codes are only ever appended to `core/errors.ts`. */
+const codes = Object.keys(jobErrorCodes) as JobErrorCode[]
+const digestBytes = 18
+
+export function encodeDigest({ bytes, keepsItself, errorCode, method, jobName, key }: DigestedJob): Buffer {
+  const digest = Buffer.allocUnsafe(digestBytes)
+  digest.writeUInt32BE(Math.min(bytes, 2 ** 32 - 1), 0)
+  digest[4] = keepsItself ? 1 : 0
+  digest[5] = errorCode === null ? 0 : 1 + codes.indexOf(errorCode)
+  digest.writeUInt32BE(hashOf(method), 6)
+  digest.writeUInt32BE(hashOf(jobName), 10)
+  digest.writeUInt32BE(hashOf(key), 14)
+  return digest
+}
+
+/** Of a job that format 1 finished, which has no digest: nothing is known. */
+export function bytesOfDigest(digest: Buffer): number {
+  return digest.length < digestBytes ? 0 : digest.readUInt32BE(0)
+}
+
+export function keepsItself(digest: Buffer): boolean {
+  return digest.length === digestBytes && digest[4] === 1
+}
+
+/** What a filter asks of digests. */
+export interface DigestFilter {
+  errorCode?: JobErrorCode | undefined
+  method?: string | undefined
+  jobName?: string | undefined
+  key?: string | undefined
+}
+
+/** @returns whether a job with this digest may pass the filter; asked for many digests, hence made once */
+export function digestTest({ errorCode, method, jobName, key }: DigestFilter): (digest: Buffer) => boolean {
+  const error = errorCode === undefined ? undefined : 1 + codes.indexOf(errorCode)
+  const hashes = [method, jobName, key].map((text) => (text === undefined ? undefined : hashOf(text)))
+  return (digest) =>
+    digest.length < digestBytes ||
+    ((error === undefined || digest[5] === error) &&
+      hashes.every((hash, at) => hash === undefined || digest.readUInt32BE(6 + 4 * at) === hash))
+}
+
+function hashOf(text: string | null): number {
+  return text === null ? 0 : crc32(text)
+}
