@@ -4,6 +4,7 @@ import { describe, it } from 'node:test'
 import { EventStream, type JobEventType } from '../../runtime/core/events.ts'
 import type { QueueView } from '../../runtime/core/job.ts'
 import { JobService, type JobServiceParts } from '../../runtime/supervisor/job-service.ts'
+import { Waiters } from '../../runtime/supervisor/waiters.ts'
 import { ArmedTimers } from '../../runtime/wheel/armed-timers.ts'
 import { queueView } from '../cli/fake-service.ts'
 import { FakeTime } from '../wheel/fake-time.ts'
@@ -47,6 +48,7 @@ function serviceOver(stopping = false) {
     dispatchers: new Map([['long', { trace: (id: string) => (id === 'runs' ? trace : undefined) }]]) as never,
     events,
     timers: new ArmedTimers(time.clock, time.alarm),
+    waiters: new Waiters(),
     nowMs: () => nowMs,
     isStopping: () => stopping
   } as unknown as JobServiceParts)
@@ -128,6 +130,7 @@ describe('queue.drain (issue 5.7)', () => {
       ['failed', 'default'],
       ['cancelled', 'default'],
       ['removed', 'default'],
+      ['moved', 'long'],
       ['retrying', 'default'],
       ['ready', 'long']
     ]
