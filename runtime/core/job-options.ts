@@ -69,7 +69,7 @@ export const backoffSchema = {
   },
   if: { required: ['type'], properties: { type: { const: 'list' } } },
   // biome-ignore lint/suspicious/noThenProperty: the keyword of JSON Schema
-  then: { required: ['delays'] }
+  then: { required: ['delays'], properties: { delays: {} } }
 } as const
 
 /** Codes or names of errors. */

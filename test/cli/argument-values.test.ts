@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { InvalidArgumentError } from 'commander'
-import { collectPair, integerBetween, parseDuration, parseInstant } from '../../runtime/cli/argument-values.ts'
+import {
+  collectPair,
+  integerBetween,
+  parseDuration,
+  parseExpiry,
+  parseInstant,
+  parsePast
+} from '../../runtime/cli/argument-values.ts'
 
 describe('values of the command line', () => {
   it('takes a bare number for seconds and keeps a unit', () => {
@@ -22,6 +29,21 @@ describe('values of the command line', () => {
   for (const text of ['', 'tomorrow', '2026-02-31', '-1']) {
     it(`refuses "${text}" as an instant`, () => assert.throws(() => parseInstant(text), InvalidArgumentError))
   }
+
+  it('takes a span from now or an instant for an end, and a span back from now or an instant for a beginning', () => {
+    assert.equal(parseExpiry('90'), 90)
+    assert.equal(parseExpiry('2h'), '2h')
+    assert.equal(parseExpiry('2026-01-31T18:15:00Z'), '2026-01-31T18:15:00Z')
+    const twoHoursAgoMs = Date.now() - 7_200_000
+    const past = Number(parsePast('2h'))
+    assert.ok(past >= twoHoursAgoMs && past <= twoHoursAgoMs + 60_000, `${past}`)
+    assert.equal(parsePast('2026-01-31'), '2026-01-31')
+    assert.equal(parsePast('1769883300000'), 1_769_883_300_000)
+    for (const text of ['', 'soon', '-1', '2026-02-31']) {
+      assert.throws(() => parseExpiry(text), InvalidArgumentError)
+      assert.throws(() => parsePast(text), InvalidArgumentError)
+    }
+  })
 
   it('takes whole numbers within their bounds only', () => {
     const parse = integerBetween(-5, 5)

@@ -43,6 +43,7 @@ const thrown: JobError = {
   message: 'no',
   stack: 'TypeError: no\n    at run (a.js:1)'
 }
+const none = { scheduled: 0, ready: 0, running: 0, completed: 0, failed: 0, cancelled: 0 }
 const schedule: SchedulerView = { state: 'paused', events: [eventView()] }
 const migration: MigrationView = { added: ['daily:a.run'], changed: [], removed: ['hourly:a.run'], unchanged: 3 }
 const change = { id: '42', state: 'ready', changed: true } as const
@@ -86,6 +87,84 @@ describe('commands that show', () => {
       },
       text: /^ID .*\na .*\nb +failed .*TypeError: no\n$/,
       json: page
+    },
+    {
+      args: [
+        ...['jobs', '--key', 'k', '--error-code', 'TIMEOUT', '--since', '2026-01-31', '--until', '1769883300000'],
+        ...['--text', '"month":3']
+      ],
+      answers: { 'job.list': async () => ({ jobs: [], cursor: null }) },
+      asked: {
+        method: 'job.list',
+        params: { key: 'k', errorCode: 'TIMEOUT', since: '2026-01-31', until: 1_769_883_300_000, text: '"month":3' }
+      },
+      text: /^No jobs\.\n$/,
+      json: { jobs: [], cursor: null }
+    },
+    {
+      args: ['cancel', '--all', '--queue', 'long', '--method', 'a.run'],
+      answers: { 'job.cancelMany': async () => ({ changed: 7, cursor: null }) },
+      asked: { method: 'job.cancelMany', params: { queue: 'long', method: 'a.run' } },
+      text: /^Cancelled 7 jobs\.\n$/,
+      json: { cancelled: 7 }
+    },
+    {
+      args: ['remove', '--state', 'failed', '--name', 'n'],
+      answers: { 'job.removeMany': async () => ({ changed: 1, cursor: null }) },
+      asked: { method: 'job.removeMany', params: { state: 'failed', jobName: 'n' } },
+      text: /^Removed 1 failed job\.\n$/,
+      json: { removed: 1 }
+    },
+    {
+      args: ['retry', '--state', 'cancelled', '--key', 'k', '--params', '{"month":4}'],
+      answers: { 'job.retryMany': async () => ({ changed: 2, cursor: null }) },
+      asked: { method: 'job.retryMany', params: { state: 'cancelled', key: 'k', params: { month: 4 } } },
+      text: /^Retried 2 jobs\.\n$/,
+      json: { retried: 2, unchanged: [], refused: [] }
+    },
+    {
+      args: ['move', '42', '--to', 'long'],
+      answers: { 'job.move': async () => change },
+      asked: { method: 'job.move', params: { id: '42', queue: 'long' } },
+      text: /^Moved 1 job to long\.\n$/,
+      json: { moved: 1, unchanged: [], refused: [] }
+    },
+    {
+      args: ['move', '--queue', 'short', '--state', 'ready', '--to', 'long'],
+      answers: { 'job.moveMany': async () => ({ changed: 5, cursor: null }) },
+      asked: { method: 'job.moveMany', params: { queue: 'short', state: 'ready', to: 'long' } },
+      text: /^Moved 5 jobs to long\.\n$/,
+      json: { moved: 5, unchanged: [], refused: [] }
+    },
+    {
+      args: ['drain', 'long', '--timeout', '5m'],
+      answers: { 'queue.drain': async () => queueView({ queue: 'long' }) },
+      asked: { method: 'queue.drain', params: { queue: 'long', timeout: '5m' } },
+      text: /^Drained long: no job is ready or running, 1 job scheduled\.\n$/,
+      json: queueView({ queue: 'long' })
+    },
+    {
+      args: ['pause', 'long', '--until', '2h'],
+      answers: { 'queue.pause': async () => queueView({ paused: true, pausedUntil: '2999-01-01T00:00:00.000Z' }) },
+      asked: { method: 'queue.pause', params: { queue: 'long', until: '2h' } },
+      text: /^Paused long until 2999-01-01T00:00:00\.000Z \(in \d+ d\): no job starts/,
+      json: queueView({ paused: true, pausedUntil: '2999-01-01T00:00:00.000Z' })
+    },
+    {
+      args: ['ready-for-migration'],
+      answers: {
+        'queue.list': async () => ({ queues: [queueView({ counts: { ...none, scheduled: 3, failed: 1 } })] })
+      },
+      asked: { method: 'queue.list', params: {} },
+      text: /^Ready for migration/,
+      json: { ready: true, pending: [] }
+    },
+    {
+      args: ['doctor'],
+      answers: { doctor: async () => ({ ok: true, findings: [] }) },
+      asked: { method: 'doctor', params: {} },
+      text: /^Nothing is wrong\.\n$/,
+      json: { ok: true, findings: [] }
     },
     {
       args: ['pause', 'long'],
@@ -228,16 +307,36 @@ describe('enqueue', () => {
     const flags = [
       ...['--queue', 'long', '--timeout', '5m', '--at', '2026-01-31T18:15:00Z', '--priority', '-5', '--at-front'],
       ...['--job-name', 'n', '--job-id', '42', '--deduplicate', '--attempts', '3'],
+      ...['--backoff', '{"type":"fixed","delay":5}', '--retry-on', 'TIMEOUT', '--retry-on', 'E_NET'],
+      ...['--never-retry', 'TypeError', '--key', 'k', '--key-concurrency', '1', '--depends-on', '40', '41'],
+      ...['--on-parent-failure', 'release', '--on-success', 'a.done', '--on-failure', 'a.sorry'],
+      ...['--expires', '10m', '--result-ttl', '0'],
       ...['--params', '{"a":1,"b":1}', '-p', 'b=2', '-p', 'c=text']
     ]
     const { code, stdout, stderr } = await run(['enqueue', 'a.run', ...flags])
     assert.deepEqual({ code, stdout, stderr }, { code: 0, stdout: '42\n', stderr: '' })
     const options = {
       ...{ queue: 'long', timeout: '5m', runAt: '2026-01-31T18:15:00Z', priority: -5, atFront: true },
-      ...{ jobName: 'n', jobId: '42', deduplicate: true, attempts: 3 }
+      ...{ jobName: 'n', jobId: '42', deduplicate: true, attempts: 3, backoff: { type: 'fixed', delay: 5 } },
+      ...{ retryOn: ['TIMEOUT', 'E_NET'], noRetryOn: ['TypeError'], key: 'k', keyConcurrency: 1 },
+      ...{ dependsOn: ['40', '41'], onParentFailure: 'release', onSuccess: 'a.done', onFailure: 'a.sorry' },
+      ...{ expires: '10m', resultTtl: 0 }
     }
     assert.deepEqual(service.calls[0]!.params, { method: 'a.run', params: { a: 1, b: 2, c: 'text' }, ...options })
   })
+
+  const forms: [args: string[], deduplicate: unknown][] = [
+    [['--throttle', '10m'], { for: '10m' }],
+    [['--debounce', '2'], { debounce: 2 }],
+    [['--keep-last'], { keepLast: true }]
+  ]
+  for (const [args, deduplicate] of forms) {
+    it(`sends ${args[0]} as a form of deduplicate (issue 5.1)`, async (t) => {
+      const { run, service } = await supervised(t, { enqueue: async () => enqueued })
+      assert.equal((await run(['enqueue', 'a.run', '--job-id', '42', ...args])).code, 0)
+      assert.deepEqual(service.calls[0]!.params, { method: 'a.run', jobId: '42', deduplicate })
+    })
+  }
 
   it('sends nothing that was not given', async (t) => {
     const { run, service } = await supervised(t, { enqueue: async () => enqueued })
@@ -263,6 +362,13 @@ describe('enqueue', () => {
       assert.match(stderr, /^runtime: --params/)
     })
   }
+
+  it('refuses a --backoff that is not JSON with 2', async (t) => {
+    const { run, service } = await supervised(t, {})
+    const { code, stderr } = await run(['enqueue', 'a.run', '--backoff', 'exponential'])
+    assert.deepEqual([code, service.calls], [2, []])
+    assert.match(stderr, /^runtime: --backoff is not JSON/)
+  })
 
   const refusals = { METHOD_UNKNOWN: 2, QUEUE_UNKNOWN: 2, PARAMS_INVALID: 2, QUEUE_FULL: 1, STOPPING: 1 } as const
   for (const [refusal, exit] of Object.entries(refusals)) {
@@ -368,19 +474,22 @@ describe('retry', () => {
     assert.deepEqual([code, stdout, stderr], [1, 'Retried 2 jobs.\n', 'gone: No job "gone".\n'])
   })
 
-  it('--failed walks all pages of the queue', async (t) => {
+  it('--failed changes the failed jobs of the queue, step by step, and tells how far it is', async (t) => {
     const { run, service } = await supervised(t, {
-      'job.list': async ({ cursor }) =>
-        cursor === undefined
-          ? { jobs: [jobView({ id: '3' }), jobView({ id: '2' })], cursor: 'c' }
-          : { jobs: [jobView({ id: '1' })], cursor: null },
-      'job.retry': async ({ id }) => ({ ...change, id })
+      'job.retryMany': async ({ cursor }) =>
+        cursor === undefined ? { changed: 1000, cursor: 'c' } : { changed: 1, cursor: null }
     })
-    const { code, stdout } = await run(['retry', '--failed', '--queue', 'long', '--json'])
-    assert.deepEqual([code, JSON.parse(stdout).retried], [0, 3])
-    const lists = service.calls.filter(({ method }) => method === 'job.list').map(({ params }) => params)
-    const filter = { queue: 'long', state: 'failed', limit: 200 }
-    assert.deepEqual(lists, [filter, { ...filter, cursor: 'c' }])
+    const human = await run(['retry', '--failed', '--queue', 'long'])
+    assert.deepEqual([human.code, human.stdout], [0, 'Retried 1001 jobs.\n'])
+    assert.equal(human.stderr, 'retried 1000 jobs so far\nretried 1001 jobs so far\n')
+    const { code, stdout, stderr } = await run(['retry', '--failed', '--queue', 'long', '--json'])
+    assert.deepEqual([code, JSON.parse(stdout), stderr], [0, { retried: 1001, unchanged: [], refused: [] }, ''])
+    const filter = { queue: 'long', state: 'failed' }
+    const steps = [filter, { ...filter, cursor: 'c' }]
+    assert.deepEqual(
+      service.calls.map(({ params }) => params),
+      [...steps, ...steps]
+    )
   })
 
   it('stops at a refusal that would meet every job', async (t) => {
@@ -393,12 +502,123 @@ describe('retry', () => {
     assert.deepEqual([code, stdout], [1, ''])
   })
 
-  for (const args of [[], ['1', '--failed'], ['1', '--queue', 'long']]) {
+  for (const args of [
+    [],
+    ['1', '--failed'],
+    ['1', '--queue', 'long'],
+    ['--queue', 'long'],
+    ['1', '--state', 'failed']
+  ]) {
     it(`ends with 2 after "retry ${args.join(' ')}"`, async (t) => {
       const { run } = await supervised(t, {})
       assert.equal((await run(['retry', ...args])).code, 2)
     })
   }
+})
+
+describe('cancel, remove and move', () => {
+  const wrong = [
+    ...[['cancel'], ['cancel', '1', '--all'], ['cancel', '--queue', 'long'], ['cancel', '1', '--queue', 'long']],
+    ...[['remove'], ['remove', '1', '--state', 'failed'], ['remove', '--queue', 'long'], ['remove', '1', '--key', 'k']],
+    ...[
+      ['move', '--to', 'long'],
+      ['move', '1'],
+      ['move', '1', '--queue', 'long', '--to', 'short']
+    ]
+  ]
+  for (const args of wrong) {
+    it(`end with 2 after "${args.join(' ')}" and change nothing`, async (t) => {
+      const { run, service } = await supervised(t, {})
+      const { code, stdout } = await run(args)
+      assert.deepEqual([code, stdout, service.calls], [2, '', []])
+    })
+  }
+
+  it('move goes on after a job that cannot be moved, and ends with 1', async (t) => {
+    const { run } = await supervised(t, {
+      'job.move': async ({ id }) => {
+        if (id === 'runs') throw new RuntimeError('JOB_STATE', 'It runs.')
+        return { ...change, id, changed: id === '1' }
+      }
+    })
+    const { code, stdout, stderr } = await run(['move', 'runs', '1', '2', '--to', 'long'])
+    assert.deepEqual([code, stdout], [1, 'Moved 1 job to long.\n'])
+    assert.equal(stderr, '2: it is there already.\nruns: It runs.\n')
+  })
+
+  it('drain ends with 4 when it takes longer than --timeout', async (t) => {
+    const { run } = await supervised(t, {
+      'queue.drain': async () => {
+        throw new RuntimeError('WAIT_TIMEOUT', 'Not yet.')
+      }
+    })
+    assert.equal((await run(['drain', 'long', '--timeout', '1'])).code, 4)
+  })
+})
+
+describe('pending', () => {
+  const waiting = queueView({ counts: { ...none, ready: 3, running: 1 } })
+  const list: ServiceMethods['job.list'] = async ({ state, cursor }) => {
+    if (state === 'running') return { jobs: [jobView({ method: 'a.other' })], cursor: null }
+    return cursor === undefined
+      ? { jobs: [jobView(), jobView()], cursor: 'c' }
+      : { jobs: [jobView({ method: 'a.other' })], cursor: null }
+  }
+
+  it('counts what waits and runs by queue and method', async (t) => {
+    const empty = queueView({ queue: 'short', counts: { ...none, completed: 9 } })
+    const { run } = await supervised(t, { 'queue.list': async () => ({ queues: [waiting, empty] }), 'job.list': list })
+    const { code, stdout, stderr } = await run(['pending'])
+    assert.deepEqual([code, stderr], [0, ''])
+    assert.match(
+      stdout,
+      /^QUEUE .*\ndefault +\(all\) +0 +3 +1\n +a\.run +0 +2 +0\n +a\.other +0 +1 +1\n4 jobs in all\.\n$/
+    )
+    const of = { scheduled: 0, ready: 2, running: 0, method: 'a.run' }
+    const methods = [of, { scheduled: 0, ready: 1, running: 1, method: 'a.other' }]
+    const full = { queue: 'default', scheduled: 0, ready: 3, running: 1, complete: true, methods }
+    const machine = await run(['pending', '--queue', 'default', '--json'])
+    assert.deepEqual(JSON.parse(machine.stdout), { total: 4, queues: [full] })
+  })
+
+  it('says when it did not look at all jobs', async (t) => {
+    const page = { jobs: Array.from({ length: 200 }, () => jobView()), cursor: 'more' }
+    const counts = { ...none, ready: 1_000_000 }
+    const { run, service } = await supervised(t, {
+      'queue.list': async () => ({ queues: [queueView({ counts })] }),
+      'job.list': async () => page
+    })
+    const { stdout, stderr } = await run(['pending'])
+    assert.match(stdout, /\(all\) +0 +1000000 +0\n +a\.run +0 +2000 +0 +at least\n1000000 jobs in all/)
+    assert.match(stderr, /^Not all jobs of default were looked at: 2000 in each state/)
+    assert.equal(service.calls.filter(({ method }) => method === 'job.list').length, 10)
+  })
+
+  it('says so when there is nothing, and refuses an unknown queue', async (t) => {
+    const { run } = await supervised(t, {
+      'queue.list': async () => ({ queues: [queueView({ counts: none })] }),
+      'job.list': async () => {
+        throw new RuntimeError('QUEUE_UNKNOWN', 'No such queue.')
+      }
+    })
+    assert.equal((await run(['pending'])).stdout, 'No job waits or runs.\n')
+    assert.equal((await run(['pending', '--queue', 'nowhere'])).code, 2)
+  })
+})
+
+describe('ready-for-migration', () => {
+  it('ends with 1 while jobs are ready or running, and says where', async (t) => {
+    const busy = queueView({ queue: 'long', counts: { ...none, ready: 1, running: 2 } })
+    const { run } = await supervised(t, {
+      'queue.list': async () => ({ queues: [queueView({ counts: none }), busy] })
+    })
+    const { code, stdout } = await run(['ready-for-migration'])
+    assert.equal(code, 1)
+    assert.match(stdout, /^Not ready for migration:\n {2}long: 1 job ready, 2 running\n/)
+    const machine = await run(['ready-for-migration', '--json'])
+    assert.equal(machine.code, 1)
+    assert.deepEqual(JSON.parse(machine.stdout), { ready: false, pending: [{ queue: 'long', ready: 1, running: 2 }] })
+  })
 })
 
 describe('events', { concurrency: true }, () => {

@@ -2,59 +2,39 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { doctor } from '../../runtime/cli/commands/doctor.ts'
 import { Output } from '../../runtime/cli/output.ts'
-import type { Runtime, StatusView } from '../../runtime/core/api.ts'
-import type { QueueView } from '../../runtime/core/job.ts'
-import type { SchedulerView } from '../../runtime/core/scheduler-event.ts'
-import { eventView, queueView, statusView } from './fake-service.ts'
+import type { DoctorView, Finding, Runtime } from '../../runtime/core/api.ts'
 
-const idle: QueueView['counts'] = { scheduled: 0, ready: 0, running: 0, completed: 9, failed: 0, cancelled: 1 }
-
-async function examine(status: StatusView, schedule: SchedulerView, json = false) {
+/** The rules are tested in test/supervisor/doctor.test.ts. */
+async function examine(view: DoctorView, json = false) {
   let printed = ''
   const stream = { write: (text: string) => (printed += text) }
   const output = new Output(json, { stdout: stream, stderr: stream } as never)
-  const runtime = { status: async () => status, schedule: { list: async () => schedule } } as unknown as Runtime
+  const runtime = { doctor: async () => view } as unknown as Runtime
   return { code: await doctor({ runtime, output }), printed }
 }
 
+const problem: Finding = { severity: 'problem', about: { queue: 'q' }, what: 'It is\nbroken.', advice: 'Mend it.' }
+const warning: Finding = { severity: 'warning', about: { store: '/d' }, what: 'It is odd.', advice: 'Look at it.' }
+
 describe('doctor', () => {
   it('finds nothing where nothing is wrong', async () => {
-    const healthy = statusView({ queues: [queueView({ counts: idle })] })
-    const events = [eventView({ next: '2999-01-01T00:00:00.000Z' })]
-    assert.deepEqual(await examine(healthy, { state: 'active', events }), { code: 0, printed: 'Nothing is wrong.\n' })
-    const { printed } = await examine(healthy, { state: 'active', events }, true)
+    const healthy = { ok: true, findings: [] }
+    assert.deepEqual(await examine(healthy), { code: 0, printed: 'Nothing is wrong.\n' })
+    const { printed } = await examine(healthy, true)
     assert.deepEqual(JSON.parse(printed), { ok: true, findings: [] })
   })
 
-  it('tells each thing that is wrong, with what to do', async () => {
-    const status = statusView({
-      state: 'storageFull',
-      queues: [
-        queueView({ queue: 'old', configured: false, counts: { ...idle, ready: 2 } }),
-        queueView({ queue: 'held', paused: true, counts: { ...idle, scheduled: 1 } }),
-        queueView({ queue: 'bad', counts: { ...idle, failed: 3 } })
-      ]
+  it('tells each thing that is wrong, with what to do, and ends with 1', async () => {
+    const view = { ok: false, findings: [problem, warning] }
+    assert.deepEqual(await examine(view), {
+      code: 1,
+      printed: 'problem  It is broken.\n  Mend it.\nwarning  It is odd.\n  Look at it.\n'
     })
-    const events = [
-      eventView({ event: 'cron x:a.run', state: 'invalid', problem: 'it never fires', next: null }),
-      eventView({ event: 'hourly:a.late', next: '2020-01-01T00:00:00.000Z' }),
-      eventView({ event: 'daily:a.fails', next: '2999-01-01T00:00:00.000Z', lastOutcome: 'failed', lastJob: 'j1' })
-    ]
-    const { code, printed } = await examine(status, { state: 'paused', events })
-    assert.equal(code, 1)
-    const expected = [
-      /disk takes no writes/,
-      /Queue "old" is not configured any more, and 2 jobs wait/,
-      /Queue "held" is paused, and 1 job/,
-      /Queue "bad" holds 3 failed jobs/,
-      /The scheduler is paused/,
-      /"cron x:a.run" cannot run: it never fires/,
-      /"hourly:a.late" is overdue since 2020/,
-      /last run of scheduler event "daily:a.fails" failed/
-    ]
-    for (const words of expected) assert.match(printed, words)
-    assert.equal(printed.trimEnd().split('\n').length, 2 * expected.length, 'each with its advice')
-    const maintenance = await examine(statusView({ queues: [] }), { state: 'maintenance', events: [] })
-    assert.match(maintenance.printed, /Maintenance mode is on/)
+    const { code, printed } = await examine(view, true)
+    assert.deepEqual([code, JSON.parse(printed)], [1, view])
+  })
+
+  it('ends with 0 where there are only warnings', async () => {
+    assert.equal((await examine({ ok: true, findings: [warning] })).code, 0)
   })
 })

@@ -5,11 +5,12 @@ import { formatEvent } from '../../runtime/cli/text/event-text.ts'
 import { formatError, formatJob, formatJobs } from '../../runtime/cli/text/job-text.ts'
 import { type Look, plainLook } from '../../runtime/cli/text/look.ts'
 import { oneLine, prettyJson } from '../../runtime/cli/text/printable.ts'
+import { formatQueues } from '../../runtime/cli/text/queue-text.ts'
 import { formatSchedule } from '../../runtime/cli/text/schedule-text.ts'
-import { formatBytes } from '../../runtime/cli/text/status-text.ts'
+import { formatBytes, formatStatus } from '../../runtime/cli/text/status-text.ts'
 import { formatTable } from '../../runtime/cli/text/table.ts'
 import { formatRelative, formatSpan } from '../../runtime/cli/text/time.ts'
-import { eventView, jobView } from './fake-service.ts'
+import { eventView, jobView, queueView, statusView } from './fake-service.ts'
 
 const nowMs = Date.parse('2026-01-31T12:00:00.000Z')
 const plain = plainLook(nowMs)
@@ -93,6 +94,22 @@ describe('jobs', () => {
     assert.match(lines[3]!, /took 1 s$/)
   })
 
+  it('shows key, dependencies and expiry (issue 5.3 to 5.5)', () => {
+    const job = jobView({
+      ...{ state: 'scheduled', key: 'tenant\n1', keyConcurrency: 1, expiresAt: iso(300) },
+      ...{ dependencies: { total: 3, completed: 1, failed: 1, cancelled: 0 }, dependsOn: ['p1', 'p2'] }
+    })
+    const text = formatJob(plain, job)
+    assert.match(text, /^key +tenant 1, at most 1 running$/m)
+    assert.match(text, /^depends on +2 of 3 jobs finished: 1 completed, 1 failed$/m)
+    assert.match(text, /^parents +p1, p2, …$/m)
+    assert.match(text, /^expires +2026-01-31T12:05:00\.000Z \(in 5 min\)$/m)
+    assert.match(formatJobs(plain, [job]), /depends on 2 of 3 jobs finished: 1 completed, 1 failed$/)
+    const released = { ...job, dependencies: { total: 1, completed: 1, failed: 0, cancelled: 0 }, runAt: iso(60) }
+    assert.match(formatJobs(plain, [released]), /due in 60 s$/)
+    assert.doesNotMatch(formatJob(plain, jobView()), /key|depends|parents|expires/)
+  })
+
   it('says so when there is none', () => assert.equal(formatJobs(plain, []), 'No jobs.'))
 
   it('colours states only where colours are wanted', () => {
@@ -125,6 +142,13 @@ it('shows an event on one line', () => {
     error: { code: 'THROWN', name: 'Error', message: 'two\nlines' }
   })
   assert.equal(text, '2026-01-31T12:00:00.000Z  retrying     7  long  a.run  Error: two lines  again in 5 s')
+})
+
+it('shows when a pause ends, and how full the store is', () => {
+  const paused = queueView({ paused: true, pausedUntil: iso(300) })
+  assert.match(formatQueues(plain, [paused]), /paused, ends in 5 min/)
+  const store = { format: 4, bytes: 4096, usedBytes: 2048, bytesMax: 1024 ** 2 }
+  assert.match(formatStatus(plain, statusView({ store })), /4\.0 KiB, 2\.0 KiB of it used, 1\.0 MiB at most, format 4/)
 })
 
 it('shows sizes in the unit that fits', () => {

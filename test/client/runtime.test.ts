@@ -6,6 +6,7 @@ import { runtimeOver } from '../../runtime/client/facade.ts'
 import { localTransport } from '../../runtime/client/local-transport.ts'
 import type { Runtime } from '../../runtime/core/api.ts'
 import type { JobEvent } from '../../runtime/core/events.ts'
+import type { BulkRequest } from '../../runtime/core/job.ts'
 import { type FakeService, fakeService } from '../rpc/fake-service.ts'
 import { startServer } from '../rpc/raw-client.ts'
 
@@ -61,6 +62,84 @@ for (const [name, make] of Object.entries(transports)) {
     assert.equal(await runtime.shutdown({ deadline: '1s' }), undefined)
     assert.deepEqual(await runtime.call('queue.purge', ['q']), { removed: 3 })
     assert.equal(((await runtime.call('rpc.discover')) as { openrpc: string }).openrpc, '1.3.2')
+  })
+
+  test(`${name}: changes of many jobs ask for steps until none is left, and tell how far they are (issue 5.7)`, async (test) => {
+    const asked: [string, BulkRequest][] = []
+    const steps = [
+      { changed: 3, cursor: 'a' },
+      { changed: 0, cursor: 'b' },
+      { changed: 1, cursor: null }
+    ]
+    const step = (method: string) => async (request: BulkRequest) => {
+      asked.push([method, request])
+      return steps[request.cursor === undefined ? 0 : request.cursor === 'a' ? 1 : 2]!
+    }
+    const runtime = await make(
+      test,
+      fakeService({
+        'job.cancelMany': step('cancel'),
+        'job.retryMany': step('retry'),
+        'job.removeMany': step('remove'),
+        'job.moveMany': step('move')
+      })
+    )
+    const since = new Date('2030-01-01T00:00:00Z')
+    const told: number[] = []
+    const onProgress = (changed: number) => void told.push(changed)
+    assert.equal(await runtime.job.cancelMany({ queue: 'long', since }, { onProgress }), 4)
+    assert.deepEqual(told, [3, 3, 4])
+    assert.equal(await runtime.job.retryMany({ text: 'x' }, { params: null }), 4)
+    assert.equal(await runtime.job.retryMany({}, { onProgress }), 4)
+    assert.equal(await runtime.job.removeMany({ state: 'failed', errorCode: 'TIMEOUT' }), 4)
+    assert.equal(await runtime.job.moveMany({ key: 'k', until: 5 }, 'short'), 4)
+    const cursors = [{}, { cursor: 'a' }, { cursor: 'b' }]
+    const requests: [string, object][] = [
+      ['cancel', { queue: 'long', since: '2030-01-01T00:00:00.000Z' }],
+      ['retry', { text: 'x', params: null }],
+      ['retry', {}],
+      ['remove', { state: 'failed', errorCode: 'TIMEOUT' }],
+      ['move', { key: 'k', until: 5, to: 'short' }]
+    ]
+    assert.deepEqual(
+      asked,
+      requests.flatMap(([method, request]) => cursors.map((cursor) => [method, { ...request, ...cursor }]))
+    )
+    await assert.rejects(runtime.job.removeMany({} as never), { code: 'PARAMS_INVALID', data: { path: 'state' } })
+  })
+
+  test(`${name}: move, drain, pause until and doctor; dates are sent as instants`, async (test) => {
+    const asked: unknown[] = []
+    const service = fakeService({
+      'queue.pause': async (params) => {
+        asked.push(params)
+        return (await runtime.queue.list())[0]!
+      },
+      'job.list': async (params) => {
+        asked.push(params)
+        return { jobs: [], cursor: null }
+      }
+    })
+    const runtime = await make(test, service)
+    const at = new Date('2030-01-01T00:00:00Z')
+    const instant = at.toISOString()
+    await runtime.enqueue('a.b', {}, { expires: at, jobId: 'j' })
+    assert.deepEqual(service.enqueued, [{ method: 'a.b', params: {}, expires: instant, jobId: 'j' }])
+    await runtime.queue.pause('q', { until: at })
+    await runtime.queue.pause('q', { until: '2h' })
+    await runtime.job.list({ since: at, until: at })
+    assert.deepEqual(asked, [
+      { queue: 'q', until: instant },
+      { queue: 'q', until: '2h' },
+      { since: instant, until: instant }
+    ])
+    assert.deepEqual(await runtime.job.move('j', 'long'), { id: 'j', state: 'ready', changed: true })
+    assert.equal((await runtime.queue.drain('q', { timeout: 1 })).queue, 'q')
+    assert.deepEqual(await runtime.doctor(), { ok: true, findings: [] })
+    const none = { code: 'PARAMS_INVALID' }
+    await assert.rejects(runtime.queue.pause('q', { until: 'soon' }), none)
+    await assert.rejects(runtime.job.list({ since: new Date('x') }), { ...none, data: { path: 'since' } })
+    await assert.rejects(runtime.enqueue('a.b', {}, { expires: -1 }), { ...none, data: { path: 'expires' } })
   })
 
   test(`${name}: errors carry code and data, whatever is wrong`, async (test) => {

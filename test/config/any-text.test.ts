@@ -28,15 +28,48 @@ const defined = <Value extends object>(value: Value) =>
 
 const backoff = fc
   .record({
-    type: fc.constantFrom('fixed' as const, 'exponential' as const),
+    type: fc.constantFrom('fixed' as const, 'exponential' as const, 'list' as const),
+    delays: fc.array(duration, { minLength: 1, maxLength: 4 }),
     delay: fc.option(duration, { nil: undefined }),
     max: fc.option(duration, { nil: undefined }),
     jitter: fc.option(fc.double({ min: 0, max: 1, noNaN: true }), { nil: undefined })
   })
-  .map(({ type, delay, max, jitter }) => ({
-    written: defined({ type, delay: delay?.written, max: max?.written, jitter }) as unknown as QueueOptions['backoff'],
-    rule: { type, delayMs: delay?.ms ?? 1000, maxMs: max?.ms ?? 86_400_000, jitter: jitter ?? 0 }
+  .map(({ type, delay: any, delays: list, max, jitter }) => {
+    // A list has no use for delay, the others have none for delays: that is warned of, and tested elsewhere.
+    const [delay, delays] = type === 'list' ? [undefined, list] : [any, undefined]
+    return {
+      written: defined({
+        ...{ type, max: max?.written, jitter },
+        ...{ delay: delay?.written, delays: delays?.map(({ written }) => written) }
+      }) as unknown as QueueOptions['backoff'],
+      rule: {
+        ...{ type, delayMs: delay?.ms ?? 1000, maxMs: max?.ms ?? 86_400_000, jitter: jitter ?? 0 },
+        delaysMs: (delays ?? []).map(({ ms }) => ms)
+      }
+    }
+  })
+
+const rateLimit = fc
+  .record({ max: fc.integer({ min: 1, max: 1_000_000 }), per: duration })
+  .map(({ max, per }) => ({ written: { max, per: per.written }, rule: { max, perMs: per.ms } }))
+
+const bound = fc.option(fc.integer({ min: 0 }), { nil: undefined })
+const kept = fc
+  .record({ age: fc.option(duration, { nil: undefined }), count: bound, bytes: bound })
+  .map(({ age, count, bytes }) => ({
+    written: defined({ age: age?.written, count, bytes }),
+    rule: { ageMs: age?.ms ?? null, count: count ?? null, bytes: bytes ?? null }
   }))
+const outcome = fc.option(kept, { nil: undefined })
+const retention = fc
+  .record({ completed: outcome, failed: outcome, cancelled: outcome })
+  .map(({ completed, failed, cancelled }) => ({
+    written: defined({ completed: completed?.written, failed: failed?.written, cancelled: cancelled?.written }),
+    rules: defined({ completed: completed?.rule, failed: failed?.rule, cancelled: cancelled?.rule })
+  }))
+const errorNames = fc.option(fc.array(fc.stringMatching(/^[A-Z_]{1,9}$/), { minLength: 1, maxLength: 3 }), {
+  nil: undefined
+})
 
 const queue = fc
   .record({
@@ -44,17 +77,37 @@ const queue = fc
     backgroundWorkers: fc.option(fc.integer({ min: 1, max: 256 }), { nil: undefined }),
     attempts: fc.option(fc.integer({ min: 1, max: 1_000_000 }), { nil: undefined }),
     maxQueued: fc.option(fc.integer({ min: 1 }), { nil: undefined }),
-    backoff: fc.option(backoff, { nil: undefined })
+    backoff: fc.option(backoff, { nil: undefined }),
+    retryOn: errorNames,
+    noRetryOn: errorNames,
+    rateLimit: fc.option(rateLimit, { nil: undefined }),
+    keyRateLimit: fc.option(rateLimit, { nil: undefined }),
+    ageing: fc.option(duration, { nil: undefined }),
+    retention: fc.option(retention, { nil: undefined })
   })
   .map((parts) => ({
-    written: defined({ ...parts, timeout: parts.timeout?.written, backoff: parts.backoff?.written }) as QueueOptions,
+    written: defined({
+      ...parts,
+      timeout: parts.timeout?.written,
+      backoff: parts.backoff?.written,
+      rateLimit: parts.rateLimit?.written,
+      keyRateLimit: parts.keyRateLimit?.written,
+      ageing: parts.ageing?.written,
+      retention: parts.retention?.written
+    }) as QueueOptions,
     meant: (name: string, timeoutMs: number): QueueConfig => ({
       ...plainQueue(name, timeoutMs),
       timeoutMs: parts.timeout?.ms ?? timeoutMs,
       backgroundWorkers: parts.backgroundWorkers ?? 2,
       attempts: parts.attempts ?? 1,
       backoff: parts.backoff?.rule ?? backoffDefault,
-      maxQueued: parts.maxQueued ?? null
+      maxQueued: parts.maxQueued ?? null,
+      retryOn: parts.retryOn ?? null,
+      noRetryOn: parts.noRetryOn ?? null,
+      rateLimit: parts.rateLimit?.rule ?? null,
+      keyRateLimit: parts.keyRateLimit?.rule ?? null,
+      ageingMs: parts.ageing?.ms ?? null,
+      retention: { ...plainQueue(name, timeoutMs).retention, ...parts.retention?.rules }
     })
   }))
 
@@ -70,6 +123,7 @@ const options = fc.record({
   dataDir: fc.option(path, { nil: undefined }),
   socket: fc.option(path, { nil: undefined }),
   actors: fc.option(fc.oneof(path, fc.array(path, { minLength: 1, maxLength: 3 })), { nil: undefined }),
+  maxStoreBytes: fc.option(fc.integer({ min: 1 }), { nil: undefined }),
   queues: fc.uniqueArray(fc.tuple(queueName, queue), { selector: ([name]) => name, maxLength: 6 })
 })
 
@@ -87,8 +141,8 @@ test('options survive the way through text, in every style and spelling', (t) =>
   fc.assert(
     fc.property(options, styles, fc.boolean(), (generated, style, snake) => {
       const workers = Object.fromEntries(generated.queues.map(([name, { written }]) => [name, respell(written, snake)]))
-      const { dataDir, socket, actors } = generated
-      const text = style(respell(defined({ dataDir, socket, actors, workers }), snake))
+      const { dataDir, socket, actors, maxStoreBytes } = generated
+      const text = style(respell(defined({ dataDir, socket, actors, maxStoreBytes, workers }), snake))
       writeFileSync(file, text)
       const queues = new Map(Object.entries(builtIn).map(([name, ms]) => [name, plainQueue(name, ms)]))
       for (const [name, { meant }] of generated.queues)
@@ -101,11 +155,15 @@ test('options survive the way through text, in every style and spelling', (t) =>
         schedulerEvents: {},
         schedulerTickIntervalS: 60,
         timezone: 'UTC',
+        maxStoreBytes: maxStoreBytes ?? null,
         file,
         warnings: []
       }
       assert.deepEqual(load(), expected)
-      const embedded = configFromOptions(defined({ dataDir, socket, actors, workers }) as RuntimeOptions, folder)
+      const embedded = configFromOptions(
+        defined({ dataDir, socket, actors, maxStoreBytes, workers }) as RuntimeOptions,
+        folder
+      )
       assert.deepEqual(embedded, { ...expected, socket: socket === undefined ? null : expected.socket, file: null })
     }),
     { numRuns: 300 }
@@ -126,7 +184,17 @@ function plainQueue(name: string, timeoutMs: number): QueueConfig {
     minHosts: 0,
     hostIdleMs: 60_000,
     env: {},
-    permissions: null
+    permissions: null,
+    retryOn: null,
+    noRetryOn: null,
+    rateLimit: null,
+    keyRateLimit: null,
+    ageingMs: null,
+    retention: {
+      completed: { ageMs: 7 * 86_400_000, count: null, bytes: null },
+      failed: { ageMs: 180 * 86_400_000, count: null, bytes: null },
+      cancelled: { ageMs: 7 * 86_400_000, count: null, bytes: null }
+    }
   }
 }
 

@@ -47,16 +47,20 @@ scheduler_tick_interval: 0
   assert.match(lines[3] ?? '', /expected seconds above 0, or a text with a unit .* got "soon"\.$/)
   assert.match(lines[4] ?? '', /Did you mean "backgroundWorkers"\?$/)
   assert.match(lines[5] ?? '', /<= 256, got 300\.$/)
-  assert.match(lines[6] ?? '', /expected one of fixed, exponential, got "exponentail"\. Did you mean "exponential"\?$/)
+  assert.match(
+    lines[6] ?? '',
+    /expected one of fixed, exponential, list, got "exponentail"\. Did you mean "exponential"\?$/
+  )
   assert.match(lines[11] ?? '', /is required/)
   assert.equal(lines.length, 13)
   assert.ok(problems.every((problem) => problem.file === file))
 })
 
 test('snake_case means camelCase at every level, and warnings keep the spelling', (t) => {
-  const { queues, dataDir, warnings, schedulerEvents, schedulerTickIntervalS, timezone } = loadText(
+  const { queues, dataDir, maxStoreBytes, warnings, schedulerEvents, schedulerTickIntervalS, timezone } = loadText(
     t,
     `data_dir: d
+max_store_bytes: 64000000
 scheduler_events: { hourly_long: [maintenance.sweep], cron: { "15 18 * * *": [reports.daily.run] } }
 scheduler_tick_interval: 30
 timezone: Europe/Berlin
@@ -66,10 +70,16 @@ workers:
     max_queued: 9
     memory_limit_mb: 512
     rate_limit: { max: 10, per: 1m }
-    isolation: process
+    key_rate_limit: { max: 2, per: 5 }
+    retry_on: [TIMEOUT, E_NET]
+    no_retry_on: [TypeError]
+    ageing: 10m
+    isolation: inline
+    min_hosts: 1
+    backoff: { type: list, delays: [1s, 5m], delay: 3 }
     env: { some_name: 1 }
     permissions: { read: [data], child_process: true }
-    retention: { completed: { age: 7d, count: 100 }, failed: { bytes: 1000000 } }
+    retention: { completed: { age: 1d, count: 100 }, failed: { bytes: 1000000 }, cancelled: {} }
 `
   )
   assert.match(dataDir, /\/d$/)
@@ -80,14 +90,26 @@ workers:
   const { read, ...rights } = queues.get('my_queue')!.permissions!
   assert.match(read[0]!, /^\/.*\/data$/)
   assert.deepEqual(rights, { write: [], childProcess: true, addons: false, worker: false })
+  const mine = queues.get('my_queue')!
   assert.deepEqual(
-    warnings.map((warning) => warning.split(' ')[0]),
-    ['workers.my_queue.rate_limit', 'workers.my_queue.retention']
+    [mine.rateLimit, mine.keyRateLimit],
+    [
+      { max: 10, perMs: 60_000 },
+      { max: 2, perMs: 5_000 }
+    ]
   )
-  assert.equal(
-    warnings[0],
-    'workers.my_queue.rate_limit is read, but this version does not limit the rate of a queue yet.'
-  )
+  assert.deepEqual([mine.retryOn, mine.noRetryOn, mine.ageingMs], [['TIMEOUT', 'E_NET'], ['TypeError'], 600_000])
+  assert.deepEqual(mine.backoff.delaysMs, [1_000, 300_000])
+  assert.deepEqual(mine.retention, {
+    completed: { ageMs: 86_400_000, count: 100, bytes: null },
+    failed: { ageMs: null, count: null, bytes: 1_000_000 },
+    cancelled: { ageMs: null, count: null, bytes: null }
+  })
+  assert.equal(maxStoreBytes, 64_000_000)
+  assert.deepEqual(warnings, [
+    'workers.my_queue.backoff.delay has no effect on a backoff of type list: delays holds its waits.',
+    'workers.my_queue.min_hosts has no effect with isolation inline, which has no host processes.'
+  ])
   assert.deepEqual(schedulerEvents, {
     hourly_long: ['maintenance.sweep'],
     cron: { '15 18 * * *': ['reports.daily.run'] }
@@ -99,6 +121,19 @@ test('keys in effect give no warning', (t) => {
   const text =
     'workers: { a: { timeout: 5, backgroundWorkers: 1, attempts: 2, backoff: { type: fixed }, maxQueued: 1 } }'
   assert.deepEqual(loadText(t, text).warnings, [])
+})
+
+test('keys that another key leaves without effect give a warning', (t) => {
+  const queues = '{ a: { backoff: { type: fixed, delays: [1] } }, b: { isolation: inline, hostIdleTimeout: 5 } }'
+  const warnings = loadText(t, `workers: ${queues}`).warnings.map((warning) => warning.split(' ')[0])
+  assert.deepEqual(warnings, ['workers.a.backoff.delays', 'workers.b.hostIdleTimeout'])
+})
+
+test('an outcome that is not named keeps its default retention (issue 5.6)', (t) => {
+  const { queues } = loadText(t, 'workers: { a: { retention: { failed: { count: 0 } } } }')
+  const { completed, failed, cancelled } = queues.get('a')!.retention
+  assert.deepEqual(failed, { ageMs: null, count: 0, bytes: null })
+  assert.deepEqual([completed, cancelled], Array(2).fill({ ageMs: 7 * 86_400_000, count: null, bytes: null }))
 })
 
 test('two spellings of one key, or one key twice, are refused at the second', (t) => {
@@ -181,6 +216,19 @@ test('types of the whole and of the parts', (t) => {
     ['workers: { a: { isolation: thread } }', 'workers.a.isolation', /process, inline/],
     ['workers: { a: { env: { X: [] } } }', 'workers.a.env.X', /a list of 0/],
     ['workers: { a: { retention: { completed: { ages: 1 } } } }', 'workers.a.retention.completed.ages', /"age"/],
+    ['workers: { a: { backoff: { type: list } } }', 'workers.a.backoff.delays', /is required/],
+    ['workers: { a: { backoff: { type: list, delays: [] } } }', 'workers.a.backoff.delays', /fewer than 1/],
+    ['workers: { a: { backoff: { type: list, delays: [soon] } } }', 'workers.a.backoff.delays[0]', /expected seconds/],
+    ['workers: { a: { retryOn: TIMEOUT } }', 'workers.a.retryOn', /expected a list/],
+    ['workers: { a: { noRetryOn: [7] } }', 'workers.a.noRetryOn[0]', /expected a text/],
+    ['workers: { a: { rateLimit: { max: 0, per: 1 } } }', 'workers.a.rateLimit.max', />= 1/],
+    ['workers: { a: { rateLimit: { max: 1, per: 0 } } }', 'workers.a.rateLimit.per', /above 0/],
+    ['workers: { a: { keyRateLimit: { per: 1 } } }', 'workers.a.keyRateLimit.max', /is required/],
+    ['workers: { a: { ageing: 0 } }', 'workers.a.ageing', /above 0/],
+    ['workers: { a: { retention: { done: {} } } }', 'workers.a.retention.done', /completed, failed, cancelled/],
+    ['workers: { a: { retention: { cancelled: { count: -1 } } } }', 'workers.a.retention.cancelled.count', />= 0/],
+    ['maxStoreBytes: 0', 'maxStoreBytes', />= 1/],
+    ['maxStoreBytes: 64MB', 'maxStoreBytes', /whole number, got "64MB"/],
     ['workers: { "": {} }', 'workers.', /queue name/],
     ['workers: { a/b: {} }', 'workers.a/b', /queue name/],
     [`workers: { ${'a'.repeat(256)}: {} }`, `workers.${'a'.repeat(256)}`, /queue name/],

@@ -10,7 +10,7 @@ test('without a file everything has its default', (t) => {
   const usual = {
     backgroundWorkers: 2,
     attempts: 1,
-    backoff: { type: 'fixed', delayMs: 0, maxMs: 86_400_000, jitter: 0 },
+    backoff: { type: 'fixed', delayMs: 0, maxMs: 86_400_000, jitter: 0, delaysMs: [] },
     maxQueued: null,
     softTimeoutMs: null,
     isolation: 'process',
@@ -18,7 +18,17 @@ test('without a file everything has its default', (t) => {
     minHosts: 0,
     hostIdleMs: 60_000,
     env: {},
-    permissions: null
+    permissions: null,
+    retryOn: null,
+    noRetryOn: null,
+    rateLimit: null,
+    keyRateLimit: null,
+    ageingMs: null,
+    retention: {
+      completed: { ageMs: 7 * 86_400_000, count: null, bytes: null },
+      failed: { ageMs: 180 * 86_400_000, count: null, bytes: null },
+      cancelled: { ageMs: 7 * 86_400_000, count: null, bytes: null }
+    }
   }
   assert.deepEqual(load(), {
     dataDir: join(folder, '.runtime'),
@@ -32,6 +42,7 @@ test('without a file everything has its default', (t) => {
     schedulerEvents: {},
     schedulerTickIntervalS: 60,
     timezone: 'UTC',
+    maxStoreBytes: null,
     file: null,
     warnings: []
   })
@@ -108,7 +119,9 @@ test('queues that always exist can be changed, key by key', (t) => {
   assert.deepEqual([queues.get('long')?.timeoutMs, queues.get('long')?.attempts], [1_500_000, 3])
   assert.equal(queues.get('short')?.timeoutMs, 10_000)
   assert.equal(queues.get('mail')?.timeoutMs, 300_000)
-  assert.deepEqual(queues.get('mail')?.backoff, { type: 'fixed', delayMs: 1000, maxMs: 86_400_000, jitter: 0 })
+  assert.deepEqual(queues.get('mail')?.backoff, {
+    ...{ type: 'fixed', delayMs: 1000, maxMs: 86_400_000, jitter: 0, delaysMs: [] }
+  })
 })
 
 test('an embedded runtime has no socket unless it is named, and no environment', () => {
@@ -132,7 +145,8 @@ test('the result is frozen, all of it', (t) => {
   const { load } = project(t, { 'config/runtime.yaml': 'timezone: UTC' })
   const config = load()
   const short = config.queues.get('short')
-  for (const part of [config, config.actors, config.warnings, config.queues, short, short?.backoff]) {
+  const parts = [short?.backoff, short?.backoff.delaysMs, short?.retention, short?.retention.failed]
+  for (const part of [config, config.actors, config.warnings, config.queues, short, ...parts]) {
     assert.ok(Object.isFrozen(part))
   }
   const open = config.queues as Map<string, unknown>

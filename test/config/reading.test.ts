@@ -101,7 +101,7 @@ test('what is commented out in the default configuration is valid', (t) => {
     timeoutMs: 30_000,
     backgroundWorkers: 4,
     attempts: 5,
-    backoff: { type: 'exponential', delayMs: 1000, maxMs: 3_600_000, jitter: 0.2 },
+    backoff: { type: 'exponential', delayMs: 1000, maxMs: 3_600_000, jitter: 0.2, delaysMs: [] },
     maxQueued: 100_000,
     softTimeoutMs: 5_000,
     isolation: 'process',
@@ -115,6 +115,16 @@ test('what is commented out in the default configuration is valid', (t) => {
       childProcess: true,
       addons: true,
       worker: true
+    },
+    retryOn: ['TIMEOUT', 'ECONNRESET'],
+    noRetryOn: ['TypeError'],
+    rateLimit: { max: 100, perMs: 1_000 },
+    keyRateLimit: { max: 10, perMs: 60_000 },
+    ageingMs: 600_000,
+    retention: {
+      completed: { ageMs: 7 * 86_400_000, count: 100_000, bytes: 64_000_000 },
+      failed: { ageMs: 30 * 86_400_000, count: null, bytes: null },
+      cancelled: { ageMs: 86_400_000, count: null, bytes: null }
     }
   })
 })

@@ -190,7 +190,7 @@ describe('schemas', () => {
       queue: ''
     })
     assert.deepEqual(problems.sort(), [
-      'backoff.type: expected one of fixed, exponential, got "fixd". Did you mean "fixed"?',
+      'backoff.type: expected one of fixed, exponential, list, got "fixd". Did you mean "fixed"?',
       'priority: expected a whole number, got "1".',
       'queue: holds characters that are not allowed, got "".',
       'queue: may not be empty, got "".',

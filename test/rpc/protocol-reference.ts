@@ -69,13 +69,17 @@ function typeText(schema: JsonSchema): string {
   if (schema.title !== undefined) return `[${schema.title}](#${schema.title.toLowerCase()})`
   if (schema.const !== undefined) return `\`${JSON.stringify(schema.const)}\``
   if (schema.enum !== undefined) return schema.enum.map((value: unknown) => `\`${value}\``).join(', ')
+  if (schema.format === 'expiry') return 'duration or instant'
   if (schema.format !== undefined) return schema.format === 'instant' ? 'instant' : 'duration'
   const types = ([] as string[]).concat(schema.type ?? 'any')
   return types.map((type) => typeName(type, schema)).join(' or ')
 }
 
 function typeName(type: string, schema: JsonSchema): string {
-  if (type === 'array') return `list of ${typeText(schema.items)}`
+  if (type === 'array') {
+    const items = typeText(schema.items)
+    return items.includes(' or ') ? `list of (${items})` : `list of ${items}`
+  }
   if (type !== 'object' || schema.properties === undefined) return type
   if (schema.additionalProperties === false) return 'object'
   const fields = Object.entries<JsonSchema>(schema.properties).map(([key, field]) => {

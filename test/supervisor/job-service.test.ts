@@ -1,0 +1,194 @@
+/** What the service makes of requests, over a queue that remembers what it was asked. */
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { EventStream, type JobEventType } from '../../runtime/core/events.ts'
+import type { QueueView } from '../../runtime/core/job.ts'
+import { JobService, type JobServiceParts } from '../../runtime/supervisor/job-service.ts'
+import { Waiters } from '../../runtime/supervisor/waiters.ts'
+import { ArmedTimers } from '../../runtime/wheel/armed-timers.ts'
+import { queueView } from '../cli/fake-service.ts'
+import { FakeTime } from '../wheel/fake-time.ts'
+
+const nowMs = Date.parse('2026-01-31T12:00:00.000Z')
+const none = { scheduled: 0, ready: 0, running: 0, completed: 0, failed: 0, cancelled: 0 }
+
+class FakeQueue {
+  readonly calls: unknown[][] = []
+  readonly counts: Record<string, QueueView['counts']> = { default: { ...none }, long: { ...none } }
+  looks = 0
+
+  queue(name: string): QueueView {
+    this.looks += 1
+    return queueView({ queue: name, counts: { ...this.counts[name]! } })
+  }
+  async setPaused(...args: unknown[]): Promise<void> {
+    this.calls.push(['setPaused', ...args])
+  }
+  async move(...args: unknown[]) {
+    this.calls.push(['move', ...args])
+    return { id: 'j', state: 'ready', changed: true }
+  }
+  async bulk(...args: unknown[]) {
+    this.calls.push(['bulk', ...args])
+    return { changed: 1, cursor: null }
+  }
+  async purge(...args: unknown[]) {
+    this.calls.push(['purge', ...args])
+    return 1
+  }
+}
+
+function serviceOver(stopping = false) {
+  const queue = new FakeQueue()
+  const events = new EventStream()
+  const time = new FakeTime()
+  const trace = { progress: null, logs: [] }
+  const service = new JobService({
+    queue: queue as unknown as JobServiceParts['queue'],
+    dispatchers: new Map([['long', { trace: (id: string) => (id === 'runs' ? trace : undefined) }]]) as never,
+    events,
+    timers: new ArmedTimers(time.clock, time.alarm),
+    waiters: new Waiters(),
+    nowMs: () => nowMs,
+    isStopping: () => stopping
+  } as unknown as JobServiceParts)
+  const tell = (type: JobEventType, queue = 'default') =>
+    events.emit({ type, job: 'j', queue, method: 'a.b', at: '2026-01-31T12:00:00.000Z' })
+  return { service, methods: service.methods, queue, events, tell, time, trace }
+}
+
+describe('queue.pause until (issue 5.7)', () => {
+  it('takes a duration from now or an instant; resume has no end', async () => {
+    const { methods, queue } = serviceOver()
+    await methods['queue.pause']({ queue: 'long', until: '2h' })
+    await methods['queue.pause']({ queue: 'long', until: 90 })
+    await methods['queue.pause']({ queue: 'long', until: '2026-02-01T00:00:00Z' })
+    await methods['queue.pause']({ queue: 'long', until: '99 w' })
+    await methods['queue.pause']({ queue: 'long' })
+    await methods['queue.resume']({ queue: 'long' })
+    assert.deepEqual(queue.calls, [
+      ['setPaused', 'long', true, nowMs + 7_200_000],
+      ['setPaused', 'long', true, nowMs + 90_000],
+      ['setPaused', 'long', true, Date.UTC(2026, 1, 1)],
+      ['setPaused', 'long', true, nowMs + 99 * 7 * 86_400_000],
+      ['setPaused', 'long', true, null],
+      ['setPaused', 'long', false, null]
+    ])
+  })
+})
+
+describe('changes of many jobs (issue 5.7)', () => {
+  it('are steps of the queue', async () => {
+    const { methods, queue, trace } = serviceOver()
+    const selection = { queue: 'long', key: 'k', limit: 5, cursor: 'c' }
+    await methods['job.cancelMany'](selection)
+    await methods['job.retryMany']({ ...selection, params: null })
+    await methods['job.retryMany'](selection)
+    await methods['job.removeMany']({ ...selection, state: 'failed' })
+    await methods['job.moveMany']({ ...selection, to: 'short' })
+    await methods['job.move']({ id: 'j', queue: 'short' })
+    const [cancel, ...others] = queue.calls
+    const { type, traceOf } = cancel![1] as { type: string; traceOf: (queue: string, id: string) => unknown }
+    assert.deepEqual([type, cancel![2]], ['cancel', selection])
+    assert.equal(traceOf('long', 'runs'), trace)
+    assert.equal(traceOf('nowhere', 'runs'), undefined)
+    assert.deepEqual(others, [
+      ['bulk', { type: 'retry', params: null }, selection],
+      ['bulk', { type: 'retry' }, selection],
+      ['bulk', { type: 'remove' }, { ...selection, state: 'failed' }],
+      ['bulk', { type: 'move', to: 'short' }, selection],
+      ['move', 'j', 'short']
+    ])
+  })
+
+  it('never remove what runs', async () => {
+    const { methods, queue } = serviceOver()
+    await assert.rejects(methods['job.removeMany']({ state: 'running' }), { code: 'JOB_STATE' })
+    await assert.rejects(methods['queue.purge']({ queue: 'long', state: 'running' }), { code: 'JOB_STATE' })
+    assert.deepEqual(queue.calls, [])
+  })
+
+  it('start no job while the supervisor stops', async () => {
+    const { methods, queue } = serviceOver(true)
+    await assert.rejects(methods['job.retryMany']({}), { code: 'STOPPING' })
+    await methods['job.cancelMany']({})
+    assert.equal(queue.calls.length, 1)
+  })
+})
+
+describe('queue.drain (issue 5.7)', () => {
+  it('is answered at once where nothing is ready or running', async () => {
+    const { methods, queue, events } = serviceOver()
+    queue.counts.default!.scheduled = 3
+    assert.equal((await methods['queue.drain']({ queue: 'default' })).counts.scheduled, 3)
+    assert.equal(events.listened, false)
+  })
+
+  it('is answered when the last job has left, by whatever event, also of another queue', async () => {
+    const leaving: [JobEventType, string][] = [
+      ['completed', 'default'],
+      ['failed', 'default'],
+      ['cancelled', 'default'],
+      ['removed', 'default'],
+      ['moved', 'long'],
+      ['retrying', 'default'],
+      ['ready', 'long']
+    ]
+    for (const [type, of] of leaving) {
+      const { methods, queue, events, tell } = serviceOver()
+      queue.counts.default!.running = 1
+      let answered = false
+      const drained = methods['queue.drain']({ queue: 'default' }).then(() => {
+        answered = true
+      })
+      tell('enqueued')
+      await new Promise((resolve) => setImmediate(resolve))
+      assert.equal(answered, false)
+      queue.counts.default!.running = 0
+      tell(type, of)
+      await drained
+      assert.equal(events.listened, false, 'costs nothing any more')
+    }
+  })
+
+  it('looks once for all events of a commit, and not at talk', async () => {
+    const { methods, queue, tell } = serviceOver()
+    queue.counts.default!.ready = 1
+    const drained = methods['queue.drain']({ queue: 'default' })
+    queue.looks = 0
+    for (let n = 0; n < 100; n++) tell('completed', 'long')
+    tell('progress')
+    await new Promise((resolve) => setImmediate(resolve))
+    assert.equal(queue.looks, 1)
+    queue.counts.default!.ready = 0
+    tell('progress')
+    await new Promise((resolve) => setImmediate(resolve))
+    assert.equal(queue.looks, 1)
+    tell('removed')
+    await drained
+  })
+
+  it('gives up after its time, and says what is left', async () => {
+    const { methods, queue, events, time } = serviceOver()
+    Object.assign(queue.counts.default!, { ready: 2, running: 1 })
+    const drained = methods['queue.drain']({ queue: 'default', timeout: '5s' })
+    time.runUntil(6_000)
+    await assert.rejects(drained, (error: { code: string; message: string; data: object }) => {
+      assert.equal(error.code, 'WAIT_TIMEOUT')
+      assert.match(error.message, /^Waited 5s for queue "default": 2 of its jobs are still ready and 1 running/)
+      assert.deepEqual(error.data, { queue: 'default', ready: 2, running: 1 })
+      return true
+    })
+    assert.equal(events.listened, false)
+  })
+
+  it('is told when the supervisor stops', async () => {
+    const { service, methods, queue, time } = serviceOver()
+    queue.counts.default!.ready = 1
+    queue.counts.long!.ready = 1
+    const drained = ['default', 'default', 'long'].map((name) => methods['queue.drain']({ queue: name, timeout: 9 }))
+    service.stop()
+    for (const wait of drained) await assert.rejects(wait, { code: 'STOPPING' })
+    assert.equal(time.alarmAtMs, undefined, 'its time-out is cancelled')
+  })
+})
