@@ -11,7 +11,7 @@
  */
 import type { JobError } from '../core/job.ts'
 import { type FinishedState, isFinished } from '../core/lifecycle.ts'
-import { parentResultBytesMax, parentResultsBytesMax } from '../core/limits.ts'
+import { parentResultBytesMax, parentResultsBytesMax, parentsToldMax } from '../core/limits.ts'
 import type { ParentOutcome } from '../core/pool.ts'
 import {
   childKey,
@@ -64,12 +64,12 @@ export function forgetLinks(commit: QueueCommit, job: StoredJob): void {
   if (dependencies !== null && !letGo(commit, job.seq, room)) mark(commit, job.seq, record)
 }
 
-/** Goes on where the commit of a finish or removal had to stop. @returns whether more is left */
-export function tellSome(commit: QueueCommit): boolean {
+/** Goes on where the commit of a finish or removal had to stop; {@link hasUntold} says whether more is left. */
+export function tellSome(commit: QueueCommit): void {
   const { transaction } = commit
   const room = { left: toldPerCommitMax }
   for (const { key, value } of [...transaction.entries({ ...untoldRange, limit: toldPerCommitMax })]) {
-    if (room.left <= 0) return true
+    if (room.left <= 0) return
     const seq = seqOfKey(key)
     transaction.remove(key)
     const record = parentCodec.decode(key, value)
@@ -77,7 +77,6 @@ export function tellSome(commit: QueueCommit): boolean {
     // Of a forgotten job what it depended on is let go as well.
     if (!transaction.has(jobKey(seq)) && !letGo(commit, seq, room)) mark(commit, seq, record)
   }
-  return hasUntold(transaction)
 }
 
 export function hasUntold(reader: Reader): boolean {
@@ -88,7 +87,7 @@ export function hasUntold(reader: Reader): boolean {
 /** What a child learns of the jobs it depends on; results beyond a bound are left out. */
 export function parentsOf(reader: Reader, child: StoredJob): ParentOutcome[] {
   let room = parentResultsBytesMax
-  return [...reader.entries(parentRange(child.seq))].map(({ key, value }) => {
+  return [...reader.entries({ ...parentRange(child.seq), limit: parentsToldMax })].map(({ key, value }) => {
     const { id, state, result } = parentCodec.decode(key, value)
     room -= result?.length ?? 0
     return { id, state, ...(result === null || room < 0 ? {} : { result }) }

@@ -206,11 +206,12 @@ export class DurableQueue {
     return this.#nextDueAtMs()
   }
 
-  /** A small piece of what upkeep.ts does. @returns when to ask again, perhaps at once; null: not as things are */
-  async upkeep(): Promise<number | null> {
-    const isMoreLeft = await this.#commit((commit) => upkeepPiece(commit, this.#retained, this.#fronts))
-    const nowMs = this.#parts.clock.wallMs()
-    return isMoreLeft ? nowMs : nextUpkeepAtMs(this.#parts.store.reader, nowMs, this.#retained, this.#fronts)
+  /** A small piece of what upkeep.ts does, if it is due at `nowMs`. @returns when to ask again; null: not as things are */
+  async upkeep(nowMs: number): Promise<number | null> {
+    const nextAtMs = nextUpkeepAtMs(this.#parts.store.reader, this.#retained, this.#fronts)
+    if (nextAtMs === null || nextAtMs > nowMs) return nextAtMs
+    await this.#commit((commit) => upkeepPiece(commit, this.#retained, this.#fronts))
+    return nextUpkeepAtMs(this.#parts.store.reader, this.#retained, this.#fronts)
   }
 
   /**

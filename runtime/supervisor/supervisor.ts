@@ -119,7 +119,7 @@ export class Supervisor {
     })
     const waiters = new Waiters()
     const dueJobs = new DueWork((nowMs) => queue.promoteDue(nowMs), timers, clock)
-    const upkeep = new DueWork(() => queue.upkeep(), timers, clock)
+    const upkeep = new DueWork((nowMs) => queue.upkeep(nowMs), timers, clock)
     const scheduler = new Scheduler({ queue, catalogue, timers, clock })
     const dispatchers = new Map<string, Dispatcher>()
     for (const [name, queueConfig] of config.queues) {
