@@ -45,7 +45,7 @@ export function runtimeOver(transport: Transport): Runtime {
       migrate: (options = {}) => call<MigrationView>('schedule.migrate', options)
     },
     maintenance: (on) => call<SchedulerState>('maintenance', { on }),
-    subscribe: (filter, listener) => transport.subscribe(filter, listener),
+    subscribe: (filter, listener, options = {}) => transport.subscribe(filter, listener, options),
     status: () => call<StatusView>('status', {}),
     reload: () => call<{ methods: number }>('reload', {}),
     call: (method, params = {}) => transport.call(method, params),

@@ -21,8 +21,16 @@ import type {
 import { isFinished, type JobState } from '../core/lifecycle.ts'
 import { moveBatchMax } from '../core/limits.ts'
 import type { JobMessage } from '../core/pool.ts'
-import { dueOfScheduledKey, dueRange, readyRange, runningRange, scheduledRange, seqOfReadyKey } from '../store/keys.ts'
-import type { Standing } from '../store/records.ts'
+import {
+  dueOfScheduledKey,
+  dueRange,
+  readyRange,
+  runningKey,
+  runningRange,
+  scheduledRange,
+  seqOfReadyKey
+} from '../store/keys.ts'
+import { decodeStanding, encodeStanding, type Standing } from '../store/records.ts'
 import type { Store, Transaction } from '../store/store.ts'
 import { admit } from './admission.ts'
 import { type Ending, endAttempt, historyForRetry } from './attempts.ts'
@@ -147,6 +155,26 @@ export class DurableQueue {
       endAttempt(commit, job, ending, this.#parts.random())
       return true
     })
+  }
+
+  /**
+   * Stores what running jobs have said so far, so that an interrupted attempt keeps it. A job that is not in this attempt
+   * any more is left alone.
+   *
+   * @throws RuntimeError `STORAGE_FULL`: some of them may not be stored
+   */
+  async storeTraces(traces: readonly { job: ClaimedJob; trace: AttemptTrace }[]): Promise<void> {
+    // An operation each: they share a commit as far as one commit may grow.
+    const stored = traces.map(({ job: { seq, attempt }, trace }) =>
+      this.#commit((_commit, transaction) => {
+        const key = runningKey(seq)
+        const value = transaction.get(key)
+        if (value === undefined) return
+        const standing = decodeStanding(key, value)
+        if (standing.made === attempt) transaction.put(key, encodeStanding(key, { ...standing, ...trace }))
+      })
+    )
+    await Promise.all(stored)
   }
 
   /** Moves what is due at `nowMs` to ready. @returns when the next job is due, or null where none is scheduled */
