@@ -302,13 +302,13 @@ const connectionMethods = {
       properties: {
         queue: { ...queue, description: 'Only events of this queue.' },
         job: { ...id, description: 'Only events of this job.' },
-        method: { type: 'string', minLength: 1, description: 'Only events of jobs of this method.' },
         types: {
           type: 'array',
           minItems: 1,
           items: { type: 'string', enum: jobEventTypes },
           description: 'Only events of these types.'
         },
+        method: { type: 'string', minLength: 1, description: 'Only events of jobs of this method.' },
         cursor: {
           type: 'string',
           description: 'Where to go on: as the answer or an event of an earlier subscription gave it. Default: now.'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { stripVTControlCharacters } from 'node:util'
-import { formatEvent } from '../../runtime/cli/text/event-text.ts'
+import { formatEvent, formatGap } from '../../runtime/cli/text/event-text.ts'
 import { formatError, formatJob, formatJobs } from '../../runtime/cli/text/job-text.ts'
 import { type Look, plainLook } from '../../runtime/cli/text/look.ts'
 import { oneLine, prettyJson } from '../../runtime/cli/text/printable.ts'
@@ -125,6 +125,14 @@ it('shows an event on one line', () => {
     error: { code: 'THROWN', name: 'Error', message: 'two\nlines' }
   })
   assert.equal(text, '2026-01-31T12:00:00.000Z  retrying     7  long  a.run  Error: two lines  again in 5 s')
+})
+
+it('shows a gap in the events in words', () => {
+  const slow = (missed: number) => formatGap(plain, { missed, reason: 'slow' })
+  assert.equal(slow(1), '1 event is missing here: they came faster than they were read.')
+  assert.equal(slow(214), '214 events are missing here: they came faster than they were read.')
+  const expired = formatGap(plain, { missed: null, reason: 'expired' })
+  assert.equal(expired, 'Events may be missing here: the cursor is from too long ago.')
 })
 
 it('shows sizes in the unit that fits', () => {

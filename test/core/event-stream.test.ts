@@ -10,7 +10,7 @@ import {
   type Following,
   type JobEvent
 } from '../../runtime/core/events.ts'
-import { eventsKeptMsMax } from '../../runtime/core/limits.ts'
+import { eventsKeptMsMax, unreadEventBytesMax, unreadOutputBytesMax } from '../../runtime/core/limits.ts'
 
 class FakeClock {
   nowMs = 0
@@ -233,6 +233,10 @@ test('a follower may end while it is told an event', () => {
   following.catchUp()
   emit()
   assert.deepEqual(jobs, ['1'])
+})
+
+test('events wait long before a connection is cut off for what it leaves unread', () => {
+  assert.ok(unreadEventBytesMax * 10 < unreadOutputBytesMax)
 })
 
 /** What a follower must have seen of the events of its queue that were emitted from one moment on. */
