@@ -110,7 +110,7 @@ export interface Following {
   readonly cursor: string
   /** Delivers what waits, as far as the follower is ready: to be called once after subscribing, and whenever it is ready again. */
   catchUp(): void
-  /** Safe to call twice. */
+  /** Nothing is delivered any more. Safe to call twice. */
   end(): void
 }
 
@@ -213,6 +213,7 @@ export class EventStream {
         follower.catchUp()
       },
       end: () => {
+        announcement = undefined
         follower.end()
         if (this.#followings.delete(following) && this.#followings.size === 0) {
           this.#keptUntilMs = this.#clock.monotonicMs() + this.#keptMsMax

@@ -38,8 +38,12 @@ export class WindowFollower<T> {
     this.#count()
   }
 
-  /** Takes what waits, as far as the reader can. To be called after each item that is added, and when it is ready again. */
+  /**
+   * Takes what waits, as far as the reader can. To be called after each item that is added, and when it is ready again; does
+   * nothing once ended.
+   */
   catchUp(): void {
+    if (this.#state === 'ended') return
     this.#count()
     while (this.#waiting > 0 && this.#state === 'following' && this.#reader.ready()) {
       if (this.#position < this.#window.first) this.#skipLost()

@@ -239,6 +239,24 @@ test('events wait long before a connection is cut off for what it leaves unread'
   assert.ok(unreadEventBytesMax * 10 < unreadOutputBytesMax)
 })
 
+test('a follower that has ended is told nothing, whatever is called and kept', () => {
+  const { stream, emit } = openStream({ keptMax: 1 })
+  const [ended, late] = [new Reader(stream), new Reader(stream)]
+  late.slow = true
+  const waiting = stream.follow({
+    filter: {},
+    cursor: '0123456789ab-1',
+    listener: () => assert.fail('ended'),
+    onGap: () => assert.fail('ended')
+  })
+  for (const { following } of [ended, late]) following.end()
+  waiting.end()
+  emit()
+  emit()
+  for (const following of [ended.following, late.following, waiting]) following.catchUp()
+  assert.deepEqual([...ended.told, ...late.told], [])
+})
+
 /** What a follower must have seen of the events of its queue that were emitted from one moment on. */
 interface Session {
   reader: Reader
