@@ -19,7 +19,8 @@ interface Entry<T> {
 
 export class KeptWindow<T> {
   readonly #bounds: KeptWindowBounds
-  readonly #entries = new Map<number, Entry<T>>()
+  /** By number, modulo their bound, which is 1 at least. */
+  readonly #ring: (Entry<T> | undefined)[] = []
   #first = 1
   #next = 1
   #bytes = 0
@@ -42,31 +43,41 @@ export class KeptWindow<T> {
   add(item: T, bytes: number, nowMs: number): void {
     this.dropOld(nowMs)
     const { itemsMax, bytesMax } = this.#bounds
-    while (this.#entries.size > 0 && (this.#entries.size >= itemsMax || this.#bytes + bytes > bytesMax))
+    while (this.#first < this.#next && (this.#next - this.#first >= itemsMax || this.#bytes + bytes > bytesMax))
       this.#dropFirst()
-    this.#entries.set(this.#next++, { item, bytes, addedAtMs: nowMs })
+    this.#ring[this.#next % this.#ringSize] = { item, bytes, addedAtMs: nowMs }
+    this.#next += 1
     this.#bytes += bytes
   }
 
   /** The item of that number, from {@link KeptWindow.first} to before {@link KeptWindow.next}. */
   get(number: number): T {
-    return this.#entries.get(number)!.item
+    return this.#entry(number).item
   }
 
   dropOld(nowMs: number): void {
     const addedSinceMs = nowMs - this.#bounds.ageMsMax
-    while (this.#first < this.#next && this.#entries.get(this.#first)!.addedAtMs < addedSinceMs) this.#dropFirst()
+    while (this.#first < this.#next && this.#entry(this.#first).addedAtMs < addedSinceMs) this.#dropFirst()
   }
 
   /** Items will come that are not added: from no position of the past can all be read that comes after it. */
   interrupt(): void {
-    this.#entries.clear()
+    this.#ring.fill(undefined)
     this.#bytes = 0
     this.#first = ++this.#next
   }
 
   #dropFirst(): void {
-    this.#bytes -= this.#entries.get(this.#first)!.bytes
-    this.#entries.delete(this.#first++)
+    this.#bytes -= this.#entry(this.#first).bytes
+    this.#ring[this.#first % this.#ringSize] = undefined
+    this.#first += 1
+  }
+
+  #entry(number: number): Entry<T> {
+    return this.#ring[number % this.#ringSize]!
+  }
+
+  get #ringSize(): number {
+    return Math.max(this.#bounds.itemsMax, 1)
   }
 }
