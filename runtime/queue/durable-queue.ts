@@ -25,8 +25,16 @@ import type {
 import { finishedStates, isFinished, type JobState } from '../core/lifecycle.ts'
 import { bulkStepMax, moveBatchMax } from '../core/limits.ts'
 import type { JobMessage } from '../core/pool.ts'
-import { dueOfScheduledKey, dueRange, type KeyRange, noInstantMs, runningRange, scheduledRange } from '../store/keys.ts'
-import type { QueueRecord, Standing } from '../store/records.ts'
+import {
+  dueOfScheduledKey,
+  dueRange,
+  type KeyRange,
+  noInstantMs,
+  runningKey,
+  runningRange,
+  scheduledRange
+} from '../store/keys.ts'
+import { type QueueRecord, type Standing, standingCodec } from '../store/records.ts'
 import type { Reader, Store, Transaction } from '../store/store.ts'
 import { type AdmissionRules, admit } from './admission.ts'
 import { type Ending, endAttempt, historyForRetry } from './attempts.ts'
@@ -192,6 +200,26 @@ export class DurableQueue {
       endAttempt(commit, job, ending, this.#parts.random())
       return true
     })
+  }
+
+  /**
+   * Stores what running jobs have said so far, so that an interrupted attempt keeps it. A job that is not in this attempt
+   * any more is left alone.
+   *
+   * @throws RuntimeError `STORAGE_FULL`: some of them may not be stored
+   */
+  async storeTraces(traces: readonly { job: ClaimedJob; trace: AttemptTrace }[]): Promise<void> {
+    // An operation each: they share a commit as far as one commit may grow.
+    const stored = traces.map(({ job: { seq, attempt }, trace }) =>
+      this.#commit((_commit, transaction) => {
+        const key = runningKey(seq)
+        const value = transaction.get(key)
+        if (value === undefined) return
+        const standing = standingCodec.decode(key, value)
+        if (standing.made === attempt) transaction.put(key, standingCodec.encode(key, { ...standing, ...trace }))
+      })
+    )
+    await Promise.all(stored)
   }
 
   /** Moves what is due at `nowMs` to ready. @returns when the next job is due, or null where none is scheduled */

@@ -95,7 +95,7 @@ export class Supervisor {
     directory: OpenDataDirectory,
     catalogue: Catalogue
   ): Promise<Supervisor> {
-    const events = new EventStream()
+    const events = new EventStream({ clock })
     const timers = new ArmedTimers(clock)
     const queue = new DurableQueue({
       store: directory.store,
