@@ -351,6 +351,28 @@ export function behaviour(name: string, open: (test: TestContext, folder: string
       assert.equal((await runtime.job.list({ method: 'a.waitsFor' })).jobs.length, 2)
     })
 
+    test('runs the successor also after a failure, and after a cancel (issue 5.1: keepLast)', async (test) => {
+      const { runtime, folder } = await subject(test)
+      const gate = join(folder, 'gate')
+      const start = async (jobId: string) => {
+        const options = { jobId, deduplicate: { keepLast: true } } as const
+        await runtime.enqueue('a.waitsFor', { gate, fails: true }, options)
+        await until(runtime, jobId, 'running')
+        await runtime.enqueue('a.echo', 'next', options)
+      }
+      await start('fails')
+      await start('cancelled')
+      await runtime.job.cancel('cancelled')
+      writeFileSync(gate, '')
+      for (const [id, state] of [
+        ['fails', 'failed'],
+        ['cancelled', 'cancelled']
+      ]) {
+        assert.equal((await runtime.job.wait(`${id}~next`)).result, 'next')
+        assert.equal((await runtime.job.get(id!)).state, state)
+      }
+    })
+
     test('waits by list, and tries again only after the errors that it is told (issue 5.2)', async (test) => {
       const { runtime, folder } = await subject(test)
       const backoff = { type: 'list', delays: ['10ms', '60ms'] } satisfies Backoff
@@ -633,8 +655,9 @@ function count(file) { appendFileSync(file, '.'); return readFileSync(file).leng
 export function failsBefore({ file, tries }) { if (count(file) < tries) throw new Error('not yet') }
 export const parents = (params, ctx) => ctx.parents
 export const follows = (params) => params
-export async function waitsFor({ gate, text }) {
+export async function waitsFor({ gate, text, fails }) {
   while (!existsSync(gate)) await new Promise((resolve) => setTimeout(resolve, 5))
+  if (fails) throw new Error('as told')
   return text
 }
 export function appendsAtLast({ file, text, folder }) {
