@@ -97,6 +97,7 @@ const enqueueErrors = [
   'QUEUE_UNKNOWN',
   'PAYLOAD_TOO_LARGE',
   'JOB_EXISTS',
+  'JOB_UNKNOWN',
   'QUEUE_FULL',
   'STORAGE_FULL',
   'STORAGE_FAILED',
@@ -235,7 +236,7 @@ export const serviceMethods = exactly({
       properties: { id, queue: { ...queue, description: 'Where to.' } }
     },
     result: jobChangeSchema,
-    errors: ['JOB_UNKNOWN', 'JOB_STATE', 'QUEUE_UNKNOWN', ...writeErrors]
+    errors: ['JOB_UNKNOWN', 'JOB_STATE', 'QUEUE_UNKNOWN', 'QUEUE_FULL', ...writeErrors]
   },
   'job.cancelMany': {
     summary: 'One step of cancelling every job of a selection; without `state`, those that are not finished.',
@@ -251,7 +252,7 @@ export const serviceMethods = exactly({
       properties: { ...bulkProperties, params: { description: 'In place of the old ones. Default: the old ones.' } }
     },
     result: bulkStepSchema,
-    errors: ['QUEUE_UNKNOWN', 'JOB_STATE', 'PAYLOAD_TOO_LARGE', ...writeErrors]
+    errors: ['QUEUE_UNKNOWN', 'PAYLOAD_TOO_LARGE', ...writeErrors]
   },
   'job.removeMany': {
     summary: 'One step of forgetting every job of a selection, which names a state. Running jobs are never removed.',
@@ -268,7 +269,7 @@ export const serviceMethods = exactly({
       properties: { ...bulkProperties, to: { ...queue, description: 'Queue to move them to.' } }
     },
     result: bulkStepSchema,
-    errors: ['QUEUE_UNKNOWN', 'JOB_STATE', ...writeErrors]
+    errors: ['QUEUE_UNKNOWN', 'QUEUE_FULL', ...writeErrors]
   },
   'queue.list': {
     summary: 'Shows every queue with its counts.',

@@ -56,7 +56,7 @@ export function examine(facts: DoctorFacts): DoctorView {
       return [
         ...ofQueue(queue),
         ...(stands === undefined ? [] : ofRunning(stands, nowMs)),
-        ...(stands === undefined || !starts ? [] : ofReady(queue, stands, isLimited, nowMs))
+        ...(stands === undefined || !starts ? [] : ofReady(queue, stands, isLimited, facts))
       ]
     }),
     ...schedule.events.flatMap((event) => ofEvent(event, nowMs))
@@ -211,9 +211,12 @@ function ofReady(
   { backgroundWorkers, counts }: QueueView,
   { queue, oldestReady }: QueueHealth,
   isLimited: boolean,
-  nowMs: number
+  { nowMs, status }: DoctorFacts
 ): Finding[] {
-  if (oldestReady === null || nowMs - oldestReady.readySinceMs <= readyMsMax) return []
+  // While there was no supervisor nothing could start.
+  if (oldestReady === null) return []
+  const couldStartSinceMs = Math.max(oldestReady.readySinceMs, Date.parse(status.startedAt))
+  if (nowMs - couldStartSinceMs <= readyMsMax) return []
   const idle = backgroundWorkers - counts.running
   const waits = `Job ${oldestReady.id} of queue "${queue}" has been ready for ${spanText(nowMs - oldestReady.readySinceMs)}`
   if (idle <= 0) {
