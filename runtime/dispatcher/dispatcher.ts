@@ -18,7 +18,8 @@ import { logLinesMax } from '../core/limits.ts'
 import type { Pool, PoolListener } from '../core/pool.ts'
 import type { Timers } from '../core/timers.ts'
 import type { Ending } from '../queue/attempts.ts'
-import type { AttemptTrace, ClaimedJob, DurableQueue } from '../queue/durable-queue.ts'
+import type { AttemptTrace, ClaimedJob } from '../queue/claimed-job.ts'
+import type { DurableQueue } from '../queue/durable-queue.ts'
 import { TraceStore } from './trace-store.ts'
 
 export interface DispatcherParts {

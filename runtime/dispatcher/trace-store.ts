@@ -9,7 +9,8 @@
 import { RuntimeError } from '../core/errors.ts'
 import { traceStoreIntervalMs } from '../core/limits.ts'
 import type { Timers } from '../core/timers.ts'
-import type { AttemptTrace, ClaimedJob, DurableQueue } from '../queue/durable-queue.ts'
+import type { AttemptTrace, ClaimedJob } from '../queue/claimed-job.ts'
+import type { DurableQueue } from '../queue/durable-queue.ts'
 
 /** A job that runs, and what it has said so far. */
 export interface Traced {

@@ -270,7 +270,7 @@ function openWindow(commit: QueueCommit, { spec }: StoredJob): void {
 function linkParents(commit: QueueCommit, plan: Plan, parents: readonly Parent[]): void {
   if (plan.type !== 'add' || parents.length === 0) return
   const jobs = parents.map((parent) => ('seq' in parent ? parent : (parent as Plan & { type: 'add' | 'replace' }).job!))
-  link(commit, plan.job!, jobs)
+  link(commit, plan.job!, jobs, plan.successorOf)
 }
 
 function readThrottle(commit: QueueCommit, id: string) {

@@ -6,8 +6,8 @@
 import { RuntimeError } from '../core/errors.ts'
 import type { JobSelection } from '../core/job.ts'
 import type { JobState } from '../core/lifecycle.ts'
+import type { AttemptTrace } from './claimed-job.ts'
 import type { QueueCommit } from './commit.ts'
-import type { AttemptTrace } from './durable-queue.ts'
 import type { StoredJob } from './stored-job.ts'
 
 export type BulkChange =

@@ -17,14 +17,12 @@ import type {
   EnqueueResult,
   JobError,
   JobFilter,
-  JobLogLine,
   JobPage,
   JobView,
   QueueView
 } from '../core/job.ts'
 import { finishedStates, isFinished, type JobState } from '../core/lifecycle.ts'
 import { bulkStepMax, moveBatchMax } from '../core/limits.ts'
-import type { JobMessage } from '../core/pool.ts'
 import {
   dueOfScheduledKey,
   dueRange,
@@ -34,11 +32,12 @@ import {
   runningRange,
   scheduledRange
 } from '../store/keys.ts'
-import { type QueueRecord, type Standing, standingCodec } from '../store/records.ts'
+import { type QueueRecord, standingCodec } from '../store/records.ts'
 import type { Reader, Store, Transaction } from '../store/store.ts'
 import { type AdmissionRules, admit } from './admission.ts'
-import { type Ending, endAttempt, historyForRetry } from './attempts.ts'
+import { type Ending, endAttempt } from './attempts.ts'
 import { type Bulk, type BulkChange, pieceLooksMax, statesOf, stepCursor, stepLooksMax } from './bulk.ts'
+import type { AttemptTrace, ClaimedJob } from './claimed-job.ts'
 import { claimReady } from './claiming.ts'
 import { type CommitParts, QueueCommit, type QueueListener, readTotals } from './commit.ts'
 import { parentIdsOf, parentsOf } from './dependencies.ts'
@@ -46,6 +45,7 @@ import { DurableSchedule } from './durable-schedule.ts'
 import { readScheduler } from './event-records.ts'
 import { Growth } from './growth.ts'
 import { healthOf } from './health.ts'
+import { historyForRetry } from './history.ts'
 import { draftJob, encodePayload, type JobDraft } from './job-draft.ts'
 import { jobView } from './job-view.ts'
 import { type WalkRequest, walkJobs } from './job-walk.ts'
@@ -53,7 +53,7 @@ import { rangesOf, seqIn } from './places.ts'
 import { QueueRegistry } from './queue-registry.ts'
 import { Rates } from './rates.ts'
 import { queueFull, saysWhich, wrongState } from './refusals.ts'
-import { readJob, requireJob, type StoredJob, unmetDependencies } from './stored-job.ts'
+import { readJob, requireJob, type StoredJob, unmetDependencies, waitsForOthers } from './stored-job.ts'
 import { nextUpkeepAtMs, type RetainedPlace, RetentionFronts, upkeepPiece } from './upkeep.ts'
 
 export interface DurableQueueParts {
@@ -69,19 +69,6 @@ export interface DurableQueueParts {
   random: () => number
   events: EventStream
   listener: QueueListener
-}
-
-/** A job that is now running; `seq` and `attempt` name this attempt when it is settled. */
-export interface ClaimedJob extends Omit<JobMessage, 'file'> {
-  seq: number
-  /** Its start counts against a rate limit: tell {@link DurableQueue.noteStart} when a thread has taken it. */
-  startIsCounted: boolean
-}
-
-/** What an attempt said while it ran. */
-export interface AttemptTrace {
-  progress: Standing['progress']
-  logs: JobLogLine[]
 }
 
 const listedParentsMax = 100
@@ -270,8 +257,8 @@ export class DurableQueue {
       const job = requireJob(transaction, id, this.#parts.tag, 'retry')
       const { state } = job.standing
       if (state === 'ready' || state === 'running') throw wrongState('retry', id, state, 'Wait until it has finished.')
-      const unmet = unmetDependencies(job.standing)
-      if (state === 'scheduled' && unmet > 0) {
+      if (waitsForOthers(job.standing)) {
+        const unmet = unmetDependencies(job.standing)
         throw wrongState('retry', id, state, `It waits for ${unmet} of the jobs that it depends on.`)
       }
       retryJob(commit, job, payload)
@@ -581,20 +568,21 @@ function methodsOf({ method, onSuccess, onFailure }: EnqueueRequest): string[] {
 
 function mayRetry({ standing }: StoredJob): boolean {
   const { state } = standing
-  return state !== 'ready' && state !== 'running' && (isFinished(state) || unmetDependencies(standing) === 0)
+  return state !== 'ready' && state !== 'running' && !waitsForOthers(standing)
 }
 
 function isPaused({ paused, pausedUntilMs }: QueueRecord, nowMs: number): boolean {
   return paused && (pausedUntilMs === null || pausedUntilMs > nowMs)
 }
 
-/** @param payload in place of the params; undefined keeps them */
+/** Who asks for it by hand wants it to run, also if it has expired. @param payload in place of the params; undefined keeps them */
 function retryJob(commit: QueueCommit, job: StoredJob, payload: string | undefined): void {
-  if (payload !== undefined) {
-    job.spec = { ...job.spec, params: payload }
-    commit.writeSpec(job)
+  const { expiresAtMs, ...rules } = job.spec.rules ?? {}
+  const spec = {
+    ...(payload === undefined ? {} : { params: payload }),
+    ...(expiresAtMs === undefined ? {} : { rules })
   }
-  commit.move(job, 'retry', {
+  const again = {
     failures: 0,
     crashes: 0,
     dueAtMs: null,
@@ -604,6 +592,7 @@ function retryJob(commit: QueueCommit, job: StoredJob, payload: string | undefin
     progress: null,
     logs: [],
     history: historyForRetry(job)
-  })
+  }
+  commit.move(job, 'retry', again, Object.keys(spec).length === 0 ? undefined : spec)
   commit.tell(job, 'ready')
 }

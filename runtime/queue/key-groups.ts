@@ -23,10 +23,24 @@ import {
   rotationRange,
   untilOfBlockedKey
 } from '../store/keys.ts'
-import { groupCodec, type JobRules, type KeyGroup, type Standing } from '../store/records.ts'
-import type { QueueCommit } from './commit.ts'
-import { StartWindow } from './start-window.ts'
+import {
+  type Counters,
+  groupCodec,
+  type JobRules,
+  type KeyGroup,
+  type QueueTotals,
+  type Standing
+} from '../store/records.ts'
+import { StartWindow, type WindowScope } from './start-window.ts'
 import { readyPlaceOf, type StoredJob } from './stored-job.ts'
+
+/** What groups need of the commit. */
+export interface GroupScope extends WindowScope {
+  readonly counters: Counters
+  totals(queue: number): QueueTotals
+  wake(queue: number): void
+  wakeAt(queue: number, atMs: number): void
+}
 
 interface LoadedGroup {
   queue: number
@@ -40,12 +54,12 @@ interface LoadedGroup {
 type Entry = { key: Buffer; value: Buffer }
 
 export class KeyGroups {
-  readonly #commit: QueueCommit
+  readonly #commit: GroupScope
   readonly #configOf: (queue: number) => QueueConfig | undefined
   readonly #loaded = new Map<string, LoadedGroup>()
   readonly #changed = new Set<LoadedGroup>()
 
-  constructor(commit: QueueCommit, configOf: (queue: number) => QueueConfig | undefined) {
+  constructor(commit: GroupScope, configOf: (queue: number) => QueueConfig | undefined) {
     this.#commit = commit
     this.#configOf = configOf
   }

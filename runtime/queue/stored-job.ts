@@ -65,6 +65,11 @@ export function readyPlaceOf({ seq, spec }: StoredJob): ReadyPlace {
   return { atFront: spec.atFront, rank: rankOf(spec.priority, spec.rules?.ageingMs, spec.enqueuedAtMs), seq }
 }
 
+/** Whether it is the end of other jobs that keeps it from running, and not a time. */
+export function waitsForOthers({ state, dueAtMs }: Standing): boolean {
+  return state === 'scheduled' && dueAtMs === null
+}
+
 /** How many of the jobs that it depends on have not finished. */
 export function unmetDependencies({ dependencies }: Standing): number {
   if (dependencies === null) return 0

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { RuntimeError } from '../../runtime/core/errors.ts'
 import { type JobState, jobStates } from '../../runtime/core/lifecycle.ts'
 import type { Ending } from '../../runtime/queue/attempts.ts'
-import type { ClaimedJob } from '../../runtime/queue/durable-queue.ts'
+import type { ClaimedJob } from '../../runtime/queue/claimed-job.ts'
 import { type ModelJob, ModelQueue, type ModelRequest } from './model.ts'
 import { type OpenQueue, openQueue, queueConfig } from './open-queue.ts'
 

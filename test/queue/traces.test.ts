@@ -1,7 +1,7 @@
 /** What running jobs have said is stored while they run, and is theirs after an interruption (issue 5.8). */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { AttemptTrace } from '../../runtime/queue/durable-queue.ts'
+import type { AttemptTrace } from '../../runtime/queue/claimed-job.ts'
 import { openQueue, queueConfig } from './open-queue.ts'
 
 function trace(percent: number, ...messages: string[]): AttemptTrace {
