@@ -164,6 +164,7 @@ test('1,000 concurrent enqueues of one id from 20 connections make one job (issu
       jobs.map(({ id }) => id),
       [answers[0]!.id]
     )
+    if (form === 'throttle') await runtime.job.wait(form)
     const newest = connections * requestsPerConnection
     const again = await scene.enqueue(runtime, form, form, newest)
     assert.deepEqual([again.id, again.deduplicated], [answers[0]!.id, true])
