@@ -14,6 +14,7 @@ import { connect } from '../../runtime/client/connect.ts'
 import type { Runtime } from '../../runtime/core/api.ts'
 import { RuntimeError } from '../../runtime/core/errors.ts'
 import { allJobs, connected, untilIdle } from '../support/connected.ts'
+import { randomFrom } from '../support/random.ts'
 import { TestProject } from '../support/supervisor-process.ts'
 
 const kills = Number(process.env.CRASH_KILLS ?? 12)
@@ -101,15 +102,4 @@ let lastNumber = 0
 
 function nextNumber(): number {
   return ++lastNumber
-}
-
-/** mulberry32: numbers from 0 to 1, exclusive, the same for the same seed. */
-function randomFrom(start: number): () => number {
-  let state = start
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
 }
