@@ -19,6 +19,7 @@ import type { Pool, PoolListener } from '../core/pool.ts'
 import type { Timers } from '../core/timers.ts'
 import type { Ending } from '../queue/attempts.ts'
 import type { AttemptTrace, ClaimedJob, DurableQueue } from '../queue/durable-queue.ts'
+import { TraceStore } from './trace-store.ts'
 
 export interface DispatcherParts {
   config: QueueConfig
@@ -43,6 +44,7 @@ const wakeWaitMsMax = 60_000
 export class Dispatcher {
   readonly #parts: DispatcherParts
   readonly #pool: Pool
+  readonly #traces: TraceStore
   readonly #running = new Map<string, Running>()
   /**
    * `claiming` and `claimAgain` are `open` while a claim is under way, the latter when something became ready meanwhile.
@@ -57,6 +59,7 @@ export class Dispatcher {
 
   constructor(parts: DispatcherParts) {
     this.#parts = parts
+    this.#traces = new TraceStore(parts.queue, parts.timers)
     this.#pool = parts.pool({
       started: (id) => this.#started(id),
       progress: (id, percent, stage) => this.#progress(id, percent, stage),
@@ -167,6 +170,7 @@ export class Dispatcher {
     if (running === undefined) return
     const progress = { percent, stage }
     running.trace.progress = progress
+    this.#traces.changed(running)
     this.#tell(running, 'progress', { progress })
   }
 
@@ -175,6 +179,7 @@ export class Dispatcher {
     if (running === undefined) return
     running.trace.logs.push(line)
     if (running.trace.logs.length > logLinesMax) running.trace.logs.shift()
+    this.#traces.changed(running)
     this.#tell(running, 'log', { log: line })
   }
 
@@ -212,7 +217,9 @@ export class Dispatcher {
   #take(id: string): Running | undefined {
     const running = this.#running.get(id)
     this.#running.delete(id)
-    running?.cancelDeadline()
+    if (running === undefined) return undefined
+    running.cancelDeadline()
+    this.#traces.ended(running)
     return running
   }
 

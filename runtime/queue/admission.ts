@@ -4,13 +4,22 @@
  */
 import type { EnqueueResult } from '../core/job.ts'
 import { isFinished } from '../core/lifecycle.ts'
+import { linksPerCallMax } from '../core/limits.ts'
 import { throttleEndingKey, throttleKey } from '../store/keys.ts'
 import { throttleCodec } from '../store/records.ts'
 import type { QueueCommit } from './commit.ts'
 import { link } from './dependencies.ts'
 import type { JobDraft } from './job-draft.ts'
 import type { QueueRegistry } from './queue-registry.ts'
-import { dependsInACircle, idInUse, parentUnknown, queueFull, quotaReached, saysWhich } from './refusals.ts'
+import {
+  dependsInACircle,
+  idInUse,
+  parentUnknown,
+  queueFull,
+  quotaReached,
+  saysWhich,
+  tooManyLinks
+} from './refusals.ts'
 import { findJob, type StoredJob } from './stored-job.ts'
 
 /** Ends the id of the job that follows a running one of the same identity. */
@@ -147,6 +156,11 @@ function parentsOf(commit: QueueCommit, drafts: readonly JobDraft[], plans: read
   if (drafts.every(({ dependsOn }) => dependsOn === null)) {
     return plans.map((plan) => (plan.type === 'add' && plan.successorOf !== undefined ? [plan.successorOf] : []))
   }
+  const links = drafts.reduce(
+    (sum, { dependsOn }) => sum + (dependsOn === 'others' ? drafts.length : (dependsOn?.length ?? 0)),
+    0
+  )
+  if (links > linksPerCallMax) throw tooManyLinks(links, linksPerCallMax)
   const byId = new Map(drafts.flatMap(({ id }, index) => (id === null ? [] : [[id, index] as const])))
   const indexes = drafts.map(({ dependsOn }, index) => indexesIn(dependsOn, byId, drafts.length, index))
   refuseCircles(indexes)
@@ -185,7 +199,11 @@ function refuseCircles(parents: readonly (readonly number[])[]): void {
   const children = new Map<number, number[]>()
   const open = parents.map((of) => of.length)
   for (const [child, of] of parents.entries()) {
-    for (const parent of of) children.set(parent, [...(children.get(parent) ?? []), child])
+    for (const parent of of) {
+      const known = children.get(parent)
+      if (known === undefined) children.set(parent, [child])
+      else known.push(child)
+    }
   }
   const free = open.flatMap((count, index) => (count === 0 ? [index] : []))
   for (const index of free) {

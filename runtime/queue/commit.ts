@@ -106,6 +106,7 @@ export class QueueCommit implements CommitState {
   readonly #totalsBefore = new Map<number, Buffer | undefined>()
   readonly #windows = new Map<number, StartWindow>()
   #counters: Counters | undefined
+  #countersBefore: Counters | undefined
   readonly #ready = new Set<number>()
   readonly #readyAtMs = new Map<number, number>()
   #dueAtMs = Number.POSITIVE_INFINITY
@@ -156,7 +157,10 @@ export class QueueCommit implements CommitState {
 
   /** Numbers of jobs, queues and groups; never given twice. */
   get counters(): Counters {
-    this.#counters ??= readCounters(this.transaction)
+    if (this.#counters === undefined) {
+      this.#counters = readCounters(this.transaction)
+      this.#countersBefore = { ...this.#counters }
+    }
     return this.#counters
   }
 
@@ -167,9 +171,9 @@ export class QueueCommit implements CommitState {
    */
   add(draft: JobDraft, parents = 0): StoredJob {
     const seq = this.counters.nextSeq++
-    const { deduplicate: _, dependsOn: __, queue, ...rest } = draft
-    const number = this.#parts.registry.numberOf(queue.name)!
-    const spec: JobSpec = { ...rest, queue: number, id: draft.id ?? makeId(this.#parts.tag, seq) }
+    const { registry, tag } = this.#parts
+    const number = registry.numberOf(draft.queue.name)!
+    const spec: JobSpec = { ...draft.spec, queue: number, id: draft.id ?? makeId(tag, seq) }
     const job = { seq, spec, specBytes: 0, standing: standingOf(spec, parents) }
     this.writeSpec(job)
     if (draft.id !== null) this.transaction.put(idKey(draft.id), seqCodec.encode(idKey(draft.id), seq))
@@ -181,11 +185,10 @@ export class QueueCommit implements CommitState {
 
   /** A job that has not started becomes what `draft` asks for; it keeps its id, its number and what it depends on. */
   replace(job: StoredJob, draft: JobDraft): void {
-    const { deduplicate: _, dependsOn: __, queue, ...rest } = draft
     const { dependencies } = job.standing
     this.#unplace(job)
     const hadRecord = needsRecord(job.standing)
-    job.spec = { ...rest, queue: this.#parts.registry.numberOf(queue.name)!, id: job.spec.id }
+    job.spec = { ...draft.spec, queue: this.#parts.registry.numberOf(draft.queue.name)!, id: job.spec.id }
     const waits = dependencies !== null && job.standing.state === 'scheduled' && job.standing.dueAtMs === null
     job.standing = { ...standingOf(job.spec, waits ? 1 : 0), dependencies }
     this.writeSpec(job)
@@ -316,7 +319,7 @@ export class QueueCommit implements CommitState {
       const value = totalsCodec.encode(key, totals)
       if (this.#totalsBefore.get(queue)?.equals(value) !== true) this.transaction.put(key, value)
     }
-    if (this.#counters !== undefined) {
+    if (this.#counters !== undefined && !areEqual(this.#counters, this.#countersBefore!)) {
       const key = metaKey('counters')
       this.transaction.put(key, countersCodec.encode(key, this.#counters))
     }
@@ -335,6 +338,7 @@ export class QueueCommit implements CommitState {
 
   /** Those whose children fail with them wait in line: a long chain must not nest. */
   #tellChildren(job: StoredJob): void {
+    if (this.counters.links === 0) return
     if (this.#finished !== undefined) {
       this.#finished.push(job)
       return
@@ -538,6 +542,10 @@ function needsRecord({ state, made, crashes, dependencies }: Standing): boolean 
   return state !== 'running' && (made > 0 || crashes > 0 || dependencies !== null || isFinished(state))
 }
 
+function areEqual(one: Counters, other: Counters): boolean {
+  return (Object.keys(one) as (keyof Counters)[]).every((name) => one[name] === other[name])
+}
+
 export function readTotals(reader: Reader, queue: number): QueueTotals {
   const key = countsKey(queue)
   const value = reader.get(key)
@@ -547,5 +555,5 @@ export function readTotals(reader: Reader, queue: number): QueueTotals {
 function readCounters(transaction: Transaction): Counters {
   const key = metaKey('counters')
   const value = transaction.get(key)
-  return value === undefined ? { nextSeq: 1, nextQueue: 1, nextGroup: 1 } : countersCodec.decode(key, value)
+  return value === undefined ? { nextSeq: 1, nextQueue: 1, nextGroup: 1, links: 0 } : countersCodec.decode(key, value)
 }

@@ -11,7 +11,7 @@
  */
 import type { JobError } from '../core/job.ts'
 import { type FinishedState, isFinished } from '../core/lifecycle.ts'
-import { parentResultBytesMax, parentResultsBytesMax } from '../core/limits.ts'
+import { parentResultBytesMax, parentResultsBytesMax, parentsToldMax } from '../core/limits.ts'
 import type { ParentOutcome } from '../core/pool.ts'
 import {
   childKey,
@@ -38,7 +38,9 @@ export function link(commit: QueueCommit, child: StoredJob, parents: readonly St
   for (const parent of parents) {
     const key = parentKey(child.seq, parent.seq)
     transaction.put(key, parentCodec.encode(key, { id: parent.spec.id, state: null, result: null }))
-    if (!isFinished(parent.standing.state)) transaction.put(childKey(parent.seq, child.seq), empty)
+    if (isFinished(parent.standing.state)) continue
+    transaction.put(childKey(parent.seq, child.seq), empty)
+    commit.counters.links++
   }
   for (const parent of parents) {
     // The first may have ended the child, and what is kept of it may be nothing.
@@ -62,12 +64,12 @@ export function forgetLinks(commit: QueueCommit, job: StoredJob): void {
   if (dependencies !== null && !letGo(commit, job.seq, room)) mark(commit, job.seq, record)
 }
 
-/** Goes on where the commit of a finish or removal had to stop. @returns whether more is left */
-export function tellSome(commit: QueueCommit): boolean {
+/** Goes on where the commit of a finish or removal had to stop; {@link hasUntold} says whether more is left. */
+export function tellSome(commit: QueueCommit): void {
   const { transaction } = commit
   const room = { left: toldPerCommitMax }
   for (const { key, value } of [...transaction.entries({ ...untoldRange, limit: toldPerCommitMax })]) {
-    if (room.left <= 0) return true
+    if (room.left <= 0) return
     const seq = seqOfKey(key)
     transaction.remove(key)
     const record = parentCodec.decode(key, value)
@@ -75,7 +77,6 @@ export function tellSome(commit: QueueCommit): boolean {
     // Of a forgotten job what it depended on is let go as well.
     if (!transaction.has(jobKey(seq)) && !letGo(commit, seq, room)) mark(commit, seq, record)
   }
-  return hasUntold(transaction)
 }
 
 export function hasUntold(reader: Reader): boolean {
@@ -86,7 +87,7 @@ export function hasUntold(reader: Reader): boolean {
 /** What a child learns of the jobs it depends on; results beyond a bound are left out. */
 export function parentsOf(reader: Reader, child: StoredJob): ParentOutcome[] {
   let room = parentResultsBytesMax
-  return [...reader.entries(parentRange(child.seq))].map(({ key, value }) => {
+  return [...reader.entries({ ...parentRange(child.seq), limit: parentsToldMax })].map(({ key, value }) => {
     const { id, state, result } = parentCodec.decode(key, value)
     room -= result?.length ?? 0
     return { id, state, ...(result === null || room < 0 ? {} : { result }) }
@@ -107,6 +108,7 @@ function tellOf(commit: QueueCommit, seq: number, record: ParentRecord, room: { 
   for (const key of keys.slice(0, Math.max(room.left, 0))) {
     room.left--
     transaction.remove(key)
+    commit.counters.links--
     const child = readJob(transaction, seqOfKey(key))
     if (child !== undefined) tellChild(commit, child, seq, record)
   }
@@ -154,7 +156,10 @@ function letGo(commit: QueueCommit, child: number, room: { left: number }): bool
   const now = keys.slice(0, Math.max(room.left, 0))
   for (const key of now) {
     transaction.remove(key)
-    transaction.remove(childKey(seqOfKey(key), child))
+    const link = childKey(seqOfKey(key), child)
+    if (!transaction.has(link)) continue
+    transaction.remove(link)
+    commit.counters.links--
   }
   room.left -= now.length
   return now.length === keys.length

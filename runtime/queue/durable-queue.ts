@@ -25,8 +25,16 @@ import type {
 import { finishedStates, isFinished, type JobState } from '../core/lifecycle.ts'
 import { bulkStepMax, moveBatchMax } from '../core/limits.ts'
 import type { JobMessage } from '../core/pool.ts'
-import { dueOfScheduledKey, dueRange, type KeyRange, noInstantMs, runningRange, scheduledRange } from '../store/keys.ts'
-import type { QueueRecord, Standing } from '../store/records.ts'
+import {
+  dueOfScheduledKey,
+  dueRange,
+  type KeyRange,
+  noInstantMs,
+  runningKey,
+  runningRange,
+  scheduledRange
+} from '../store/keys.ts'
+import { type QueueRecord, type Standing, standingCodec } from '../store/records.ts'
 import type { Reader, Store, Transaction } from '../store/store.ts'
 import { type AdmissionRules, admit } from './admission.ts'
 import { type Ending, endAttempt, historyForRetry } from './attempts.ts'
@@ -194,6 +202,26 @@ export class DurableQueue {
     })
   }
 
+  /**
+   * Stores what running jobs have said so far, so that an interrupted attempt keeps it. A job that is not in this attempt
+   * any more is left alone.
+   *
+   * @throws RuntimeError `STORAGE_FULL`: some of them may not be stored
+   */
+  async storeTraces(traces: readonly { job: ClaimedJob; trace: AttemptTrace }[]): Promise<void> {
+    // An operation each: they share a commit as far as one commit may grow.
+    const stored = traces.map(({ job: { seq, attempt }, trace }) =>
+      this.#commit((_commit, transaction) => {
+        const key = runningKey(seq)
+        const value = transaction.get(key)
+        if (value === undefined) return
+        const standing = standingCodec.decode(key, value)
+        if (standing.made === attempt) transaction.put(key, standingCodec.encode(key, { ...standing, ...trace }))
+      })
+    )
+    await Promise.all(stored)
+  }
+
   /** Moves what is due at `nowMs` to ready. @returns when the next job is due, or null where none is scheduled */
   async promoteDue(nowMs: number): Promise<number | null> {
     const dueAtMs = this.#nextDueAtMs()
@@ -206,11 +234,12 @@ export class DurableQueue {
     return this.#nextDueAtMs()
   }
 
-  /** A small piece of what upkeep.ts does. @returns when to ask again, perhaps at once; null: not as things are */
-  async upkeep(): Promise<number | null> {
-    const isMoreLeft = await this.#commit((commit) => upkeepPiece(commit, this.#retained, this.#fronts))
-    const nowMs = this.#parts.clock.wallMs()
-    return isMoreLeft ? nowMs : nextUpkeepAtMs(this.#parts.store.reader, nowMs, this.#retained, this.#fronts)
+  /** A small piece of what upkeep.ts does, if it is due at `nowMs`. @returns when to ask again; null: not as things are */
+  async upkeep(nowMs: number): Promise<number | null> {
+    const nextAtMs = nextUpkeepAtMs(this.#parts.store.reader, this.#retained, this.#fronts)
+    if (nextAtMs === null || nextAtMs > nowMs) return nextAtMs
+    await this.#commit((commit) => upkeepPiece(commit, this.#retained, this.#fronts))
+    return nextUpkeepAtMs(this.#parts.store.reader, this.#retained, this.#fronts)
   }
 
   /**

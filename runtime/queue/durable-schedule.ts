@@ -148,7 +148,7 @@ export class DurableSchedule {
   /** Runs the event now, by hand; its instants stay as they are. @returns the id of the job */
   trigger(id: string, draft: JobDraft): Promise<string> {
     return this.#parts.commit((commit, transaction) => {
-      const job = addDraft(commit, { ...draft, event: id })
+      const job = addDraft(commit, { ...draft, spec: { ...draft.spec, event: id } })
       const event = readEvent(transaction, id)
       if (event !== undefined) {
         writeEvent(transaction, {
@@ -211,7 +211,7 @@ export class DurableSchedule {
     const id = `${event.id}@${iso(atMs)}`
     // Only where the event was taken out of the configuration and put back: this instant has run already.
     if (findJob(commit.transaction, id, this.#parts.tag) !== undefined) return event
-    addDraft(commit, { ...draft, id, event: event.id })
+    addDraft(commit, { ...draft, id, spec: { ...draft.spec, event: event.id } })
     return { ...event, lastAtMs: atMs, lastJob: id, lastOutcome: null, lastDurationMs: null, runs: event.runs + 1 }
   }
 

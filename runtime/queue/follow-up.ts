@@ -12,10 +12,8 @@ export function followUpOf(job: StoredJob, context: DraftContext): JobDraft | un
     state === 'completed' ? job.spec.rules?.onSuccess : state === 'failed' ? job.spec.rules?.onFailure : undefined
   if (written === undefined) return undefined
   const { queue, params, ...request } = JSON.parse(written) as FollowUp
-  return {
-    ...draftJob({ ...request, ...configuredQueue(queue, context.queues) }, context),
-    params: paramsOf(job, params ?? {})
-  }
+  const draft = draftJob({ ...request, ...configuredQueue(queue, context.queues) }, context)
+  return { ...draft, spec: { ...draft.spec, params: paramsOf(job, params ?? {}) } }
 }
 
 /** The configuration may have changed since it was asked for; the job runs all the same. */

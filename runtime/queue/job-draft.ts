@@ -12,7 +12,8 @@ import { instantMsMax, jsonDepthMax, payloadBytesMax } from '../core/limits.ts'
 import type { JobRules, JobSpec } from '../store/records.ts'
 import { isMadeId } from './stored-job.ts'
 
-export interface JobDraft extends Omit<JobSpec, 'id' | 'queue'> {
+/** A job that nothing in its request speaks against. */
+export interface JobDraft {
   /** null: the store makes one. */
   id: string | null
   queue: QueueConfig
@@ -20,6 +21,8 @@ export interface JobDraft extends Omit<JobSpec, 'id' | 'queue'> {
   deduplicate: { mode: 'unfinished' | 'throttle' | 'debounce' | 'keepLast' } | null
   /** Ids, and indexes of jobs of the same call; null: nothing. */
   dependsOn: readonly (string | number)[] | 'others' | null
+  /** But for its id and the number of its queue, which it gets with its place in the store. */
+  spec: JobSpec
 }
 
 export interface DraftContext {
@@ -39,53 +42,60 @@ export function draftJob(request: EnqueueRequest, context: DraftContext, place =
   const { nowMs } = context
   const queue = queueOf(request, context.queues)
   const runAtMs = runAtOf(request, nowMs)
-  const rules = rulesOf(request, queue, runAtMs, context)
   return {
     id: idOf(request, context.tag),
-    method: request.method,
     queue,
-    params: encodePayload(request.params ?? {}, `enqueue "${request.method}"`),
-    enqueuedAtMs: nowMs,
-    runAtMs: runAtMs !== null && runAtMs <= nowMs ? null : runAtMs,
-    atFront: request.atFront ?? request.now ?? false,
-    priority: request.priority ?? 0,
-    timeoutMs: timeoutOf(request, queue),
-    attemptsMax: request.attempts ?? queue.attempts,
-    backoff: request.backoff === undefined ? queue.backoff : backoffRule(request.backoff),
-    jobName: request.jobName ?? null,
-    softTimeoutMs: softTimeoutOf(request, queue),
-    event: null,
-    rules: Object.keys(rules).length === 0 ? null : rules,
     deduplicate: deduplicationOf(request),
-    dependsOn: dependenciesOf(request, place)
+    dependsOn: dependenciesOf(request, place),
+    spec: {
+      id: '',
+      method: request.method,
+      queue: 0,
+      params: encodePayload(request.params ?? {}, `enqueue "${request.method}"`),
+      enqueuedAtMs: nowMs,
+      runAtMs: runAtMs !== null && runAtMs <= nowMs ? null : runAtMs,
+      atFront: request.atFront ?? request.now ?? false,
+      priority: request.priority ?? 0,
+      timeoutMs: timeoutOf(request, queue),
+      attemptsMax: request.attempts ?? queue.attempts,
+      backoff: request.backoff === undefined ? queue.backoff : backoffRule(request.backoff),
+      jobName: request.jobName ?? null,
+      softTimeoutMs: softTimeoutOf(request, queue),
+      event: null,
+      rules: rulesOf(request, queue, runAtMs, context)
+    }
   }
 }
 
 /** Only what is there; see {@link JobRules}. */
-function rulesOf(request: EnqueueRequest, queue: QueueConfig, runAtMs: number | null, context: DraftContext): JobRules {
-  const { key, keyConcurrency, onParentFailure, onSuccess, onFailure } = request
+function rulesOf(
+  request: EnqueueRequest,
+  queue: QueueConfig,
+  runAtMs: number | null,
+  context: DraftContext
+): JobRules | null {
+  const { key, keyConcurrency, onParentFailure, onSuccess, onFailure, deduplicate } = request
   const attempted = `enqueue "${request.method}"`
   if (keyConcurrency !== undefined && key === undefined) throw invalid(attempted, 'keyConcurrency needs a key')
   const expiresAtMs = expiryOf(request, runAtMs, context.nowMs)
   const keepMs = keepMsOf(request)
   const retryOn = request.retryOn ?? queue.retryOn
   const noRetryOn = request.noRetryOn ?? queue.noRetryOn
-  const { deduplicate } = request
-  return {
-    ...(key === undefined ? {} : { key }),
-    ...(keyConcurrency === undefined ? {} : { keyConcurrency }),
-    ...(queue.ageingMs === null ? {} : { ageingMs: queue.ageingMs }),
-    ...(expiresAtMs === undefined ? {} : { expiresAtMs }),
-    ...(retryOn === null ? {} : { retryOn }),
-    ...(noRetryOn === null ? {} : { noRetryOn }),
-    ...(onSuccess === undefined ? {} : { onSuccess: followUpText(onSuccess, attempted, context) }),
-    ...(onFailure === undefined ? {} : { onFailure: followUpText(onFailure, attempted, context) }),
-    ...(onParentFailure === undefined ? {} : { onParentFailure }),
-    ...(keepMs === undefined ? {} : { keepMs }),
-    ...(typeof deduplicate === 'object' && 'for' in deduplicate
-      ? { throttledUntilMs: context.nowMs + durationToMs(deduplicate.for)! }
-      : {})
+  const rules: JobRules = {}
+  if (key !== undefined) rules.key = key
+  if (keyConcurrency !== undefined) rules.keyConcurrency = keyConcurrency
+  if (queue.ageingMs !== null) rules.ageingMs = queue.ageingMs
+  if (expiresAtMs !== undefined) rules.expiresAtMs = expiresAtMs
+  if (retryOn !== null) rules.retryOn = retryOn
+  if (noRetryOn !== null) rules.noRetryOn = noRetryOn
+  if (onSuccess !== undefined) rules.onSuccess = followUpText(onSuccess, attempted, context)
+  if (onFailure !== undefined) rules.onFailure = followUpText(onFailure, attempted, context)
+  if (onParentFailure !== undefined) rules.onParentFailure = onParentFailure
+  if (keepMs !== undefined) rules.keepMs = keepMs
+  if (typeof deduplicate === 'object' && 'for' in deduplicate) {
+    rules.throttledUntilMs = context.nowMs + durationToMs(deduplicate.for)!
   }
+  return Object.keys(rules).length === 0 ? null : rules
 }
 
 /** Checked as the job that it will be, but for its method, which the caller has looked up. */
@@ -96,6 +106,7 @@ function followUpText(followUp: string | FollowUp, attempted: string, context: D
 }
 
 function keepMsOf({ retention, resultTtl, method }: EnqueueRequest): JobRules['keepMs'] | undefined {
+  if (resultTtl === undefined && retention === undefined) return undefined
   if (resultTtl !== undefined && retention?.completed !== undefined) {
     throw invalid(`enqueue "${method}"`, 'resultTtl and retention.completed say the same; give one of them')
   }

@@ -33,7 +33,11 @@ interface LoadedGroup {
   key: string
   group: KeyGroup
   window: StartWindow
+  /** Its first ready job, as of the last time its place was derived. */
+  head: Entry | undefined
 }
+
+type Entry = { key: Buffer; value: Buffer }
 
 export class KeyGroups {
   readonly #commit: QueueCommit
@@ -79,8 +83,8 @@ export class KeyGroups {
   next(queue: number): { place: Buffer; seq: number; hasStanding: boolean } | undefined {
     this.settle()
     for (const { key: place, value } of this.#commit.transaction.entries({ ...rotationRange(queue), limit: 1 })) {
-      const { group } = this.#load(queue, value.toString('utf8'))
-      const head = this.#head(queue, group)!
+      const loaded = this.#load(queue, value.toString('utf8'))
+      const head = (loaded.head ?? this.#head(queue, loaded.group))!
       return { place, seq: placeOfReadyKey(head.key).seq, hasStanding: head.value[0] === 1 }
     }
     return undefined
@@ -107,6 +111,7 @@ export class KeyGroups {
     const { transaction } = this.#commit
     const head = this.#head(queue, group)
     const place = this.#placeOf(loaded, head)
+    loaded.head = head
     const record = groupKey(queue, key)
     if (group.place !== null && place?.equals(group.place) !== true) transaction.remove(group.place)
     if (place !== null && group.place?.equals(place) !== true) {
@@ -123,7 +128,7 @@ export class KeyGroups {
     }
   }
 
-  #placeOf({ queue, group, window }: LoadedGroup, head: { key: Buffer; value: Buffer } | undefined): Buffer | null {
+  #placeOf({ queue, group, window }: LoadedGroup, head: Entry | undefined): Buffer | null {
     window.prune()
     if (head === undefined) {
       // Nothing to start; the entries of the window are looked at once more when they are over.
@@ -144,7 +149,7 @@ export class KeyGroups {
     return undefined
   }
 
-  #head(queue: number, group: KeyGroup): { key: Buffer; value: Buffer } | undefined {
+  #head(queue: number, group: KeyGroup): Entry | undefined {
     for (const entry of this.#commit.transaction.entries({ ...groupReadyRange(queue, group.number), limit: 1 })) {
       return entry
     }
@@ -163,7 +168,8 @@ export class KeyGroups {
     if (loaded === undefined) {
       const group = this.#read(queue, key) ?? this.#create(queue)
       const rule = this.#configOf(queue)?.keyRateLimit ?? null
-      loaded = { queue, key, group, window: new StartWindow(this.#commit, queue, group.number, rule, group.starts) }
+      const window = new StartWindow(this.#commit, queue, group.number, rule, group.starts)
+      loaded = { queue, key, group, window, head: undefined }
       this.#loaded.set(name, loaded)
     }
     return loaded

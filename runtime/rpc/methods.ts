@@ -415,7 +415,7 @@ export const serviceMethods = exactly({
 const connectionMethods = {
   'events.subscribe': {
     summary:
-      'From the answer on, each event that passes the filter is sent as a notification `event` with params `{subscription, event}`, until `events.unsubscribe` or the end of the connection.',
+      'From the answer on, each event that passes the filter is sent as a notification `event`, an [EventNotice](#eventnotice), until `events.unsubscribe` or the end of the connection. With a cursor, first what has happened since.',
     params: {
       type: 'object',
       additionalProperties: false,
@@ -427,13 +427,21 @@ const connectionMethods = {
           minItems: 1,
           items: { type: 'string', enum: jobEventTypes },
           description: 'Only events of these types.'
+        },
+        method: { type: 'string', minLength: 1, description: 'Only events of jobs of this method.' },
+        cursor: {
+          type: 'string',
+          description: 'Where to go on: as the answer or an event of an earlier subscription gave it. Default: now.'
         }
       }
     },
     result: {
       type: 'object',
-      required: ['subscription'],
-      properties: { subscription: { type: 'string', description: 'Unique on the connection.' } }
+      required: ['subscription', 'cursor'],
+      properties: {
+        subscription: { type: 'string', description: 'Unique on the connection.' },
+        cursor: { type: 'string', description: 'Where it begins.' }
+      }
     },
     errors: ['TOO_MANY_REQUESTS']
   },
@@ -453,7 +461,7 @@ const connectionMethods = {
     errors: []
   }
 } as const satisfies {
-  'events.subscribe': Definition<EventFilter, { subscription: string }>
+  'events.subscribe': Definition<EventFilter & { cursor?: string }, { subscription: string; cursor: string }>
   'events.unsubscribe': Definition<{ subscription: string }, { unsubscribed: boolean }>
 }
 

@@ -181,6 +181,8 @@ export interface Counters {
   nextSeq: number
   nextQueue: number
   nextGroup: number
+  /** Entries of jobs that wait for others. */
+  links: number
 }
 
 /** The process that owns the data directory. */
@@ -230,23 +232,24 @@ function codec<T extends object>(
   packings: { readonly [K in keyof T]?: Packing<T[K]> } = {}
 ): Codec<T> {
   const names = Object.keys(fields) as (keyof T)[]
-  const defaults = names.map((name) => fields[name])
   const packing = names.map((name) => packings[name] as Packing<unknown> | undefined)
   return {
-    encode: (key, record) =>
-      seal(
-        key,
-        names.map((name, at) => packing[at]?.pack(record[name]) ?? (packing[at] === undefined ? record[name] : null))
-      ),
+    encode: (key, record) => {
+      const values: unknown[] = []
+      for (let at = 0; at < names.length; at++) {
+        const value = record[names[at]!]
+        const packed = packing[at]
+        values.push(packed === undefined ? value : packed.pack(value))
+      }
+      return seal(key, values)
+    },
     decode: (key, value) => {
       const values = unseal(key, value) as unknown[]
-      const record = {} as T
-      for (let at = 0; at < names.length; at++) {
-        const stored = values[at]
+      // A copy has all fields from the start, so that records have one shape.
+      const record = { ...fields } as T
+      for (let at = 0; at < values.length; at++) {
         const packed = packing[at]
-        record[names[at]!] = (
-          stored === undefined ? defaults[at] : packed === undefined ? stored : packed.unpack(stored)
-        ) as T[keyof T]
+        record[names[at]!] = (packed === undefined ? values[at] : packed.unpack(values[at])) as T[keyof T]
       }
       return record
     }
@@ -366,7 +369,7 @@ export const growthCodec: Codec<GrowthRecord> = {
   decode: (key, value) => unseal(key, value) as GrowthRecord
 }
 
-export const countersCodec = codec<Counters>({ nextSeq: 1, nextQueue: 1, nextGroup: 1 })
+export const countersCodec = codec<Counters>({ nextSeq: 1, nextQueue: 1, nextGroup: 1, links: 0 })
 
 export const ownerCodec = codec<Owner>({ pid: 0, birth: '' })
 

@@ -8,6 +8,7 @@ import { describe, type TestContext, test } from 'node:test'
 import type {
   Backoff,
   EnqueueOptions,
+  EventGap,
   JobEvent,
   JobFilter,
   JobState,
@@ -286,6 +287,57 @@ export function behaviour(name: string, open: (test: TestContext, folder: string
           ['info', 'hello 7'],
           ['info', 'printed']
         ]
+      )
+    })
+
+    test('goes on with the events since a cursor, and tells where some are missing (issue 5.8)', async (test) => {
+      const { runtime } = await subject(test)
+      const told: [string, string][] = []
+      const gaps: EventGap[] = []
+      const first = await runtime.subscribe({ method: 'a.echo', types: ['completed'] }, ({ job }, cursor) =>
+        told.push([job, cursor])
+      )
+      const ids: string[] = []
+      for (let n = 0; n < 3; n++) {
+        const { id } = await runtime.enqueue('a.echo', n)
+        await runtime.job.wait(id)
+        ids.push(id)
+      }
+      await runtime.status()
+      assert.deepEqual(
+        told.map(([job]) => job),
+        ids
+      )
+      await first.unsubscribe()
+      for (const [cursor, expected] of [
+        [first.cursor, ids],
+        [told[0]![1], ids.slice(1)],
+        [told[2]![1], []]
+      ] as const) {
+        const again: string[] = []
+        const filter = { method: 'a.echo', types: ['completed'] as const }
+        const onGap = (gap: EventGap) => gaps.push(gap)
+        const second = await runtime.subscribe(filter, ({ job }) => again.push(job), { cursor, onGap })
+        assert.equal(second.cursor, cursor)
+        await runtime.status()
+        assert.deepEqual(again, expected)
+        await second.unsubscribe()
+      }
+      assert.equal(gaps.length, 0)
+      let afterGap: string | undefined
+      const late = await runtime.subscribe({}, () => {}, {
+        cursor: '0123456789ab-1',
+        onGap: (gap, cursor) => {
+          gaps.push(gap)
+          afterGap = cursor
+        }
+      })
+      await runtime.status()
+      assert.deepEqual(gaps, [{ missed: null, reason: 'restarted' }])
+      assert.equal(afterGap, late.cursor)
+      await refused(
+        runtime.subscribe({}, () => {}, { cursor: 'nonsense' }),
+        'PARAMS_INVALID'
       )
     })
 
