@@ -582,11 +582,11 @@ describe('pending', () => {
   })
 
   it('says when it did not look at all jobs', async (t) => {
-    const page = { jobs: Array.from({ length: 200 }, () => jobView()), cursor: 'more' }
+    const jobs = Array.from({ length: 200 }, () => jobView())
     const counts = { ...none, ready: 1_000_000 }
     const { run, service } = await supervised(t, {
       'queue.list': async () => ({ queues: [queueView({ counts })] }),
-      'job.list': async () => page
+      'job.list': async ({ cursor = '0' }) => ({ jobs, cursor: cursor === '29' ? null : String(Number(cursor) + 1) })
     })
     const { stdout, stderr } = await run(['pending'])
     assert.match(stdout, /\(all\) +0 +1000000 +0\n +a\.run +0 +2000 +0 +at least\n1000000 jobs in all/)
