@@ -95,7 +95,7 @@ export interface ReadyPlace {
 }
 
 /** Ranks of jobs whose priority does not age are below this. */
-const agedRank = priorityMax - priorityMin + 1
+export const agedRank = priorityMax - priorityMin + 1
 
 /**
  * Smaller runs first. Without ageing it follows from the priority alone. With it, a job ranks as if it had been enqueued one

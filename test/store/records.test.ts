@@ -195,7 +195,12 @@ const group: fc.Arbitrary<KeyGroup> = record({
   starts: count,
   place: orNull(fc.tuple(count, seqs).map(([of, turn]) => rotationKey(of % 65536, place, turn)))
 })
-const parent: fc.Arbitrary<ParentRecord> = record({ id: text, state: orNull(finishedState), result: orNull(fc.json()) })
+const parent: fc.Arbitrary<ParentRecord> = record({
+  id: text,
+  state: orNull(finishedState),
+  result: orNull(fc.json()),
+  anyEnd: fc.boolean()
+})
 const throttle: fc.Arbitrary<ThrottleRecord> = record({ untilMs: instant, state: orNull(finishedState) })
 const growth: fc.Arbitrary<GrowthRecord> = fc.array(fc.tuple(instant, number), { maxLength: 48 })
 const event: fc.Arbitrary<EventRecord> = record({
@@ -216,7 +221,7 @@ const event: fc.Arbitrary<EventRecord> = record({
   misses: number
 })
 const scheduler: fc.Arbitrary<SchedulerRecord> = record({ paused: fc.boolean(), maintenance: fc.boolean() })
-const counters: fc.Arbitrary<Counters> = record({ nextSeq: number, nextQueue: count, nextGroup: number })
+const counters: fc.Arbitrary<Counters> = record({ nextSeq: number, nextQueue: count, nextGroup: number, links: number })
 const owner: fc.Arbitrary<Owner> = record({ pid: count, birth: text })
 
 /** One kind of record: its keys, its values, and the way there and back. */
