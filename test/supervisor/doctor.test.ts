@@ -107,7 +107,7 @@ describe('doctor (issue 5.7)', () => {
   it('tells until when a queue is paused', () => {
     const until = '2026-02-01T00:00:00.000Z'
     const paused = { paused: true, pausedUntil: until, counts: { ...idle, ready: 1 } }
-    assert.match(only(ofQueue(paused)).what, /paused until 2026-02-01T00:00:00\.000Z, and 1 job wait/)
+    assert.match(only(ofQueue(paused)).what, /paused until 2026-02-01T00:00:00\.000Z, and 1 job waits/)
     nothing(ofQueue({ paused: true }))
   })
 })
