@@ -13,11 +13,7 @@ export type {
   Subscription
 } from './core/api.ts'
 export type { Backoff } from './core/backoff.ts'
-<<<<<<< HEAD
-export type { QueueOptions, RuntimeOptions } from './core/config.ts'
-=======
 export type { QueueOptions, RateLimit, Retention, RuntimeOptions } from './core/config.ts'
->>>>>>> surface
 export type { Context, Parent } from './core/context.ts'
 export type { Duration } from './core/duration.ts'
 export { type ErrorCode, type JobErrorCode, RetryLater, RuntimeError, Unrecoverable } from './core/errors.ts'

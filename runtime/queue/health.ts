@@ -14,10 +14,7 @@ export function healthOf(reader: Reader, name: string, queue: number, nowMs: num
   const running = firstRunning(reader, queue)
   return {
     queue: name,
-    oldestReady:
-      oldest === undefined
-        ? null
-        : { id: oldest.spec.id, readySinceMs: readySinceMs(oldest) },
+    oldestReady: oldest === undefined ? null : { id: oldest.spec.id, readySinceMs: readySinceMs(oldest) },
     oldestRunning:
       running === undefined
         ? null

@@ -368,7 +368,7 @@ describe('record: written by format 1', () => {
         assert.deepEqual(oldQueue, { ...of, pausedUntilMs: null })
         const meta = metaKey('counters')
         const oldCounters = countersCodec.decode(meta, cutAfter(2, meta, countersCodec.encode(meta, numbers)))
-        assert.deepEqual(oldCounters, { ...numbers, nextGroup: 1 })
+        assert.deepEqual(oldCounters, { ...numbers, nextGroup: 1, links: 0 })
       })
     )
   })
