@@ -35,8 +35,10 @@ export function endAttempt(commit: QueueCommit, job: StoredJob, ending: Ending, 
 
 /** The attempt with which a finished job ended. Its history does not hold it: the standing says the same. */
 export function lastAttempt({ standing }: StoredJob): PastAttempt[] {
-  const { state, made, startedAtMs, finishedAtMs, error } = standing
+  const { state, made, startedAtMs, finishedAtMs, error, history } = standing
   if (!isFinished(state) || made === 0 || startedAtMs === null || finishedAtMs === null) return []
+  // It ended while it waited for its next attempt. The number of a crashed attempt is given again.
+  if (history.some(({ attempt, outcome }) => attempt === made && outcome !== 'crashed')) return []
   return [{ attempt: made, startedAtMs, finishedAtMs, outcome: state as PastAttempt['outcome'], error }]
 }
 

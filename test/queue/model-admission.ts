@@ -58,13 +58,14 @@ function answerOf(plan: Plan): Answer {
 }
 
 function isWrong({ nowMs }: ModelQueue, request: EnqueueRequest, index: number, jobs: number): boolean {
-  const { expires, dependsOn, deduplicate, jobId, delay, resultTtl, retention } = request
+  const { expires, dependsOn, deduplicate, jobId, delay, resultTtl, retention, key, keyConcurrency } = request
   const isDebounce = typeof deduplicate === 'object' && 'debounce' in deduplicate
   return (
     (expires !== undefined && nowMs + spanMs(expires) <= (runAtOf(request, nowMs) ?? nowMs)) ||
     (Array.isArray(dependsOn) && dependsOn.some((each) => each === index || (typeof each === 'number' && each >= jobs))) ||
     (deduplicate !== undefined && deduplicate !== false && jobId === undefined) ||
     (isDebounce && delay !== undefined) ||
+    (keyConcurrency !== undefined && key === undefined) ||
     (resultTtl !== undefined && retention?.completed !== undefined)
   )
 }
