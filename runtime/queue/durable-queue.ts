@@ -429,7 +429,12 @@ export class DurableQueue {
   #bulkPiece(commit: QueueCommit, { room, apply }: Bulk, request: Omit<WalkRequest, 'looksMax'>) {
     const limit = Math.min(request.limit, moveBatchMax, room(commit))
     const page = walkJobs(commit.transaction, this.#registry, { ...request, limit, looksMax: pieceLooksMax })
-    return { changed: page.jobs.filter((job) => apply(commit, job)).length, cursor: page.cursor, looks: page.looks }
+    const changed = page.jobs.filter(({ seq, standing }) => {
+      const job = readJob(commit.transaction, seq)
+      // An earlier one of the page may have taken it along, as one that it depended on.
+      return job?.standing.state === standing.state && apply(commit, job)
+    })
+    return { changed: changed.length, cursor: page.cursor, looks: page.looks }
   }
 
   #bulkOf(change: BulkChange): Bulk {
