@@ -55,7 +55,7 @@ import { holdsKey, KeyGroups } from './key-groups.ts'
 import type { QueueRegistry } from './queue-registry.ts'
 import type { Moves, Rates } from './rates.ts'
 import { StartWindow } from './start-window.ts'
-import { isMadeId, makeId, readyPlaceOf, type StoredJob } from './stored-job.ts'
+import { isMadeId, makeId, readyPlaceOf, type StoredJob, waitsForOthers } from './stored-job.ts'
 
 const empty = Buffer.alloc(0)
 const hasRecord = Buffer.of(1)
@@ -186,7 +186,7 @@ export class QueueCommit implements CommitState {
     this.#unplace(job)
     const hadRecord = needsRecord(job.standing)
     job.spec = { ...rest, queue: this.#parts.registry.numberOf(queue.name)!, id: job.spec.id }
-    const waits = dependencies !== null && job.standing.state === 'scheduled' && job.standing.dueAtMs === null
+    const waits = waitsForOthers(job.standing)
     job.standing = { ...standingOf(job.spec, waits ? 1 : 0), dependencies }
     this.writeSpec(job)
     this.#place(job)

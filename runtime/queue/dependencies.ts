@@ -26,7 +26,7 @@ import {
 import { type ParentRecord, parentCodec } from '../store/records.ts'
 import type { Reader } from '../store/store.ts'
 import type { QueueCommit } from './commit.ts'
-import { readJob, type StoredJob, unmetDependencies } from './stored-job.ts'
+import { readJob, type StoredJob, unmetDependencies, waitsForOthers } from './stored-job.ts'
 
 /** Children told, and entries removed, by one commit. */
 const toldPerCommitMax = 100
@@ -121,7 +121,7 @@ function tellChild(commit: QueueCommit, child: StoredJob, parent: number, record
   const state = record.state!
   if (standing.dependencies === null) return
   commit.transaction.put(key, parentCodec.encode(key, record))
-  const waited = standing.state === 'scheduled' && unmetDependencies(standing) > 0
+  const waited = waitsForOthers(standing)
   const dependencies = { ...standing.dependencies, [state]: standing.dependencies[state] + 1 }
   const rule = state === 'completed' ? 'release' : (child.spec.rules?.onParentFailure ?? 'fail')
   if (!waited) commit.amend(child, { dependencies })

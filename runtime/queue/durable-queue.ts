@@ -45,7 +45,7 @@ import { rangesOf, seqIn } from './places.ts'
 import { QueueRegistry } from './queue-registry.ts'
 import { Rates } from './rates.ts'
 import { queueFull, saysWhich, wrongState } from './refusals.ts'
-import { readJob, requireJob, type StoredJob, unmetDependencies } from './stored-job.ts'
+import { readJob, requireJob, type StoredJob, unmetDependencies, waitsForOthers } from './stored-job.ts'
 import { nextUpkeepAtMs, type RetainedPlace, RetentionFronts, upkeepPiece } from './upkeep.ts'
 
 export interface DurableQueueParts {
@@ -241,8 +241,8 @@ export class DurableQueue {
       const job = requireJob(transaction, id, this.#parts.tag, 'retry')
       const { state } = job.standing
       if (state === 'ready' || state === 'running') throw wrongState('retry', id, state, 'Wait until it has finished.')
-      const unmet = unmetDependencies(job.standing)
-      if (state === 'scheduled' && unmet > 0) {
+      if (waitsForOthers(job.standing)) {
+        const unmet = unmetDependencies(job.standing)
         throw wrongState('retry', id, state, `It waits for ${unmet} of the jobs that it depends on.`)
       }
       retryJob(commit, job, payload)
@@ -272,8 +272,7 @@ export class DurableQueue {
       if (state !== 'ready' && state !== 'scheduled') {
         throw wrongState('move', id, state, 'Only scheduled and ready jobs can be moved.')
       }
-      this.#roomIn(commit, target, `move job "${id}"`)
-      return { id, state, changed: this.#moveTo(commit, job, target) }
+      return { id, state, changed: this.#moveTo(commit, job, target, `move job "${id}"`) }
     })
   }
 
@@ -472,8 +471,8 @@ export class DurableQueue {
       case 'move': {
         const target = this.#requireTarget(change.to)
         return {
-          room: (commit) => this.#roomIn(commit, target, 'move jobs'),
-          apply: (commit, job) => this.#moveTo(commit, job, target)
+          room: (commit) => Math.max(this.#roomIn(commit, target), 1),
+          apply: (commit, job) => this.#moveTo(commit, job, target, 'move jobs')
         }
       }
     }
@@ -489,19 +488,18 @@ export class DurableQueue {
     )
   }
 
-  /** @throws RuntimeError `QUEUE_FULL` */
-  #roomIn(commit: QueueCommit, target: QueueConfig, attempted: string): number {
+  #roomIn(commit: QueueCommit, target: QueueConfig): number {
     if (target.maxQueued === null) return Number.POSITIVE_INFINITY
     const { ready, scheduled } = commit.counts(this.#registry.numberOf(target.name)!)
-    const room = target.maxQueued - ready - scheduled
-    if (room <= 0) throw queueFull(target, attempted)
-    return room
+    return target.maxQueued - ready - scheduled
   }
 
-  #moveTo(commit: QueueCommit, job: StoredJob, target: QueueConfig): boolean {
+  /** @throws RuntimeError `QUEUE_FULL` where the job would have to be moved */
+  #moveTo(commit: QueueCommit, job: StoredJob, target: QueueConfig, attempted: string): boolean {
     const number = this.#registry.numberOf(target.name)!
     const { state } = job.standing
     if (job.spec.queue === number || (state !== 'ready' && state !== 'scheduled')) return false
+    if (this.#roomIn(commit, target) <= 0) throw queueFull(target, attempted)
     commit.moveTo(job, number)
     return true
   }
@@ -557,7 +555,7 @@ function methodsOf({ method, onSuccess, onFailure }: EnqueueRequest): string[] {
 
 function mayRetry({ standing }: StoredJob): boolean {
   const { state } = standing
-  return state !== 'ready' && state !== 'running' && (isFinished(state) || unmetDependencies(standing) === 0)
+  return state !== 'ready' && state !== 'running' && !waitsForOthers(standing)
 }
 
 function isPaused({ paused, pausedUntilMs }: QueueRecord, nowMs: number): boolean {

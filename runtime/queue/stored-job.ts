@@ -71,6 +71,11 @@ export function unmetDependencies({ dependencies }: Standing): number {
   return dependencies.total - dependencies.completed - dependencies.failed - dependencies.cancelled
 }
 
+/** One that was retried by hand does so no longer, whatever has become of the others. */
+export function waitsForOthers({ state, dueAtMs }: Standing): boolean {
+  return state === 'scheduled' && dueAtMs === null
+}
+
 function readStanding(reader: Reader, seq: number): Standing | undefined {
   for (const key of [standingKey(seq), runningKey(seq)]) {
     const value = reader.get(key)
