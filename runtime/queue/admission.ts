@@ -11,10 +11,7 @@ import { link } from './dependencies.ts'
 import type { JobDraft } from './job-draft.ts'
 import type { QueueRegistry } from './queue-registry.ts'
 import { dependsInACircle, idInUse, parentUnknown, queueFull, quotaReached, saysWhich } from './refusals.ts'
-import { findJob, type StoredJob } from './stored-job.ts'
-
-/** Ends the id of the job that follows a running one of the same identity. */
-const successorSuffix = '~next'
+import { findJob, type StoredJob, successorIdOf } from './stored-job.ts'
 
 /** What is to be done for one job of a call. */
 type Plan =
@@ -119,7 +116,7 @@ function planNewest(
   holder: StoredJob | undefined,
   tag: string
 ): Plan {
-  const successorId = `${id}${successorSuffix}`
+  const successorId = successorIdOf(id)
   const successor = findJob(commit.transaction, successorId, tag)
   const unfinished = [holder, successor].filter((job) => job !== undefined && !isFinished(job.standing.state))
   const waiting = unfinished.find((job) => job!.standing.startedAtMs === null)

@@ -9,7 +9,7 @@
  * number; a marker ('Y') says that there are more, and {@link tellSome} goes on from it, a few per commit. A child
  * that fails with its parent finishes as well, so it has children to tell: those wait in line, they do not nest.
  */
-import type { JobError } from '../core/job.ts'
+import type { JobError, ParentFailureRule } from '../core/job.ts'
 import { type FinishedState, isFinished } from '../core/lifecycle.ts'
 import { parentResultBytesMax, parentResultsBytesMax } from '../core/limits.ts'
 import type { ParentOutcome } from '../core/pool.ts'
@@ -23,10 +23,10 @@ import {
   untoldKey,
   untoldRange
 } from '../store/keys.ts'
-import { type ParentRecord, parentCodec } from '../store/records.ts'
+import { type JobSpec, type ParentRecord, parentCodec } from '../store/records.ts'
 import type { Reader } from '../store/store.ts'
 import type { QueueCommit } from './commit.ts'
-import { readJob, type StoredJob, unmetDependencies, waitsForOthers } from './stored-job.ts'
+import { readJob, type StoredJob, successorIdOf, unmetDependencies, waitsForOthers } from './stored-job.ts'
 
 /** Children told, and entries removed, by one commit. */
 const toldPerCommitMax = 100
@@ -123,10 +123,16 @@ function tellChild(commit: QueueCommit, child: StoredJob, parent: number, record
   commit.transaction.put(key, parentCodec.encode(key, record))
   const waited = waitsForOthers(standing)
   const dependencies = { ...standing.dependencies, [state]: standing.dependencies[state] + 1 }
-  const rule = state === 'completed' ? 'release' : (child.spec.rules?.onParentFailure ?? 'fail')
+  const rule = state === 'completed' ? 'release' : ruleOf(child.spec, record.id)
   if (!waited) commit.amend(child, { dependencies })
   else if (rule === 'release') release(commit, child, dependencies)
   else commit.finish(child, rule, { dependencies, error: parentFailed(record.id, state, rule) })
+}
+
+/** What happens to a job when one it depends on does not complete. A successor only waits for the end. */
+function ruleOf({ id, rules }: JobSpec, parent: string): ParentFailureRule {
+  if (id === successorIdOf(parent) || parent === successorIdOf(id)) return 'release'
+  return rules?.onParentFailure ?? 'fail'
 }
 
 function release(commit: QueueCommit, child: StoredJob, dependencies: StoredJob['standing']['dependencies']): void {

@@ -20,6 +20,11 @@ export function makeId(tag: string, seq: number): string {
   return `${tag}-${seq.toString(36)}`
 }
 
+/** Of the job that waits for the end of another one of the same identity. */
+export function successorIdOf(id: string): string {
+  return `${id}~next`
+}
+
 export function isMadeId(id: string, tag: string): boolean {
   return seqOfMadeId(id, tag) !== undefined
 }
