@@ -20,10 +20,7 @@ import {
   saysWhich,
   tooManyLinks
 } from './refusals.ts'
-import { findJob, type StoredJob } from './stored-job.ts'
-
-/** Ends the id of the job that follows a running one of the same identity. */
-const successorSuffix = '~next'
+import { findJob, type StoredJob, successorIdOf } from './stored-job.ts'
 
 /** What is to be done for one job of a call. */
 type Plan =
@@ -52,10 +49,10 @@ export interface AdmissionRules {
 /** @throws RuntimeError `JOB_EXISTS`, `JOB_UNKNOWN`, `QUEUE_FULL`, `STORAGE_FULL`, `PARAMS_INVALID` */
 export function admit(commit: QueueCommit, rules: AdmissionRules, drafts: readonly JobDraft[]): EnqueueResult[] {
   const plans = planAll(commit, drafts, rules.tag)
-  const parents = parentsOf(commit, drafts, plans, rules.tag)
+  const { parents, order } = parentsOf(commit, drafts, plans, rules.tag)
   checkRoom(commit, rules, plans)
   for (const [index, plan] of plans.entries()) write(commit, plan, parents[index]!.length)
-  for (const [index, plan] of plans.entries()) linkParents(commit, plan, parents[index]!)
+  for (const index of order) linkParents(commit, plans[index]!, parents[index]!)
   return plans.map(resultOf)
 }
 
@@ -128,7 +125,7 @@ function planNewest(
   holder: StoredJob | undefined,
   tag: string
 ): Plan {
-  const successorId = `${id}${successorSuffix}`
+  const successorId = successorIdOf(id)
   const successor = findJob(commit.transaction, successorId, tag)
   const unfinished = [holder, successor].filter((job) => job !== undefined && !isFinished(job.standing.state))
   const waiting = unfinished.find((job) => job!.standing.startedAtMs === null)
@@ -151,10 +148,22 @@ function existing(job: StoredJob): Plan {
 /** What a job depends on: jobs of the store, and jobs of the same call. */
 type Parent = StoredJob | Plan
 
-/** @returns for each job of the call, without repeats @throws RuntimeError `JOB_UNKNOWN`, `PARAMS_INVALID` */
-function parentsOf(commit: QueueCommit, drafts: readonly JobDraft[], plans: readonly Plan[], tag: string): Parent[][] {
+/**
+ * @returns for each job of the call those it depends on, without repeats; and an order in which each comes after those of
+ * the call that it depends on, since some may end as soon as they are linked
+ * @throws RuntimeError `JOB_UNKNOWN`, `PARAMS_INVALID`
+ */
+function parentsOf(
+  commit: QueueCommit,
+  drafts: readonly JobDraft[],
+  plans: readonly Plan[],
+  tag: string
+): { parents: Parent[][]; order: Iterable<number> } {
   if (drafts.every(({ dependsOn }) => dependsOn === null)) {
-    return plans.map((plan) => (plan.type === 'add' && plan.successorOf !== undefined ? [plan.successorOf] : []))
+    const parents = plans.map((plan) =>
+      plan.type === 'add' && plan.successorOf !== undefined ? [plan.successorOf] : []
+    )
+    return { parents, order: plans.keys() }
   }
   const links = drafts.reduce(
     (sum, { dependsOn }) => sum + (dependsOn === 'others' ? drafts.length : (dependsOn?.length ?? 0)),
@@ -162,9 +171,12 @@ function parentsOf(commit: QueueCommit, drafts: readonly JobDraft[], plans: read
   )
   if (links > linksPerCallMax) throw tooManyLinks(links, linksPerCallMax)
   const byId = new Map(drafts.flatMap(({ id }, index) => (id === null ? [] : [[id, index] as const])))
-  const indexes = drafts.map(({ dependsOn }, index) => indexesIn(dependsOn, byId, drafts.length, index))
-  refuseCircles(indexes)
-  return plans.map((plan, index) =>
+  const indexes = withoutRepeats(
+    plans,
+    drafts.map(({ dependsOn }, index) => indexesIn(dependsOn, byId, drafts.length, index))
+  )
+  const order = parentsFirst(indexes)
+  const parents = plans.map((plan, index) =>
     saysWhich(drafts, index, () => {
       if (plan.type !== 'add') return []
       const { dependsOn } = plan.draft
@@ -173,11 +185,22 @@ function parentsOf(commit: QueueCommit, drafts: readonly JobDraft[], plans: read
       const stored = texts
         .filter((id) => !byId.has(id))
         .map((id) => findJob(commit.transaction, id, tag) ?? refuseParent(id))
-      const ofCall = indexes[index]!.flatMap((at) => resolved(plans[at]!)).filter((parent) => parent !== plan)
+      const ofCall = indexes[index]!.flatMap((at) => resolved(plans[at]!))
       const successor = plan.successorOf === undefined ? [] : [plan.successorOf]
       return distinct([...successor, ...stored, ...ofCall])
     })
   )
+  return { parents, order }
+}
+
+/** Jobs of one id are one job: what depends on any depends on the first, and that not on the others. */
+function withoutRepeats(plans: readonly Plan[], indexes: readonly (readonly number[])[]): number[][] {
+  const firstOf = new Map(plans.map((plan, index) => [plan, index]))
+  const first = plans.map((plan, index) => (plan.type === 'same' ? firstOf.get(plan.as)! : index))
+  return indexes.map((of, own) => {
+    if (plans[own]!.type === 'same') return []
+    return of.filter((at) => at === own || first[at] !== own).map((at) => first[at]!)
+  })
 }
 
 function indexesIn(
@@ -194,8 +217,12 @@ function indexesIn(
   })
 }
 
-/** Takes away, again and again, what depends on nothing that is left; what cannot be taken away goes in a circle. */
-function refuseCircles(parents: readonly (readonly number[])[]): void {
+/**
+ * Takes away, again and again, what depends on nothing that is left; what cannot be taken away goes in a circle.
+ *
+ * @returns the order in which they were taken away
+ */
+function parentsFirst(parents: readonly (readonly number[])[]): number[] {
   const children = new Map<number, number[]>()
   const open = parents.map((of) => of.length)
   for (const [child, of] of parents.entries()) {
@@ -209,7 +236,7 @@ function refuseCircles(parents: readonly (readonly number[])[]): void {
   for (const index of free) {
     for (const child of children.get(index) ?? []) if (--open[child]! === 0) free.push(child)
   }
-  if (free.length === parents.length) return
+  if (free.length === parents.length) return free
   const done = new Set(free)
   throw dependsInACircle(parents.flatMap((_, index) => (done.has(index) ? [] : [index])).slice(0, 20))
 }
@@ -220,9 +247,8 @@ function refuseParent(id: string): never {
 
 /** A job that only its window remembers has finished, and nothing more is known of it. */
 function resolved(plan: Plan): Parent[] {
-  const target = plan.type === 'same' ? plan.as : plan
-  if (target.type !== 'existing') return [target]
-  return target.job === undefined ? [] : [target.job]
+  if (plan.type !== 'existing') return [plan]
+  return plan.job === undefined ? [] : [plan.job]
 }
 
 function distinct(parents: readonly Parent[]): Parent[] {

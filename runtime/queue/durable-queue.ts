@@ -288,8 +288,7 @@ export class DurableQueue {
       if (state !== 'ready' && state !== 'scheduled') {
         throw wrongState('move', id, state, 'Only scheduled and ready jobs can be moved.')
       }
-      this.#roomIn(commit, target, `move job "${id}"`)
-      return { id, state, changed: this.#moveTo(commit, job, target) }
+      return { id, state, changed: this.#moveTo(commit, job, target, `move job "${id}"`) }
     })
   }
 
@@ -445,7 +444,12 @@ export class DurableQueue {
   #bulkPiece(commit: QueueCommit, { room, apply }: Bulk, request: Omit<WalkRequest, 'looksMax'>) {
     const limit = Math.min(request.limit, moveBatchMax, room(commit))
     const page = walkJobs(commit.transaction, this.#registry, { ...request, limit, looksMax: pieceLooksMax })
-    return { changed: page.jobs.filter((job) => apply(commit, job)).length, cursor: page.cursor, looks: page.looks }
+    const changed = page.jobs.filter(({ seq, standing }) => {
+      const job = readJob(commit.transaction, seq)
+      // An earlier one of the page may have taken it along, as one that it depended on.
+      return job?.standing.state === standing.state && apply(commit, job)
+    })
+    return { changed: changed.length, cursor: page.cursor, looks: page.looks }
   }
 
   #bulkOf(change: BulkChange): Bulk {
@@ -483,8 +487,8 @@ export class DurableQueue {
       case 'move': {
         const target = this.#requireTarget(change.to)
         return {
-          room: (commit) => this.#roomIn(commit, target, 'move jobs'),
-          apply: (commit, job) => this.#moveTo(commit, job, target)
+          room: (commit) => Math.max(this.#roomIn(commit, target), 1),
+          apply: (commit, job) => this.#moveTo(commit, job, target, 'move jobs')
         }
       }
     }
@@ -500,19 +504,18 @@ export class DurableQueue {
     )
   }
 
-  /** @throws RuntimeError `QUEUE_FULL` */
-  #roomIn(commit: QueueCommit, target: QueueConfig, attempted: string): number {
+  #roomIn(commit: QueueCommit, target: QueueConfig): number {
     if (target.maxQueued === null) return Number.POSITIVE_INFINITY
     const { ready, scheduled } = commit.counts(this.#registry.numberOf(target.name)!)
-    const room = target.maxQueued - ready - scheduled
-    if (room <= 0) throw queueFull(target, attempted)
-    return room
+    return target.maxQueued - ready - scheduled
   }
 
-  #moveTo(commit: QueueCommit, job: StoredJob, target: QueueConfig): boolean {
+  /** @throws RuntimeError `QUEUE_FULL` where the job would have to be moved */
+  #moveTo(commit: QueueCommit, job: StoredJob, target: QueueConfig, attempted: string): boolean {
     const number = this.#registry.numberOf(target.name)!
     const { state } = job.standing
     if (job.spec.queue === number || (state !== 'ready' && state !== 'scheduled')) return false
+    if (this.#roomIn(commit, target) <= 0) throw queueFull(target, attempted)
     commit.moveTo(job, number)
     return true
   }
