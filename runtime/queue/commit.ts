@@ -551,8 +551,8 @@ function endOf({ failures }: EventRecord, { state, startedAtMs, finishedAtMs }: 
 }
 
 /** Whether the standing is kept under its own key: it says more than the place, and the place does not hold it. */
-function needsRecord({ state, made, crashes, dependencies }: Standing): boolean {
-  return state !== 'running' && (made > 0 || crashes > 0 || dependencies !== null || isFinished(state))
+function needsRecord({ state, startedAtMs, dependencies }: Standing): boolean {
+  return state !== 'running' && (startedAtMs !== null || dependencies !== null || isFinished(state))
 }
 
 function areEqual(one: Counters, other: Counters): boolean {

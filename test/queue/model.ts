@@ -395,10 +395,10 @@ export class ModelQueue {
 
   /** Cancels what expired and forgets what was kept long enough. */
   upkeep(): void {
-    const ended = this.jobs.filter((job) => (this.#endOf(job) ?? Number.POSITIVE_INFINITY) <= this.nowMs)
-    for (const job of ended.sort(
-      (one, other) => this.#endOf(one)! - this.#endOf(other)! || one.number - other.number
-    )) {
+    const ends = this.jobs.map((job) => ({ job, atMs: this.#endOf(job) ?? Number.POSITIVE_INFINITY }))
+    for (const { job, atMs } of ends.sort((one, other) => one.atMs - other.atMs || one.job.number - other.job.number)) {
+      // One that ended before may have taken it along.
+      if (atMs > this.nowMs || this.#endOf(job) !== atMs) continue
       if (isFinished(job.state)) this.forget(job, 'retention')
       else {
         this.saw('expired')

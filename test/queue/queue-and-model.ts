@@ -7,7 +7,7 @@
 import assert from 'node:assert/strict'
 import { RuntimeError } from '../../runtime/core/errors.ts'
 import type { EnqueueRequest, EnqueueResult, JobSelection, JobView } from '../../runtime/core/job.ts'
-import { isFinished, jobStates } from '../../runtime/core/lifecycle.ts'
+import { type FinishedState, finishedStates, isFinished, jobStates } from '../../runtime/core/lifecycle.ts'
 import type { ClaimedJob } from '../../runtime/queue/claimed-job.ts'
 import { bytesOfDigest } from '../../runtime/store/digest.ts'
 import { finishedRange, seqOfKey } from '../../runtime/store/keys.ts'
@@ -25,6 +25,13 @@ interface Operation {
   /** It is one commit, or as good as one. */
   isWhole: boolean
 }
+
+const bytesBounded = queues.flatMap(({ name, retention }) =>
+  finishedStates.flatMap((state) => {
+    const { bytes } = retention[state]
+    return bytes === null ? [] : [{ queue: name, state, bytes }]
+  })
+)
 
 interface Claimed {
   number: number
@@ -115,7 +122,7 @@ export class QueueAndModel {
 
   async #crash(during: Step | undefined, commits: number): Promise<void> {
     const operation = during === undefined ? undefined : this.#operationOf(during)
-    if (operation !== undefined) await this.#die(operation, commits)
+    if (during !== undefined && operation !== undefined) await this.#die(during, operation, commits)
     this.open = await this.open.reopen()
     assert.equal(this.open.recovered, this.model.crash())
     this.model.turns.commitEnds()
@@ -123,7 +130,7 @@ export class QueueAndModel {
     if (during?.do === 'purge' || during?.do === 'bulk') await this.perform(during)
   }
 
-  async #die(operation: Operation, commits: number): Promise<void> {
+  async #die(step: Step, operation: Operation, commits: number): Promise<void> {
     this.open.dieAfter(commits)
     let result: unknown
     try {
@@ -133,7 +140,7 @@ export class QueueAndModel {
       this.model.saw(`died after ${commits}`)
       if (operation.isWhole) {
         if (commits > 0) this.#allParts(operation)
-        this.#adoptForgotten()
+        if (commits > 0 && step.do === 'upkeep') this.#adoptForgotten()
         this.compare()
       } else this.#findPrefix(operation, commits)
       return
@@ -231,6 +238,7 @@ export class QueueAndModel {
       case 'upkeep':
         return commitOf(
           async () => {
+            this.#sizesBefore = new Map(bytesBounded.flatMap((place) => [...this.#sizesOf(place)]))
             let nextAtMs: number | null
             do nextAtMs = await queue.upkeep(clock.nowMs)
             while (nextAtMs !== null && nextAtMs <= clock.nowMs)
@@ -524,27 +532,28 @@ export class QueueAndModel {
   /** Retention by bytes: the model knows no bytes, but that those which are left fit, and one more would not. */
   #adoptForgotten(): void {
     const { model } = this
-    for (const { name, retention } of queues) {
-      for (const state of ['completed', 'failed', 'cancelled'] as const) {
-        const most = retention[state].bytes
-        if (most === null) continue
-        const sizes = this.#sizesOf(name, state)
-        const jobs = model.retained(name, state)
-        const kept = jobs.filter(({ number }) => sizes.has(number))
-        assert.deepEqual(kept, kept.length === 0 ? [] : jobs.slice(-kept.length), 'the newest are kept')
-        const bytes = kept.reduce((sum, { number }) => sum + sizes.get(number)!, 0)
-        assert.ok(bytes <= most, `${bytes} bytes of ${most}`)
-        for (const job of jobs.slice(0, jobs.length - kept.length)) {
-          model.saw('retained by bytes')
-          model.forget(job, 'retention')
-        }
-        model.turns.commitEnds()
+    for (const place of bytesBounded) {
+      const sizes = this.#sizesOf(place)
+      const jobs = model.retained(place.queue, place.state)
+      const kept = jobs.filter(({ number }) => sizes.has(number))
+      assert.deepEqual(kept, kept.length === 0 ? [] : jobs.slice(-kept.length), 'the newest are kept')
+      const bytes = kept.reduce((sum, { number }) => sum + sizes.get(number)!, 0)
+      assert.ok(bytes <= place.bytes, `${bytes} bytes of ${place.bytes}`)
+      const forgotten = jobs.slice(0, jobs.length - kept.length)
+      const more = this.#sizesBefore.get(forgotten.at(-1)?.number ?? 0)
+      if (more !== undefined) assert.ok(bytes + more > place.bytes, `${bytes + more} bytes fit into ${place.bytes}`)
+      for (const job of forgotten) {
+        model.saw('retained by bytes')
+        model.forget(job, 'retention')
       }
+      model.turns.commitEnds()
     }
   }
 
-  #sizesOf(name: string, state: 'completed' | 'failed' | 'cancelled'): Map<number, number> {
-    const range = finishedRange(state, queues.findIndex((config) => config.name === name) + 1)
+  #sizesBefore = new Map<number, number>()
+
+  #sizesOf({ queue, state }: { queue: string; state: FinishedState }): Map<number, number> {
+    const range = finishedRange(state, queues.findIndex(({ name }) => name === queue) + 1)
     return new Map(
       [...this.open.store.reader.entries(range)].map(({ key, value }) => [seqOfKey(key), bytesOfDigest(value)])
     )
