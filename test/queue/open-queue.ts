@@ -58,13 +58,15 @@ export function queueConfig(name: string, options: Partial<QueueConfig> = {}): Q
 }
 
 export interface OpenQueue {
+  store: OpenDataDirectory['store']
+  tag: string
   queue: DurableQueue
   clock: FakeClock
   events: JobEvent[]
   told: { ready: string[]; readyAt: [string, number][]; scheduled: number[]; upkeepAt: number[]; cancelled: string[] }
   recovered: number
-  /** Another queue over the same store, as after a crash: what was running is recovered. */
-  reopen(): Promise<OpenQueue>
+  /** Another queue over the same store, as after a crash: what was running is recovered. @param queues none: as before */
+  reopen(...queues: QueueConfig[]): Promise<OpenQueue>
   close(): Promise<void>
 }
 
@@ -110,6 +112,7 @@ async function over(
     }
   })
   const recovered = await queue.start()
-  const reopen = () => over({ store, tag } as OpenDataDirectory, clock, configs, close)
-  return { queue, clock, events, told, recovered, reopen, close }
+  const reopen = (...changed: QueueConfig[]) =>
+    over({ store, tag } as OpenDataDirectory, clock, changed.length === 0 ? configs : changed, close)
+  return { store, tag, queue, clock, events, told, recovered, reopen, close }
 }
