@@ -19,7 +19,7 @@ async function blocked(): Promise<OpenQueue> {
   await open.queue.enqueue([1, 2].map((number) => ({ method: 'a.b', key: 'k', jobId: `job ${number}` })))
   const [first, ...others] = await open.queue.claim('default', 10)
   assert.deepEqual([first!.id, others], ['job 1', []])
-  await open.queue.settle(first!, { type: 'completed', result: null }, noTrace)
+  await open.queue.settle(first!, { type: 'completed', result: 'null' }, noTrace)
   assert.deepEqual(await ids(open), [])
   return open
 }
@@ -68,7 +68,7 @@ test('of a limit that was taken away nothing is left behind, however much had st
     await open.queue.enqueue(Array.from({ length: jobs }, () => ({ method: 'a.b', key: 'k', resultTtl: 0 })))
     const claimed = await open.queue.claim('default', jobs)
     assert.equal(claimed.length, jobs)
-    await Promise.all(claimed.map((job) => open.queue.settle(job, { type: 'completed', result: null }, noTrace)))
+    await Promise.all(claimed.map((job) => open.queue.settle(job, { type: 'completed', result: 'null' }, noTrace)))
     assert.equal([...open.store.reader.keys(startRange(1, 1))].length, jobs)
     open = await open.reopen(queueConfig('default'))
     for (let turn = 0; turn < 10; turn++) {

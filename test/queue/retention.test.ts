@@ -13,7 +13,7 @@ test('issue 5.6: of jobs that finish within one millisecond none is passed over,
     await queue.enqueue([1, 2, 3, 4].map((number) => ({ method: 'a.b', jobId: `job ${number}` })))
     const claimed = await queue.claim('default', 4)
     for (const job of claimed.toReversed()) {
-      await queue.settle(job, { type: 'completed', result: null }, noTrace)
+      await queue.settle(job, { type: 'completed', result: 'null' }, noTrace)
       await queue.upkeep()
     }
     assert.deepEqual(queue.queue('default').counts.completed, 1)
