@@ -81,6 +81,14 @@ export async function openQueue(...queues: QueueConfig[]): Promise<OpenQueue> {
   })
 }
 
+/** A queue over a data directory that is there already. */
+export async function openQueueIn(path: string, nowMs: number, ...queues: QueueConfig[]): Promise<OpenQueue> {
+  const directory = await openDataDirectory(path)
+  const clock = new FakeClock()
+  clock.nowMs = nowMs
+  return over(directory, clock, queues, () => directory.close())
+}
+
 async function over(
   { store, tag }: OpenDataDirectory,
   clock: FakeClock,
