@@ -24,6 +24,11 @@ import { findJob, type StoredJob, successorIdOf } from './stored-job.ts'
 
 /** What is to be done for one job of a call. */
 type Plan =
+  | OwnPlan
+  /** Another job of the same call is the answer. */
+  | { type: 'same'; as: Plan }
+
+type OwnPlan =
   /** It is there: nothing is written. `state` of a job that is remembered only by its window. */
   | { type: 'existing'; result: EnqueueResult; job: StoredJob | undefined }
   /** `successorOf`: the job whose end it waits for. */
@@ -35,8 +40,6 @@ type Plan =
       job?: StoredJob
     }
   | { type: 'replace'; draft: JobDraft; job: StoredJob }
-  /** Another job of the same call is the answer. */
-  | { type: 'same'; as: Plan }
 
 export interface AdmissionRules {
   registry: QueueRegistry
@@ -71,13 +74,20 @@ function planAll(commit: QueueCommit, drafts: readonly JobDraft[], tag: string):
       if (earlier !== undefined) return planAgain(earlier, draft, id)
       const plan = planOne(commit, draft, id, tag)
       ofId.set(id, plan)
-      if (plan.type !== 'add' || plan.draft.id === id) return plan
+      const planned = idOfPlan(plan)
+      if (planned === id) return plan
       // A successor, whose id another job of the call may ask for.
-      if (ofId.has(plan.draft.id!)) throw idInUse(plan.draft.id!, undefined)
-      ofId.set(plan.draft.id!, plan)
+      if (ofId.has(planned)) throw idInUse(planned, undefined)
+      ofId.set(planned, plan)
       return plan
     })
   )
+}
+
+/** The job that the plan is about. */
+function idOfPlan(plan: OwnPlan): string {
+  if (plan.type === 'add') return plan.draft.id!
+  return plan.type === 'replace' ? plan.job.spec.id : plan.result.id
 }
 
 /** A second job of one id in the same call. */
@@ -90,7 +100,7 @@ function planAgain(earlier: Plan, draft: JobDraft, id: string): Plan {
   return { type: 'same', as: earlier }
 }
 
-function planOne(commit: QueueCommit, draft: JobDraft, id: string, tag: string): Plan {
+function planOne(commit: QueueCommit, draft: JobDraft, id: string, tag: string): OwnPlan {
   const holder = findJob(commit.transaction, id, tag)
   const { deduplicate } = draft
   if (deduplicate === null) {
@@ -107,7 +117,7 @@ function planOne(commit: QueueCommit, draft: JobDraft, id: string, tag: string):
   }
 }
 
-function planThrottled(commit: QueueCommit, draft: JobDraft, id: string, holder: StoredJob | undefined): Plan {
+function planThrottled(commit: QueueCommit, draft: JobDraft, id: string, holder: StoredJob | undefined): OwnPlan {
   const window = readThrottle(commit, id)
   if (window !== undefined && window.untilMs > commit.nowMs) {
     if (holder !== undefined) return existing(holder)
@@ -124,7 +134,7 @@ function planNewest(
   id: string,
   holder: StoredJob | undefined,
   tag: string
-): Plan {
+): OwnPlan {
   const successorId = successorIdOf(id)
   const successor = findJob(commit.transaction, successorId, tag)
   const unfinished = [holder, successor].filter((job) => job !== undefined && !isFinished(job.standing.state))
@@ -137,11 +147,11 @@ function planNewest(
   return { type: 'add', draft: { ...draft, id: free.id }, inPlaceOf: free.job, successorOf: busy }
 }
 
-function addInPlaceOf(finished: StoredJob | undefined, draft: JobDraft): Plan {
+function addInPlaceOf(finished: StoredJob | undefined, draft: JobDraft): OwnPlan {
   return { type: 'add', draft, inPlaceOf: finished, successorOf: undefined }
 }
 
-function existing(job: StoredJob): Plan {
+function existing(job: StoredJob): OwnPlan {
   return { type: 'existing', result: resultOfJob(job, true), job }
 }
 

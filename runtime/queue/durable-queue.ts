@@ -444,10 +444,9 @@ export class DurableQueue {
   #bulkPiece(commit: QueueCommit, { room, apply }: Bulk, request: Omit<WalkRequest, 'looksMax'>) {
     const limit = Math.min(request.limit, moveBatchMax, room(commit))
     const page = walkJobs(commit.transaction, this.#registry, { ...request, limit, looksMax: pieceLooksMax })
-    const changed = page.jobs.filter(({ seq, standing }) => {
-      const job = readJob(commit.transaction, seq)
-      // An earlier one of the page may have taken it along, as one that it depended on.
-      return job?.standing.state === standing.state && apply(commit, job)
+    const changed = page.jobs.filter((listed) => {
+      const job = asItIsNow(commit.transaction, listed)
+      return job !== undefined && apply(commit, job)
     })
     return { changed: changed.length, cursor: page.cursor, looks: page.looks }
   }
@@ -567,6 +566,17 @@ export class DurableQueue {
 function methodsOf({ method, onSuccess, onFailure }: EnqueueRequest): string[] {
   const followUps = [onSuccess, onFailure].filter((each) => each !== undefined)
   return [method, ...followUps.map((each) => (typeof each === 'string' ? each : each.method))]
+}
+
+/**
+ * Where several jobs are changed in one commit, an earlier one may have taken along those that depend on it.
+ *
+ * @returns undefined: it is not in that state any more
+ */
+function asItIsNow(reader: Reader, listed: StoredJob): StoredJob | undefined {
+  if (listed.standing.dependencies === null) return listed
+  const job = readJob(reader, listed.seq)
+  return job?.standing.state === listed.standing.state ? job : undefined
 }
 
 function mayRetry({ standing }: StoredJob): boolean {

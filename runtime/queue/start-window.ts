@@ -46,9 +46,10 @@ export class StartWindow {
     return this.#rule === null ? Number.POSITIVE_INFINITY : Math.max(this.#rule.max - this.count, 0)
   }
 
-  /** When the first entry leaves; null: there is none, or it has to be noted first. */
+  /** When the next entry leaves; null: there is none, or it has to be noted first. */
   freeAtMs(): number | null {
-    if (this.#rule === null) return null
+    // Those of a limit that is no longer configured leave one piece after the other.
+    if (this.#rule === null) return this.count > 0 ? this.#commit.nowMs + 1 : null
     for (const { key, value } of this.#entries()) {
       if (value.equals(noted)) return Math.min(instantOfStartKey(key), this.#commit.nowMs) + this.#rule.perMs + 1
     }

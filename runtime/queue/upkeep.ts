@@ -10,6 +10,7 @@ import { moveBatchMax } from '../core/limits.ts'
 import { keepsItself } from '../store/digest.ts'
 import {
   endingRange,
+  finishedKey,
   finishedRange,
   instantOfEndingKey,
   instantOfFinishedKey,
@@ -31,8 +32,9 @@ export interface RetainedPlace {
 }
 
 /**
- * Where the oldest job that the retention of a place looks after may be. Before it are only jobs that say themselves how
- * long they are kept; without this each look would pass them again. In memory: a new supervisor looks from the start.
+ * Where the oldest job that the retention of a place looks after may be: at the begin of its millisecond, in which others
+ * may still finish. Before it are only jobs that say themselves how long they are kept; without this each look would pass
+ * them again. In memory: a new supervisor looks from the start.
  */
 export class RetentionFronts {
   readonly #fronts = new Map<string, Buffer>()
@@ -42,7 +44,7 @@ export class RetentionFronts {
   }
 
   advance({ queue, state }: RetainedPlace, key: Buffer): void {
-    this.#fronts.set(`${queue} ${state}`, key)
+    this.#fronts.set(`${queue} ${state}`, finishedKey(state, queue, instantOfFinishedKey(key), 0))
   }
 
   /** Finished jobs may be older than those that were looked at: the clock was set back. */

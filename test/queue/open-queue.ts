@@ -62,6 +62,7 @@ export function queueConfig(name: string, options: Partial<QueueConfig> = {}): Q
 }
 
 export interface OpenQueue {
+  tag: string
   queue: DurableQueue
   clock: FakeClock
   events: JobEvent[]
@@ -70,8 +71,8 @@ export interface OpenQueue {
   store: Store
   /** The process dies once that many commits have reached the disk; the last of them is not acknowledged any more. */
   dieAfter(commits: number): void
-  /** Another queue over the same store, as after a crash: what was running is recovered. */
-  reopen(): Promise<OpenQueue>
+  /** Another queue over the same store, as after a crash: what was running is recovered. @param queues none: as before */
+  reopen(...queues: QueueConfig[]): Promise<OpenQueue>
   /** Another queue over the same store, emptied. */
   fresh(): Promise<OpenQueue>
   close(): Promise<void>
@@ -127,6 +128,14 @@ async function empty(store: Store): Promise<void> {
   })
 }
 
+/** A queue over a data directory that is there already. */
+export async function openQueueIn(path: string, nowMs: number, ...queues: QueueConfig[]): Promise<OpenQueue> {
+  const directory = await openDataDirectory(path)
+  const clock = new FakeClock()
+  clock.nowMs = nowMs
+  return over(directory, clock, queues, () => directory.close())
+}
+
 async function over(
   { store, tag }: OpenDataDirectory,
   clock: FakeClock,
@@ -159,7 +168,8 @@ async function over(
     }
   })
   const recovered = await queue.start()
-  const reopen = () => over({ store, tag } as OpenDataDirectory, clock, configs, close)
+  const reopen = (...changed: QueueConfig[]) =>
+    over({ store, tag } as OpenDataDirectory, clock, changed.length === 0 ? configs : changed, close)
   const fresh = async () => {
     await empty(store)
     clock.nowMs = startAtMs
@@ -168,5 +178,5 @@ async function over(
   const dieAfter = (commits: number) => {
     mortal.commitsLeft = commits
   }
-  return { queue, clock, events, told, recovered, store, dieAfter, reopen, fresh, close }
+  return { queue, clock, events, told, recovered, store, tag, dieAfter, reopen, fresh, close }
 }
