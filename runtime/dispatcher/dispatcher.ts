@@ -59,6 +59,7 @@ export class Dispatcher {
     this.#parts = parts
     this.#pool = parts.pool({
       started: (id) => this.#started(id),
+      called: (id) => this.#called(id),
       progress: (id, percent, stage) => this.#progress(id, percent, stage),
       log: (id, line) => this.#log(id, line),
       outcome: (id, outcome) => this.#finish(id, outcome)
@@ -155,11 +156,16 @@ export class Dispatcher {
   #started(id: string): void {
     const running = this.#running.get(id)
     if (running === undefined) return
-    const { timers, queue, clock } = this.#parts
-    running.cancelDeadline = timers.after(running.job.timeoutMs, () => this.#timedOut(id))
-    const startedAtMs = clock.wallMs()
-    if (running.job.startIsCounted) this.#write(() => queue.noteStart(running.job, startedAtMs))
+    running.cancelDeadline = this.#parts.timers.after(running.job.timeoutMs, () => this.#timedOut(id))
     this.#tell(running, 'started')
+  }
+
+  #called(id: string): void {
+    const running = this.#running.get(id)
+    if (running === undefined) return
+    const { queue, clock } = this.#parts
+    const atMs = clock.wallMs()
+    this.#write(() => queue.noteStart(running.job, atMs))
   }
 
   #progress(id: string, percent: number, stage: string | null): void {

@@ -66,8 +66,6 @@ export interface DurableQueueParts {
 /** A job that is now running; `seq` and `attempt` name this attempt when it is settled. */
 export interface ClaimedJob extends Omit<JobMessage, 'file'> {
   seq: number
-  /** Its start counts against a rate limit: tell {@link DurableQueue.noteStart} when a thread has taken it. */
-  startIsCounted: boolean
 }
 
 /** What an attempt said while it ran. */
@@ -171,7 +169,7 @@ export class DurableQueue {
     })
   }
 
-  /** A thread took the job at `atMs`: from then on its start counts in the window of a rate limit. */
+  /** The method was called at `atMs`: from then on its start counts in the window of a rate limit. */
   noteStart({ seq, attempt }: ClaimedJob, atMs: number): Promise<void> {
     return this.#commit((commit, transaction) => {
       const job = readJob(transaction, seq)
