@@ -33,12 +33,19 @@ export interface DispatcherParts {
 
 interface Running {
   job: ClaimedJob
+  cancelNote: () => void
   trace: AttemptTrace
   cancelDeadline: () => void
 }
 
 const retryWhenFullMs = 1_000
 const wakeWaitMsMax = 60_000
+/**
+ * Between the message that a method is called and its first line the machine may do something else. Where a limit counts
+ * starts, this much time is left to it, as a share of the limit's span, before the start is noted; unless the job ends first.
+ */
+const firstLineMsMax = 20
+const firstLineShareMax = 0.02
 
 export class Dispatcher {
   readonly #parts: DispatcherParts
@@ -145,7 +152,12 @@ export class Dispatcher {
   }
 
   #run(job: ClaimedJob): void {
-    const running = { job, trace: { progress: null, logs: [] }, cancelDeadline: () => {} }
+    const running: Running = {
+      job,
+      cancelNote: () => {},
+      trace: { progress: null, logs: [] },
+      cancelDeadline: () => {}
+    }
     this.#running.set(job.id, running)
     const method = this.#parts.catalogue.known(job.method)
     if (this.#state === 'interrupting') this.#finish(job.id, { type: 'interrupted' })
@@ -163,9 +175,12 @@ export class Dispatcher {
   #called(id: string): void {
     const running = this.#running.get(id)
     if (running === undefined) return
-    const { queue, clock } = this.#parts
-    const atMs = clock.wallMs()
-    this.#write(() => queue.noteStart(running.job, atMs))
+    const { queue, clock, timers, config } = this.#parts
+    const spanMs = Math.min(config.rateLimit?.perMs ?? Infinity, config.keyRateLimit?.perMs ?? Infinity)
+    running.cancelNote = timers.after(Math.min(firstLineMsMax, spanMs * firstLineShareMax), () => {
+      const atMs = clock.wallMs()
+      this.#write(() => queue.noteStart(running.job, atMs))
+    })
   }
 
   #progress(id: string, percent: number, stage: string | null): void {
@@ -219,6 +234,7 @@ export class Dispatcher {
     const running = this.#running.get(id)
     this.#running.delete(id)
     running?.cancelDeadline()
+    running?.cancelNote()
     return running
   }
 

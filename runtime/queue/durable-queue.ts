@@ -169,7 +169,7 @@ export class DurableQueue {
     })
   }
 
-  /** The method was called at `atMs`: from then on its start counts in the window of a rate limit. */
+  /** The method runs at `atMs`: from then on its start counts in the window of a rate limit. */
   noteStart({ seq, attempt }: ClaimedJob, atMs: number): Promise<void> {
     return this.#commit((commit, transaction) => {
       const job = readJob(transaction, seq)
