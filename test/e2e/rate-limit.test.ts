@@ -44,8 +44,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 await sleep(100)
 
 export function start({ file }, { id, attempt }) {
-  const nowMs = performance.timeOrigin + performance.now()
-  appendFileSync(file, nowMs.toFixed(3) + ' ' + process.hrtime.bigint() + ' ' + id + ' ' + attempt + '\\n')
+  appendFileSync(file, [Date.now(), process.hrtime.bigint(), id, attempt].join(' ') + '\\n')
 }
 `
 
@@ -94,18 +93,18 @@ for (const [what, jobs] of Object.entries<Limited>(limited).flatMap((each) => Ar
 
     for (const name of Object.keys(jobs)) {
       const starts = startsIn(fileOf(name))
-      const monotonic = starts.map(({ monotonicMs }) => monotonicMs)
-      const closest = closestMs(starts.map(({ atMs }) => atMs))
+      const wallMs = closestMs(starts.map(({ atMs }) => atMs))
+      const monotonicMs = closestMs(starts.map((start) => start.monotonicMs))
       const used = usedByLife(
         starts.map(({ atMs }) => atMs),
         killsAtMs
       )
       t.diagnostic(
-        `${name}: ${starts.length} starts, ${limit.max + 1} of them within ${closest.toFixed(1)} ms at least; ` +
+        `${name}: ${starts.length} starts, ${limit.max + 1} of them within ${monotonicMs.toFixed(1)} ms at least (${wallMs} by the clock); ` +
           `lives: ${used.map(({ starts, ms }) => `${starts} in ${ms.toFixed(0)} ms`).join(', ')}`
       )
-      assert.ok(closest >= limit.perMs, `${name}: ${limit.max + 1} starts within ${closest} ms`)
-      assert.ok(closestMs(monotonic) >= limit.perMs, `${name}, by the monotonic clock: ${closestMs(monotonic)} ms`)
+      assert.ok(wallMs >= limit.perMs, `${name}: ${limit.max + 1} starts within ${wallMs} ms`)
+      assert.ok(monotonicMs >= limit.perMs, `${name}, by the monotonic clock: within ${monotonicMs} ms`)
       expectUsed(name, used)
     }
     await expectViews(t, project, jobs)
