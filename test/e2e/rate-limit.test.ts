@@ -56,6 +56,12 @@ const limited = {
 
 type Limited = Record<string, { queue: string; key?: string }>
 
+/** Of a supervisor, from its spawn to its kill. */
+interface Life {
+  fromMs: number
+  toMs: number
+}
+
 interface Start {
   atMs: number
   monotonicMs: number
@@ -70,7 +76,7 @@ for (const [what, jobs] of Object.entries<Limited>(limited).flatMap((each) => Ar
     project.write('actors/jobs.js', actors)
     project.write('config/runtime.yaml', config)
     const fileOf = (name: string) => join(project.folder, `${name}.txt`)
-    const killsAtMs: number[] = []
+    const livesAtMs: Life[] = []
 
     for (let life = 0; life < lives; life++) {
       const supervisor = await project.serve('--log-level', 'error')
@@ -87,7 +93,7 @@ for (const [what, jobs] of Object.entries<Limited>(limited).flatMap((each) => Ar
       // The length of a life, not a wait for something: the limit is about time.
       await sleep(lifeMsMean * (0.75 + random() / 2))
       if (life === lives - 1) await expectBacklog(runtime, jobs)
-      killsAtMs.push(Date.now())
+      livesAtMs.push({ fromMs: supervisor.spawnedAtMs, toMs: Date.now() })
       await supervisor.end('SIGKILL')
     }
 
@@ -97,7 +103,7 @@ for (const [what, jobs] of Object.entries<Limited>(limited).flatMap((each) => Ar
       const monotonicMs = closestMs(starts.map((start) => start.monotonicMs))
       const used = usedByLife(
         starts.map(({ atMs }) => atMs),
-        killsAtMs
+        livesAtMs
       )
       t.diagnostic(
         `${name}: ${starts.length} starts, ${limit.max + 1} of them within ${monotonicMs.toFixed(1)} ms at least (${wallMs} by the clock); ` +
@@ -127,10 +133,11 @@ function closestMs(atMs: readonly number[]): number {
   return Math.min(...spans)
 }
 
-function usedByLife(atMs: readonly number[], killsAtMs: readonly number[]): { starts: number; ms: number }[] {
-  return killsAtMs.map((killAtMs, life) => {
-    const own = atMs.filter((at) => at <= killAtMs && at > (killsAtMs[life - 1] ?? 0))
-    return { starts: own.length, ms: killAtMs - Math.min(...own) }
+/** A thread may start a job in the moment between the kill of its supervisor and its own end: that is of no life. */
+function usedByLife(atMs: readonly number[], livesAtMs: readonly Life[]): { starts: number; ms: number }[] {
+  return livesAtMs.map(({ fromMs, toMs }) => {
+    const own = atMs.filter((at) => at >= fromMs && at <= toMs)
+    return { starts: own.length, ms: toMs - Math.min(...own) }
   })
 }
 
