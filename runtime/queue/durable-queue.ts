@@ -166,7 +166,7 @@ export class DurableQueue {
     })
   }
 
-  /** A thread took the job at `atMs`: from then on its start counts in the window of a rate limit. */
+  /** The method runs at `atMs`: from then on its start counts in the window of a rate limit. */
   noteStart({ seq, attempt }: ClaimedJob, atMs: number): Promise<void> {
     return this.#commit((commit, transaction) => {
       const job = readJob(transaction, seq)
