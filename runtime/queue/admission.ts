@@ -62,10 +62,11 @@ function planAll(commit: QueueCommit, drafts: readonly JobDraft[], tag: string):
       if (earlier !== undefined) return planAgain(earlier, draft, id)
       const plan = planOne(commit, draft, id, tag)
       ofId.set(id, plan)
-      if (plan.type !== 'add' || plan.draft.id === id) return plan
+      const target = plan.type === 'add' ? plan.draft.id! : plan.type === 'replace' ? plan.job.spec.id : id
+      if (target === id) return plan
       // A successor, whose id another job of the call may ask for.
-      if (ofId.has(plan.draft.id!)) throw idInUse(plan.draft.id!, undefined)
-      ofId.set(plan.draft.id!, plan)
+      if (ofId.has(target)) throw idInUse(target, undefined)
+      ofId.set(target, plan)
       return plan
     })
   )
@@ -249,7 +250,9 @@ function checkRoom(
   plans: readonly Plan[]
 ): void {
   const more = new Map<JobDraft['queue'], number>()
-  for (const plan of plans) if (plan.type === 'add') more.set(plan.draft.queue, (more.get(plan.draft.queue) ?? 0) + 1)
+  for (const plan of plans) {
+    if (isMoreIn(registry, plan)) more.set(plan.draft.queue, (more.get(plan.draft.queue) ?? 0) + 1)
+  }
   if (more.size > 0 && maxStoreBytes !== null && usedBytes() >= maxStoreBytes) {
     throw quotaReached(usedBytes(), maxStoreBytes)
   }
@@ -258,6 +261,12 @@ function checkRoom(
     const { ready, scheduled } = commit.counts(registry.numberOf(queue.name)!)
     if (ready + scheduled + count > queue.maxQueued) throw queueFull(queue, 'enqueue')
   }
+}
+
+/** Whether the queue that the request names holds one more job then. */
+function isMoreIn(registry: QueueRegistry, plan: Plan): plan is Extract<Plan, { type: 'add' | 'replace' }> {
+  if (plan.type === 'replace') return plan.job.spec.queue !== registry.numberOf(plan.draft.queue.name)
+  return plan.type === 'add'
 }
 
 function write(commit: QueueCommit, plan: Plan, parents: number): void {

@@ -185,7 +185,13 @@ export class QueueCommit implements CommitState {
     const { dependencies } = job.standing
     this.#unplace(job)
     const hadRecord = needsRecord(job.standing)
-    job.spec = { ...rest, queue: this.#parts.registry.numberOf(queue.name)!, id: job.spec.id }
+    const { id, rules } = job.spec
+    const spec = { ...rest, queue: this.#parts.registry.numberOf(queue.name)!, id }
+    // The window that it began goes on.
+    job.spec =
+      rules?.throttledUntilMs === undefined
+        ? spec
+        : { ...spec, rules: { ...spec.rules, throttledUntilMs: rules.throttledUntilMs } }
     const waits = waitsForOthers(job.standing)
     job.standing = { ...standingOf(job.spec, waits ? 1 : 0), dependencies }
     this.writeSpec(job)
