@@ -275,7 +275,9 @@ function checkRoom(
   plans: readonly Plan[]
 ): void {
   const more = new Map<JobDraft['queue'], number>()
-  for (const plan of plans) if (plan.type === 'add') more.set(plan.draft.queue, (more.get(plan.draft.queue) ?? 0) + 1)
+  for (const plan of plans) {
+    if (isMoreIn(registry, plan)) more.set(plan.draft.queue, (more.get(plan.draft.queue) ?? 0) + 1)
+  }
   if (more.size > 0 && maxStoreBytes !== null && usedBytes() >= maxStoreBytes) {
     throw quotaReached(usedBytes(), maxStoreBytes)
   }
@@ -284,6 +286,12 @@ function checkRoom(
     const { ready, scheduled } = commit.counts(registry.numberOf(queue.name)!)
     if (ready + scheduled + count > queue.maxQueued) throw queueFull(queue, 'enqueue')
   }
+}
+
+/** Whether the queue that the request names holds one more job then. */
+function isMoreIn(registry: QueueRegistry, plan: Plan): plan is Extract<Plan, { type: 'add' | 'replace' }> {
+  if (plan.type === 'replace') return plan.job.spec.queue !== registry.numberOf(plan.draft.queue.name)
+  return plan.type === 'add'
 }
 
 function write(commit: QueueCommit, plan: Plan, parents: number): void {

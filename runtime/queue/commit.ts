@@ -188,7 +188,13 @@ export class QueueCommit implements CommitState {
     const { dependencies } = job.standing
     this.#unplace(job)
     const hadRecord = needsRecord(job.standing)
-    job.spec = { ...draft.spec, queue: this.#parts.registry.numberOf(draft.queue.name)!, id: job.spec.id }
+    const { id, rules } = job.spec
+    const spec = { ...draft.spec, queue: this.#parts.registry.numberOf(draft.queue.name)!, id }
+    // The window that it began goes on.
+    job.spec =
+      rules?.throttledUntilMs === undefined
+        ? spec
+        : { ...spec, rules: { ...spec.rules, throttledUntilMs: rules.throttledUntilMs } }
     const waits = waitsForOthers(job.standing)
     job.standing = { ...standingOf(job.spec, waits ? 1 : 0), dependencies }
     this.writeSpec(job)
