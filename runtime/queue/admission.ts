@@ -26,7 +26,7 @@ import { findJob, type StoredJob, successorIdOf } from './stored-job.ts'
 type Plan =
   | OwnPlan
   /** Another job of the same call is the answer. */
-  | { type: 'same'; as: Plan }
+  | { type: 'same'; as: OwnPlan }
 
 type OwnPlan =
   /** It is there: nothing is written. `state` of a job that is remembered only by its window. */
@@ -65,7 +65,7 @@ export function addDraft(commit: QueueCommit, draft: JobDraft): EnqueueResult {
 }
 
 function planAll(commit: QueueCommit, drafts: readonly JobDraft[], tag: string): Plan[] {
-  const ofId = new Map<string, Plan>()
+  const ofId = new Map<string, OwnPlan>()
   return drafts.map((draft, index) =>
     saysWhich(drafts, index, () => {
       const { id } = draft
@@ -91,7 +91,7 @@ function idOfPlan(plan: OwnPlan): string {
 }
 
 /** A second job of one id in the same call. */
-function planAgain(earlier: Plan, draft: JobDraft, id: string): Plan {
+function planAgain(earlier: OwnPlan, draft: JobDraft, id: string): Plan {
   if (draft.deduplicate === null) throw idInUse(id, undefined)
   const takesNewest = draft.deduplicate.mode === 'debounce' || draft.deduplicate.mode === 'keepLast'
   if (takesNewest && (earlier.type === 'add' || earlier.type === 'replace')) {
@@ -155,8 +155,8 @@ function existing(job: StoredJob): OwnPlan {
   return { type: 'existing', result: resultOfJob(job, true), job }
 }
 
-/** What a job depends on: jobs of the store, and jobs of the same call. */
-type Parent = StoredJob | Plan
+/** What a job depends on: jobs of the store, and new ones of the same call. */
+type Parent = StoredJob | Extract<Plan, { type: 'add' }>
 
 /**
  * @returns for each job of the call those it depends on, without repeats; and an order in which each comes after those of
@@ -257,8 +257,9 @@ function refuseParent(id: string): never {
 
 /** A job that only its window remembers has finished, and nothing more is known of it. */
 function resolved(plan: Plan): Parent[] {
-  if (plan.type !== 'existing') return [plan]
-  return plan.job === undefined ? [] : [plan.job]
+  const target = plan.type === 'same' ? plan.as : plan
+  if (target.type === 'add') return [target]
+  return target.job === undefined ? [] : [target.job]
 }
 
 function distinct(parents: readonly Parent[]): Parent[] {
@@ -313,7 +314,7 @@ function openWindow(commit: QueueCommit, { spec }: StoredJob): void {
 
 function linkParents(commit: QueueCommit, plan: Plan, parents: readonly Parent[]): void {
   if (plan.type !== 'add' || parents.length === 0) return
-  const jobs = parents.map((parent) => ('seq' in parent ? parent : (parent as Plan & { type: 'add' | 'replace' }).job!))
+  const jobs = parents.map((parent) => ('seq' in parent ? parent : parent.job!))
   link(commit, plan.job!, jobs, plan.successorOf)
 }
 

@@ -95,13 +95,18 @@ export class KeyGroups {
 
   /** The place in the rotation of the group whose job is next, and that job; none where no group may start one. */
   next(queue: number): { place: Buffer; seq: number; hasStanding: boolean } | undefined {
-    this.settle()
-    for (const { key: place, value } of this.#commit.transaction.entries({ ...rotationRange(queue), limit: 1 })) {
-      const loaded = this.#load(queue, value.toString('utf8'))
-      const head = (loaded.head ?? this.#head(queue, loaded.group))!
-      return { place, seq: placeOfReadyKey(head.key).seq, hasStanding: head.value[0] === 1 }
+    for (;;) {
+      this.settle()
+      const first = this.#firstInRotation(queue)
+      if (first === undefined) return undefined
+      const loaded = this.#load(queue, first.key)
+      if (loaded.window.free > 0) {
+        const head = (loaded.head ?? this.#head(queue, loaded.group))!
+        return { place: first.place, seq: placeOfReadyKey(head.key).seq, hasStanding: head.value[0] === 1 }
+      }
+      // The limit was lowered since the group got its place.
+      this.#changed.add(loaded)
     }
-    return undefined
   }
 
   /**
@@ -161,6 +166,13 @@ export class KeyGroups {
     if (window.free > 0) return rotationKey(queue, placeOfReadyKey(head.key), group.turn)
     const freeAtMs = window.freeAtMs()
     return freeAtMs === null ? null : blockedKey(queue, freeAtMs, group.number)
+  }
+
+  #firstInRotation(queue: number): { place: Buffer; key: string } | undefined {
+    for (const { key: place, value } of this.#commit.transaction.entries({ ...rotationRange(queue), limit: 1 })) {
+      return { place, key: value.toString('utf8') }
+    }
+    return undefined
   }
 
   #blocked(queue: number, which: 'first' | 'last'): { untilMs: number; key: string } | undefined {

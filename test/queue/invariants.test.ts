@@ -34,13 +34,60 @@ test('the store follows from the jobs after every commit, and nothing is left be
         await open.close()
       }
     }),
-    { numRuns: isLong ? 2_000 : 40 }
+    { numRuns: isLong ? 2_000 : 30 }
   )
   const often = ['enqueue', 'claim', 'start', 'settle', 'pass', 'promote', 'upkeep']
   const sometimes = ['cancel', 'retry', 'remove', 'move', 'bulk', 'purge', 'pause', 'fan', 'gather', 'crash']
   const refusals = ['JOB_EXISTS', 'JOB_UNKNOWN', 'JOB_STATE', 'PARAMS_INVALID', 'QUEUE_FULL']
   for (const name of often) assert((done.get(name) ?? 0) >= 50, `${name}: ${done.get(name)} times`)
   for (const name of [...sometimes, ...refusals]) assert((done.get(name) ?? 0) >= 3, `${name}: ${done.get(name)} times`)
+})
+
+test('issue 5.7: a bulk change leaves alone what an earlier job of the same commit has taken along', async () => {
+  const open = await openQueue(...queueConfigs)
+  try {
+    const { queue } = open
+    await queue.enqueue([
+      { method: 'a.b', jobId: 'parent', delay: 60 },
+      { method: 'a.b', jobId: 'released', dependsOn: ['parent'], onParentFailure: 'release' },
+      { method: 'a.b', jobId: 'failed', dependsOn: ['parent'] }
+    ])
+    const { changed } = await queue.bulk({ type: 'cancel', traceOf: () => undefined }, { state: 'scheduled' })
+    assert.equal(changed, 1)
+    const states = ['parent', 'released', 'failed'].map((id) => queue.get(id).state)
+    assert.deepEqual(states, ['cancelled', 'ready', 'failed'])
+    assertInvariants(open.store.reader, open.tag, configs)
+  } finally {
+    await open.close()
+  }
+})
+
+test('issue 5.1, 5.4: a job that goes by two ids in one call is replaced once, and depended on once', async () => {
+  const open = await openQueue(...queueConfigs)
+  try {
+    const { queue } = open
+    await queue.enqueue([{ method: 'a.b', jobId: 'x~next', delay: 60 }])
+    const newest = { method: 'a.b', jobId: 'x', deduplicate: { keepLast: true as const } }
+    const same = { method: 'a.b', jobId: 'x~next', deduplicate: { debounce: 5 } }
+    const both = await queue.enqueue([newest, same])
+    assert.deepEqual(
+      both.map(({ id, deduplicated }) => [id, deduplicated]),
+      [
+        ['x~next', true],
+        ['x~next', true]
+      ]
+    )
+    assertInvariants(open.store.reader, open.tag, configs)
+    await assert.rejects(queue.enqueue([same, newest]), { code: 'JOB_EXISTS' })
+    await queue.enqueue([{ method: 'a.b', jobId: 'child', dependsOn: ['x', 'x~next'] }, newest])
+    assertInvariants(open.store.reader, open.tag, configs)
+    const [job] = await queue.claim('default', 10)
+    assert.equal(job!.id, 'x~next')
+    await queue.settle(job!, { type: 'completed', result: '1' }, { progress: null, logs: [] })
+    assert.equal(queue.get('child').state, 'ready')
+  } finally {
+    await open.close()
+  }
 })
 
 /** A job that ends may bring others with it, so again until none is left. */

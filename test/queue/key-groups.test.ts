@@ -61,6 +61,23 @@ test('issue 5.3: a key that waits starts at once where its limit was taken away,
   }
 })
 
+test('issue 5.3: a key that may start its next job by a limit that was lowered since may not', async () => {
+  let open = await openQueue(limited(2, 1_000))
+  try {
+    await open.queue.enqueue([1, 2].map((number) => ({ method: 'a.b', key: 'k', jobId: `job ${number}` })))
+    const [first] = await open.queue.claim('default', 1)
+    await open.queue.settle(first!, { type: 'completed', result: 'null' }, noTrace)
+    open = await open.reopen(limited(1, 1_000))
+    assert.deepEqual(await ids(open), [])
+    open.clock.nowMs += 1_000
+    assert.deepEqual(await ids(open), [])
+    open.clock.nowMs += 1
+    assert.deepEqual(await ids(open), ['job 2'])
+  } finally {
+    await open.close()
+  }
+})
+
 test('of a limit that was taken away nothing is left behind, however much had started', async () => {
   let open = await openQueue(limited(5_000, 3_600_000))
   try {

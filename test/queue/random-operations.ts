@@ -156,7 +156,7 @@ const operation = fc.oneof(
       id,
       queue: queueName,
       of: request,
-      children: fc.integer({ min: 101, max: 130 })
+      children: fc.constantFrom(101, 120, 230)
     })
   ),
   weighted(
@@ -165,7 +165,7 @@ const operation = fc.oneof(
       do: fc.constant('gather' as const),
       queue: queueName,
       of: request,
-      parents: fc.integer({ min: 101, max: 130 })
+      parents: fc.constantFrom(101, 120, 230)
     })
   )
 )
