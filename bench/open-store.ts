@@ -52,7 +52,7 @@ export async function openStore(dataDir: string, options: RuntimeOptions): Promi
       ended: () => {}
     }
   })
-  const upkeep = new DueWork(() => queue.upkeep(), timers, systemClock)
+  const upkeep = new DueWork((nowMs) => queue.upkeep(nowMs), timers, systemClock)
   await queue.start()
   upkeep.start()
   return {

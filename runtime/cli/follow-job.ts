@@ -8,6 +8,7 @@ import type { JobView } from '../core/job.ts'
 import type { ClientSession } from './client-session.ts'
 import type { Output } from './output.ts'
 import { present } from './present.ts'
+import { formatGap } from './text/event-text.ts'
 import { formatErrorLine, formatLogLine, formatProgress } from './text/job-text.ts'
 import { formatRelative } from './text/time.ts'
 
@@ -21,8 +22,10 @@ export async function followJob(
   id: string,
   timeout: Duration | undefined
 ): Promise<JobView> {
-  const subscription = await runtime.subscribe({ job: id, types: ['progress', 'log', 'retrying'] }, (event) =>
-    tell(output, event)
+  const subscription = await runtime.subscribe(
+    { job: id, types: ['progress', 'log', 'retrying'] },
+    (event) => tell(output, event),
+    { onGap: (gap) => output.note((look) => formatGap(look, gap)) }
   )
   try {
     return await runtime.job.wait(id, present({ timeout }))

@@ -1,7 +1,8 @@
 /**
  * Where a command speaks. Standard output carries the answer: text for people, or with `--json` exactly one JSON value
  * (events: one a line). Everything else goes to standard error: notes and progress for people, which `--json` silences,
- * and errors, which `--json` turns into one object `{"error":{"code","message","data"}}`.
+ * notices beside the answer, one object a line with `--json`, and errors, which `--json` turns into one object
+ * `{"error":{"code","message","data"}}`.
  */
 import type { WriteStream } from 'node:tty'
 import { RuntimeError } from '../core/errors.ts'
@@ -37,6 +38,11 @@ export class Output {
   /** One line on standard error, for people only. */
   note(asText: (look: Look) => string): void {
     if (!this.json) this.#stderr.write(`${asText(lookOf(this.#stderr))}\n`)
+  }
+
+  /** One line on standard error about the answer: an object for programs, its text for people. */
+  notice(value: object, asText: (look: Look) => string): void {
+    this.#stderr.write(`${this.json ? JSON.stringify(value) : asText(lookOf(this.#stderr))}\n`)
   }
 
   /** A line that says how far it is; on a terminal the next one takes its place. */

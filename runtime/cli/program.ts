@@ -8,6 +8,7 @@
  */
 import { Argument, Command, Option } from 'commander'
 import { jobErrorCodes } from '../core/errors.ts'
+import { jobEventTypes } from '../core/events.ts'
 import { instantToMs } from '../core/instant.ts'
 import { jobStates } from '../core/lifecycle.ts'
 import { attemptsMax, keyConcurrencyMax, listPageMax, priorityMax, priorityMin } from '../core/limits.ts'
@@ -358,6 +359,9 @@ function addSupervisorCommands(program: Command, client: Client): void {
     .option('--follow', 'accepted for clarity: events are always followed')
     .option('--queue <name>', 'only of this queue')
     .option('--job <id>', 'only of this job')
+    .option('--method <method>', 'only of jobs of this method')
+    .addOption(new Option('--type <types...>', 'only of these types').choices(jobEventTypes))
+    .option('--since <cursor>', 'first what has happened since an earlier `events` ended, which printed the cursor')
     .action(client(async (session, options: object) => (await import('./commands/events.ts')).events(session, options)))
   program
     .command('status')

@@ -13,7 +13,8 @@ export async function connect(socketPath: string): Promise<Runtime> {
   const caller = await openCaller(socketPath)
   return runtimeOver({
     call: (method, params) => caller.call(method, params),
-    subscribe: async (filter, listener) => ({ unsubscribe: await caller.subscribe(filter, listener) }),
+    subscribe: (filter, listener, { cursor, onGap }) =>
+      caller.subscribe(cursor === undefined ? filter : { ...filter, cursor }, { listener, onGap: onGap ?? (() => {}) }),
     stop: () => caller.stop()
   })
 }

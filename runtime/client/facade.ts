@@ -73,7 +73,7 @@ export function runtimeOver(transport: Transport): Runtime {
       migrate: (options = {}) => call<MigrationView>('schedule.migrate', options)
     },
     maintenance: (on) => call<SchedulerState>('maintenance', { on }),
-    subscribe: (filter, listener) => transport.subscribe(filter, listener),
+    subscribe: (filter, listener, options = {}) => transport.subscribe(filter, listener, options),
     status: () => call<StatusView>('status', {}),
     doctor: () => call<DoctorView>('doctor', {}),
     reload: () => call<{ methods: number }>('reload', {}),

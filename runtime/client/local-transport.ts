@@ -1,5 +1,4 @@
 import type { Service } from '../core/api.ts'
-import type { EventFilter } from '../core/events.ts'
 import { checkedParams, dispatch } from '../rpc/dispatch.ts'
 import type { Transport } from './transport.ts'
 
@@ -11,9 +10,12 @@ import type { Transport } from './transport.ts'
 export function localTransport(service: Service, stop: Transport['stop']): Transport {
   return {
     call: (method, params) => dispatch(service, method, params),
-    async subscribe(filter, listener) {
-      const end = service.events.subscribe(checkedParams('events.subscribe', filter) as EventFilter, listener)
-      return { unsubscribe: async () => void end() }
+    async subscribe(filter, listener, { cursor, onGap = () => {} }) {
+      const params = checkedParams('events.subscribe', cursor === undefined ? filter : { ...filter, cursor })
+      // Copied: the program may use its object for something else.
+      const following = service.events.follow({ filter: structuredClone(params), cursor, listener, onGap })
+      following.catchUp()
+      return { cursor: following.cursor, unsubscribe: async () => following.end() }
     },
     stop
   }

@@ -1,4 +1,4 @@
-import type { Subscription } from '../core/api.ts'
+import type { SubscribeOptions, Subscription } from '../core/api.ts'
 import type { Duration } from '../core/duration.ts'
 import type { EventFilter, EventListener } from '../core/events.ts'
 
@@ -6,7 +6,7 @@ import type { EventFilter, EventListener } from '../core/events.ts'
 export interface Transport {
   /** @throws RuntimeError, as the method says */
   call(method: string, params: unknown): Promise<unknown>
-  subscribe(filter: EventFilter, listener: EventListener): Promise<Subscription>
+  subscribe(filter: EventFilter, listener: EventListener, options: SubscribeOptions): Promise<Subscription>
   /** Safe to call twice. */
   stop(options: { deadline?: Duration }): Promise<void>
 }

@@ -5,7 +5,7 @@
  */
 import type { Context } from './context.ts'
 import type { Duration } from './duration.ts'
-import type { EventFilter, EventListener, EventStream } from './events.ts'
+import type { EventFilter, EventListener, EventStream, GapListener } from './events.ts'
 import type {
   BulkRequest,
   BulkStep,
@@ -135,7 +135,16 @@ export interface BulkOptions {
 // biome-ignore lint/suspicious/noExplicitAny: any method of a user's, whatever its parameters
 export type ActorFunction = (params: any, ctx: Context) => unknown
 
+export interface SubscribeOptions {
+  /** Where to go on: the cursor of a subscription or of one of its events. Default: with what happens from now on. */
+  cursor?: string
+  /** Called where events are missing. Default: gaps are not told. */
+  onGap?: GapListener
+}
+
 export interface Subscription {
+  /** Where it begins. */
+  readonly cursor: string
   /** Ends the subscription; safe to call twice. */
   unsubscribe(): Promise<void>
 }
@@ -163,7 +172,10 @@ export interface Runtime {
     wait(id: string, options?: { timeout?: Duration }): Promise<JobView>
     /** Cancels in any state; the thread of a running job is killed. A finished job stays as it is. */
     cancel(id: string): Promise<JobChange>
-    /** Starts a finished job again with all its attempts, or brings a scheduled one forward; `params` replace the old ones. */
+    /**
+     * Starts a finished job again with all its attempts, or brings a scheduled one forward; `params` replace the old ones. It
+     * no longer expires.
+     */
     retry(id: string, options?: { params?: unknown }): Promise<JobChange>
     /** Forgets a job. @throws RuntimeError `JOB_STATE` while it runs: cancel it first. */
     remove(id: string): Promise<{ id: string; removed: true }>
@@ -204,8 +216,14 @@ export interface Runtime {
   }
   /** In maintenance mode no events fire and no jobs start; enqueueing goes on. Survives restarts. */
   maintenance(on: boolean): Promise<SchedulerState>
-  /** Calls `listener` for each event from now on that passes the filter. */
-  subscribe(filter: EventFilter, listener: EventListener): Promise<Subscription>
+  /**
+   * Calls `listener` for each event that passes the filter, in order: with a cursor, first for those since it, which may be
+   * before the promise resolves; then for those that happen. Recent events are kept, for minutes, so a program that was
+   * away goes on where it was. Where some are not kept any more, `onGap` is called first, never nothing.
+   *
+   * @throws RuntimeError `PARAMS_INVALID`: also a cursor that no subscription has given; `TOO_MANY_REQUESTS`
+   */
+  subscribe(filter: EventFilter, listener: EventListener, options?: SubscribeOptions): Promise<Subscription>
   status(): Promise<StatusView>
   /** Looks for stuck or failing queues and events, overdue schedules, and a store that runs full. */
   doctor(): Promise<DoctorView>

@@ -28,8 +28,8 @@ export interface Context {
   /** Epoch milliseconds at which the thread is killed. A wall clock reading: it is for decisions of the job, no more. */
   readonly deadlineAtMs: number
   /**
-   * The jobs that this one depends on, in the order in which they were enqueued. `result` is there where one completed, and
-   * where it fits: 1 MiB each, 8 MiB together; a larger one is found with `job.get`.
+   * The jobs that this one depends on, in the order in which they were enqueued, the first 10,000. `result` is there where
+   * one completed, and where it fits: 1 MiB each, 8 MiB together; a larger one is found with `job.get`.
    */
   readonly parents: readonly Parent[]
   /** Aborts `softTimeout` before the deadline, where one is set. The kill itself comes without warning. */

@@ -20,6 +20,19 @@ export const connectionsMax = 1_000
 export const requestsInFlightMax = 20_000
 /** Bytes that a client may leave unread before it is disconnected. */
 export const unreadOutputBytesMax = 32 * 1024 * 1024
+/**
+ * Unread output of a connection above which its events wait instead of being sent. They are kept for it within the three
+ * bounds below; beyond, the subscription is told of a gap.
+ */
+export const unreadEventBytesMax = 1024 * 1024
+/**
+ * Recent events that are kept for subscribers that are slow or come back, and about the bytes they take. Beyond, the oldest
+ * go, and a subscription that wants them is told of a gap.
+ */
+export const eventsKeptMax = 10_000
+export const eventsKeptBytesMax = 8 * 1024 * 1024
+/** How long an event is kept, and for how long events are kept after the last subscriber has left. */
+export const eventsKeptMsMax = 5 * 60_000
 /** Unix socket paths are cut silently beyond this by the kernel (`sun_path`), so longer ones are refused. */
 export const socketPathBytesMax = 107
 
@@ -40,6 +53,10 @@ export const listPageMax = 1_000
 export const bulkStepMax = 1_000
 /** Jobs that one job may depend on. */
 export const dependenciesMax = 100_000
+/** All the jobs together that the jobs of one call depend on. Beyond: `PARAMS_INVALID`. */
+export const linksPerCallMax = 200_000
+/** Parents of which a job learns what has become of them. */
+export const parentsToldMax = 10_000
 /** Largest result that is handed on to the jobs which depend on it; they find a larger one with `job.get`. */
 export const parentResultBytesMax = 1024 * 1024
 /** Results of parents that one job receives, together. */
@@ -59,6 +76,9 @@ export const logLinesMax = 200
 export const logLineCharsMax = 4_000
 export const errorMessageCharsMax = 8_000
 export const errorStackCharsMax = 16_000
+
+/** What a running job says is stored at most this often, so that it survives the end of the process. */
+export const traceStoreIntervalMs = 1_000
 
 /** Operations that share one commit, and the bytes they may write. */
 export const commitOperationsMax = 1_000

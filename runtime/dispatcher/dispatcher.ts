@@ -18,7 +18,9 @@ import { logLinesMax } from '../core/limits.ts'
 import type { Pool, PoolListener } from '../core/pool.ts'
 import type { Timers } from '../core/timers.ts'
 import type { Ending } from '../queue/attempts.ts'
-import type { AttemptTrace, ClaimedJob, DurableQueue } from '../queue/durable-queue.ts'
+import type { AttemptTrace, ClaimedJob } from '../queue/claimed-job.ts'
+import type { DurableQueue } from '../queue/durable-queue.ts'
+import { TraceStore } from './trace-store.ts'
 
 export interface DispatcherParts {
   config: QueueConfig
@@ -33,9 +35,10 @@ export interface DispatcherParts {
 
 interface Running {
   job: ClaimedJob
-  cancelNote: () => void
   trace: AttemptTrace
   cancelDeadline: () => void
+  /** Of the note that it has started. */
+  cancelNote: () => void
 }
 
 const retryWhenFullMs = 1_000
@@ -50,6 +53,7 @@ const firstLineShareMax = 0.02
 export class Dispatcher {
   readonly #parts: DispatcherParts
   readonly #pool: Pool
+  readonly #traces: TraceStore
   readonly #running = new Map<string, Running>()
   /**
    * `claiming` and `claimAgain` are `open` while a claim is under way, the latter when something became ready meanwhile.
@@ -64,6 +68,7 @@ export class Dispatcher {
 
   constructor(parts: DispatcherParts) {
     this.#parts = parts
+    this.#traces = new TraceStore(parts.queue, parts.timers)
     this.#pool = parts.pool({
       started: (id) => this.#started(id),
       called: (id) => this.#called(id),
@@ -154,9 +159,9 @@ export class Dispatcher {
   #run(job: ClaimedJob): void {
     const running: Running = {
       job,
-      cancelNote: () => {},
       trace: { progress: null, logs: [] },
-      cancelDeadline: () => {}
+      cancelDeadline: () => {},
+      cancelNote: () => {}
     }
     this.#running.set(job.id, running)
     const method = this.#parts.catalogue.known(job.method)
@@ -188,6 +193,7 @@ export class Dispatcher {
     if (running === undefined) return
     const progress = { percent, stage }
     running.trace.progress = progress
+    this.#traces.changed(running)
     this.#tell(running, 'progress', { progress })
   }
 
@@ -196,6 +202,7 @@ export class Dispatcher {
     if (running === undefined) return
     running.trace.logs.push(line)
     if (running.trace.logs.length > logLinesMax) running.trace.logs.shift()
+    this.#traces.changed(running)
     this.#tell(running, 'log', { log: line })
   }
 
@@ -233,8 +240,10 @@ export class Dispatcher {
   #take(id: string): Running | undefined {
     const running = this.#running.get(id)
     this.#running.delete(id)
-    running?.cancelDeadline()
-    running?.cancelNote()
+    if (running === undefined) return undefined
+    running.cancelDeadline()
+    running.cancelNote()
+    this.#traces.ended(running)
     return running
   }
 

@@ -2,11 +2,11 @@
 import { backoffDelayMs } from '../core/backoff.ts'
 import { iso } from '../core/instant.ts'
 import type { JobError } from '../core/job.ts'
-import { isFinished } from '../core/lifecycle.ts'
-import { crashesMax, historyEntriesMax } from '../core/limits.ts'
+import { crashesMax } from '../core/limits.ts'
 import type { Outcome } from '../core/pool.ts'
-import type { PastAttempt, Standing } from '../store/records.ts'
+import type { Standing } from '../store/records.ts'
 import type { QueueCommit } from './commit.ts'
+import { withAttempt } from './history.ts'
 import type { StoredJob } from './stored-job.ts'
 
 /** How an attempt ended. `interrupted`: killed because the supervisor stops, or found running after it died. */
@@ -22,27 +22,15 @@ export function endAttempt(commit: QueueCommit, job: StoredJob, ending: Ending, 
       endFailed(commit, job, ending, random)
       break
     case 'retryLater':
-      runAgain(commit, job, ending.delayMs, { history: withAttempt(commit, job, 'retryLater', null) })
+      runAgain(commit, job, ending.delayMs, { history: withAttempt(commit.nowMs, job, 'retryLater', null) })
       break
     case 'crashed':
       endCrashed(commit, job, ending, random)
       break
     case 'interrupted':
-      commit.move(job, 'interrupt', { history: withAttempt(commit, job, 'interrupted', null) })
+      commit.move(job, 'interrupt', { history: withAttempt(commit.nowMs, job, 'interrupted', null) })
       commit.tell(job, 'interrupted')
   }
-}
-
-/** The attempt with which a finished job ended. Its history does not hold it: the standing says the same. */
-export function lastAttempt({ standing }: StoredJob): PastAttempt[] {
-  const { state, made, startedAtMs, finishedAtMs, error } = standing
-  if (!isFinished(state) || made === 0 || startedAtMs === null || finishedAtMs === null) return []
-  return [{ attempt: made, startedAtMs, finishedAtMs, outcome: state as PastAttempt['outcome'], error }]
-}
-
-/** The history of a job that is started again by hand. */
-export function historyForRetry(job: StoredJob): PastAttempt[] {
-  return bounded([...job.standing.history, ...lastAttempt(job)])
 }
 
 function endFailed(
@@ -56,7 +44,7 @@ function endFailed(
     commit.finish(job, 'fail', { failures, error })
     return
   }
-  const history = withAttempt(commit, job, 'failed', error)
+  const history = withAttempt(commit.nowMs, job, 'failed', error)
   runAgain(commit, job, backoffDelayMs(job.spec.backoff, failures, random), { failures, error, history })
 }
 
@@ -89,7 +77,7 @@ function endCrashed(
     commit.finish(job, 'fail', { crashes, error })
     return
   }
-  const history = withAttempt(commit, job, 'crashed', error)
+  const history = withAttempt(commit.nowMs, job, 'crashed', error)
   commit.move(job, 'interrupt', { crashes, history, made: job.standing.made - 1 })
   commit.tell(job, 'interrupted', { error })
 }
@@ -99,19 +87,4 @@ function runAgain(commit: QueueCommit, job: StoredJob, delayMs: number, changes:
   commit.move(job, 'retryLater', { ...changes, dueAtMs })
   const { error } = job.standing
   commit.tell(job, 'retrying', { runAt: iso(dueAtMs), ...(error === null ? {} : { error }) })
-}
-
-function withAttempt(
-  commit: QueueCommit,
-  { standing }: StoredJob,
-  outcome: PastAttempt['outcome'],
-  error: PastAttempt['error']
-): PastAttempt[] {
-  const { made, startedAtMs, history } = standing
-  const attempt = { attempt: made, startedAtMs: startedAtMs!, finishedAtMs: commit.nowMs, outcome, error }
-  return bounded([...history, attempt])
-}
-
-function bounded(history: PastAttempt[]): PastAttempt[] {
-  return history.slice(-historyEntriesMax)
 }

@@ -55,7 +55,7 @@ import { holdsKey, KeyGroups } from './key-groups.ts'
 import type { QueueRegistry } from './queue-registry.ts'
 import type { Moves, Rates } from './rates.ts'
 import { StartWindow } from './start-window.ts'
-import { isMadeId, makeId, readyPlaceOf, type StoredJob } from './stored-job.ts'
+import { isMadeId, makeId, readyPlaceOf, type StoredJob, waitsForOthers } from './stored-job.ts'
 
 const empty = Buffer.alloc(0)
 const hasRecord = Buffer.of(1)
@@ -189,7 +189,7 @@ export class QueueCommit implements CommitState {
     this.#unplace(job)
     const hadRecord = needsRecord(job.standing)
     job.spec = { ...draft.spec, queue: this.#parts.registry.numberOf(draft.queue.name)!, id: job.spec.id }
-    const waits = dependencies !== null && job.standing.state === 'scheduled' && job.standing.dueAtMs === null
+    const waits = waitsForOthers(job.standing)
     job.standing = { ...standingOf(job.spec, waits ? 1 : 0), dependencies }
     this.writeSpec(job)
     this.#place(job)
@@ -204,13 +204,26 @@ export class QueueCommit implements CommitState {
     this.transaction.put(key, value)
   }
 
-  /** Performs one arrow of the lifecycle that leads to no end. The caller has made sure that it exists. */
-  move(job: StoredJob, event: LifecycleEvent, changes: Partial<Omit<Standing, 'state'>>): void {
+  /**
+   * Performs one arrow of the lifecycle that leads to no end. The caller has made sure that it exists.
+   *
+   * @param spec what else is asked for from now on
+   */
+  move(
+    job: StoredJob,
+    event: LifecycleEvent,
+    changes: Partial<Omit<Standing, 'state'>>,
+    spec?: Partial<Omit<JobSpec, 'id' | 'queue'>>
+  ): void {
     const next = lifecycle[job.standing.state][event]
     if (next === undefined) throw new Error(`no arrow ${event} leads out of ${job.standing.state}`)
     this.#unplace(job)
     const before = job.standing
     job.standing = { ...before, ...changes, state: next }
+    if (spec !== undefined) {
+      job.spec = { ...job.spec, ...spec }
+      this.writeSpec(job)
+    }
     this.#place(job)
     if (needsRecord(before) && !needsRecord(job.standing)) this.transaction.remove(standingKey(job.seq))
   }
@@ -538,8 +551,8 @@ function endOf({ failures }: EventRecord, { state, startedAtMs, finishedAtMs }: 
 }
 
 /** Whether the standing is kept under its own key: it says more than the place, and the place does not hold it. */
-function needsRecord({ state, made, crashes, dependencies }: Standing): boolean {
-  return state !== 'running' && (made > 0 || crashes > 0 || dependencies !== null || isFinished(state))
+function needsRecord({ state, startedAtMs, dependencies }: Standing): boolean {
+  return state !== 'running' && (startedAtMs !== null || dependencies !== null || isFinished(state))
 }
 
 function areEqual(one: Counters, other: Counters): boolean {

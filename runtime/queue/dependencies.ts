@@ -11,7 +11,7 @@
  */
 import type { JobError } from '../core/job.ts'
 import { type FinishedState, isFinished } from '../core/lifecycle.ts'
-import { parentResultBytesMax, parentResultsBytesMax } from '../core/limits.ts'
+import { parentResultBytesMax, parentResultsBytesMax, parentsToldMax } from '../core/limits.ts'
 import type { ParentOutcome } from '../core/pool.ts'
 import {
   childKey,
@@ -23,21 +23,44 @@ import {
   untoldKey,
   untoldRange
 } from '../store/keys.ts'
-import { type ParentRecord, parentCodec } from '../store/records.ts'
-import type { Reader } from '../store/store.ts'
-import type { QueueCommit } from './commit.ts'
-import { readJob, type StoredJob, unmetDependencies } from './stored-job.ts'
+import { type Counters, type ParentRecord, parentCodec, type Standing } from '../store/records.ts'
+import type { Reader, Transaction } from '../store/store.ts'
+import { readJob, type StoredJob, unmetDependencies, waitsForOthers } from './stored-job.ts'
+
+type Changes = Partial<Omit<Standing, 'state'>>
+
+/** What links need of the commit. */
+export interface LinkScope {
+  readonly transaction: Transaction
+  readonly nowMs: number
+  readonly counters: Counters
+  move(job: StoredJob, event: 'release' | 'postpone', changes: Changes): void
+  finish(job: StoredJob, event: 'fail' | 'cancel', changes: Changes): void
+  amend(job: StoredJob, changes: Changes): void
+  tell(job: StoredJob, type: 'ready'): void
+  upkeepAt(atMs: number): void
+}
 
 /** Children told, and entries removed, by one commit. */
 const toldPerCommitMax = 100
 const empty = Buffer.alloc(0)
 
-/** Enters what `child` depends on. Parents that have finished already are told at once. */
-export function link(commit: QueueCommit, child: StoredJob, parents: readonly StoredJob[]): void {
+/**
+ * Enters what `child` depends on. Parents that have finished already are told at once.
+ *
+ * @param predecessor one of the parents, whose end is waited for whatever it is
+ */
+export function link(
+  commit: LinkScope,
+  child: StoredJob,
+  parents: readonly StoredJob[],
+  predecessor: StoredJob | undefined
+): void {
   const { transaction } = commit
   for (const parent of parents) {
     const key = parentKey(child.seq, parent.seq)
-    transaction.put(key, parentCodec.encode(key, { id: parent.spec.id, state: null, result: null }))
+    const anyEnd = parent === predecessor
+    transaction.put(key, parentCodec.encode(key, { id: parent.spec.id, state: null, result: null, anyEnd }))
     if (isFinished(parent.standing.state)) continue
     transaction.put(childKey(parent.seq, child.seq), empty)
     commit.counters.links++
@@ -51,12 +74,12 @@ export function link(commit: QueueCommit, child: StoredJob, parents: readonly St
 }
 
 /** Tells the children of a job that has finished, as many as there is room for; the others are for {@link tellSome}. */
-export function tellChildren(commit: QueueCommit, job: StoredJob, room: { left: number }): void {
+export function tellChildren(commit: LinkScope, job: StoredJob, room: { left: number }): void {
   tellOf(commit, job.seq, parentRecord(job), room)
 }
 
 /** A job is forgotten: what still waits for it is told that it was cancelled, and what it depended on is let go. */
-export function forgetLinks(commit: QueueCommit, job: StoredJob): void {
+export function forgetLinks(commit: LinkScope, job: StoredJob): void {
   const room = { left: toldPerCommitMax }
   const record = parentRecord(job)
   const { state, dependencies } = job.standing
@@ -64,12 +87,12 @@ export function forgetLinks(commit: QueueCommit, job: StoredJob): void {
   if (dependencies !== null && !letGo(commit, job.seq, room)) mark(commit, job.seq, record)
 }
 
-/** Goes on where the commit of a finish or removal had to stop. @returns whether more is left */
-export function tellSome(commit: QueueCommit): boolean {
+/** Goes on where the commit of a finish or removal had to stop; {@link hasUntold} says whether more is left. */
+export function tellSome(commit: LinkScope): void {
   const { transaction } = commit
   const room = { left: toldPerCommitMax }
   for (const { key, value } of [...transaction.entries({ ...untoldRange, limit: toldPerCommitMax })]) {
-    if (room.left <= 0) return true
+    if (room.left <= 0) return
     const seq = seqOfKey(key)
     transaction.remove(key)
     const record = parentCodec.decode(key, value)
@@ -77,7 +100,6 @@ export function tellSome(commit: QueueCommit): boolean {
     // Of a forgotten job what it depended on is let go as well.
     if (!transaction.has(jobKey(seq)) && !letGo(commit, seq, room)) mark(commit, seq, record)
   }
-  return hasUntold(transaction)
 }
 
 export function hasUntold(reader: Reader): boolean {
@@ -88,7 +110,7 @@ export function hasUntold(reader: Reader): boolean {
 /** What a child learns of the jobs it depends on; results beyond a bound are left out. */
 export function parentsOf(reader: Reader, child: StoredJob): ParentOutcome[] {
   let room = parentResultsBytesMax
-  return [...reader.entries(parentRange(child.seq))].map(({ key, value }) => {
+  return [...reader.entries({ ...parentRange(child.seq), limit: parentsToldMax })].map(({ key, value }) => {
     const { id, state, result } = parentCodec.decode(key, value)
     room -= result?.length ?? 0
     return { id, state, ...(result === null || room < 0 ? {} : { result }) }
@@ -101,7 +123,7 @@ export function parentIdsOf(reader: Reader, child: StoredJob, max: number): stri
   )
 }
 
-function tellOf(commit: QueueCommit, seq: number, record: ParentRecord, room: { left: number }): void {
+function tellOf(commit: LinkScope, seq: number, record: ParentRecord, room: { left: number }): void {
   const { transaction } = commit
   const { start, end } = childRange(seq)
   // One more than there is room for tells whether some are left.
@@ -118,21 +140,21 @@ function tellOf(commit: QueueCommit, seq: number, record: ParentRecord, room: { 
   }
 }
 
-function tellChild(commit: QueueCommit, child: StoredJob, parent: number, record: ParentRecord): void {
-  const key = parentKey(child.seq, parent)
+function tellChild(commit: LinkScope, child: StoredJob, parent: number, record: ParentRecord): void {
   const { standing } = child
   const state = record.state!
   if (standing.dependencies === null) return
-  commit.transaction.put(key, parentCodec.encode(key, record))
-  const waited = standing.state === 'scheduled' && unmetDependencies(standing) > 0
+  const key = parentKey(child.seq, parent)
+  const { anyEnd } = parentCodec.decode(key, commit.transaction.get(key)!)
+  commit.transaction.put(key, parentCodec.encode(key, { ...record, anyEnd }))
   const dependencies = { ...standing.dependencies, [state]: standing.dependencies[state] + 1 }
-  const rule = state === 'completed' ? 'release' : (child.spec.rules?.onParentFailure ?? 'fail')
-  if (!waited) commit.amend(child, { dependencies })
+  const rule = state === 'completed' || anyEnd ? 'release' : (child.spec.rules?.onParentFailure ?? 'fail')
+  if (!waitsForOthers(standing)) commit.amend(child, { dependencies })
   else if (rule === 'release') release(commit, child, dependencies)
   else commit.finish(child, rule, { dependencies, error: parentFailed(record.id, state, rule) })
 }
 
-function release(commit: QueueCommit, child: StoredJob, dependencies: StoredJob['standing']['dependencies']): void {
+function release(commit: LinkScope, child: StoredJob, dependencies: StoredJob['standing']['dependencies']): void {
   const { runAtMs } = child.spec
   if (unmetDependencies({ ...child.standing, dependencies }) > 0) {
     commit.amend(child, { dependencies })
@@ -150,7 +172,7 @@ function parentFailed(id: string, state: FinishedState, rule: 'fail' | 'cancel')
 }
 
 /** @returns whether nothing is left */
-function letGo(commit: QueueCommit, child: number, room: { left: number }): boolean {
+function letGo(commit: LinkScope, child: number, room: { left: number }): boolean {
   const { transaction } = commit
   const { start, end } = parentRange(child)
   const keys = [...transaction.keys({ start, end, limit: Math.max(room.left, 0) + 1 })]
@@ -166,7 +188,7 @@ function letGo(commit: QueueCommit, child: number, room: { left: number }): bool
   return now.length === keys.length
 }
 
-function mark(commit: QueueCommit, seq: number, record: ParentRecord): void {
+function mark(commit: LinkScope, seq: number, record: ParentRecord): void {
   const key = untoldKey(seq)
   commit.transaction.put(key, parentCodec.encode(key, record))
   commit.upkeepAt(commit.nowMs)
@@ -176,5 +198,5 @@ function mark(commit: QueueCommit, seq: number, record: ParentRecord): void {
 function parentRecord({ spec, standing }: StoredJob): ParentRecord {
   const { state, result } = standing
   const fits = result !== null && Buffer.byteLength(result) <= parentResultBytesMax
-  return { id: spec.id, state: isFinished(state) ? state : 'cancelled', result: fits ? result : null }
+  return { id: spec.id, state: isFinished(state) ? state : 'cancelled', result: fits ? result : null, anyEnd: false }
 }

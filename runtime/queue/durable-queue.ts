@@ -17,20 +17,27 @@ import type {
   EnqueueResult,
   JobError,
   JobFilter,
-  JobLogLine,
   JobPage,
   JobView,
   QueueView
 } from '../core/job.ts'
 import { finishedStates, isFinished, type JobState } from '../core/lifecycle.ts'
 import { bulkStepMax, moveBatchMax } from '../core/limits.ts'
-import type { JobMessage } from '../core/pool.ts'
-import { dueOfScheduledKey, dueRange, type KeyRange, noInstantMs, runningRange, scheduledRange } from '../store/keys.ts'
-import type { QueueRecord, Standing } from '../store/records.ts'
+import {
+  dueOfScheduledKey,
+  dueRange,
+  type KeyRange,
+  noInstantMs,
+  runningKey,
+  runningRange,
+  scheduledRange
+} from '../store/keys.ts'
+import { type QueueRecord, standingCodec } from '../store/records.ts'
 import type { Reader, Store, Transaction } from '../store/store.ts'
 import { type AdmissionRules, admit } from './admission.ts'
-import { type Ending, endAttempt, historyForRetry } from './attempts.ts'
+import { type Ending, endAttempt } from './attempts.ts'
 import { type Bulk, type BulkChange, pieceLooksMax, statesOf, stepCursor, stepLooksMax } from './bulk.ts'
+import type { AttemptTrace, ClaimedJob } from './claimed-job.ts'
 import { claimReady } from './claiming.ts'
 import { type CommitParts, QueueCommit, type QueueListener, readTotals } from './commit.ts'
 import { parentIdsOf, parentsOf } from './dependencies.ts'
@@ -38,6 +45,7 @@ import { DurableSchedule } from './durable-schedule.ts'
 import { readScheduler } from './event-records.ts'
 import { Growth } from './growth.ts'
 import { healthOf } from './health.ts'
+import { historyForRetry } from './history.ts'
 import { draftJob, encodePayload, type JobDraft } from './job-draft.ts'
 import { jobView } from './job-view.ts'
 import { type WalkRequest, walkJobs } from './job-walk.ts'
@@ -45,7 +53,7 @@ import { rangesOf, seqIn } from './places.ts'
 import { QueueRegistry } from './queue-registry.ts'
 import { Rates } from './rates.ts'
 import { queueFull, saysWhich, wrongState } from './refusals.ts'
-import { readJob, requireJob, type StoredJob, unmetDependencies } from './stored-job.ts'
+import { readJob, requireJob, type StoredJob, unmetDependencies, waitsForOthers } from './stored-job.ts'
 import { nextUpkeepAtMs, type RetainedPlace, RetentionFronts, upkeepPiece } from './upkeep.ts'
 
 export interface DurableQueueParts {
@@ -61,17 +69,6 @@ export interface DurableQueueParts {
   random: () => number
   events: EventStream
   listener: QueueListener
-}
-
-/** A job that is now running; `seq` and `attempt` name this attempt when it is settled. */
-export interface ClaimedJob extends Omit<JobMessage, 'file'> {
-  seq: number
-}
-
-/** What an attempt said while it ran. */
-export interface AttemptTrace {
-  progress: Standing['progress']
-  logs: JobLogLine[]
 }
 
 const listedParentsMax = 100
@@ -192,6 +189,26 @@ export class DurableQueue {
     })
   }
 
+  /**
+   * Stores what running jobs have said so far, so that an interrupted attempt keeps it. A job that is not in this attempt
+   * any more is left alone.
+   *
+   * @throws RuntimeError `STORAGE_FULL`: some of them may not be stored
+   */
+  async storeTraces(traces: readonly { job: ClaimedJob; trace: AttemptTrace }[]): Promise<void> {
+    // An operation each: they share a commit as far as one commit may grow.
+    const stored = traces.map(({ job: { seq, attempt }, trace }) =>
+      this.#commit((_commit, transaction) => {
+        const key = runningKey(seq)
+        const value = transaction.get(key)
+        if (value === undefined) return
+        const standing = standingCodec.decode(key, value)
+        if (standing.made === attempt) transaction.put(key, standingCodec.encode(key, { ...standing, ...trace }))
+      })
+    )
+    await Promise.all(stored)
+  }
+
   /** Moves what is due at `nowMs` to ready. @returns when the next job is due, or null where none is scheduled */
   async promoteDue(nowMs: number): Promise<number | null> {
     const dueAtMs = this.#nextDueAtMs()
@@ -204,11 +221,12 @@ export class DurableQueue {
     return this.#nextDueAtMs()
   }
 
-  /** A small piece of what upkeep.ts does. @returns when to ask again, perhaps at once; null: not as things are */
-  async upkeep(): Promise<number | null> {
-    const isMoreLeft = await this.#commit((commit) => upkeepPiece(commit, this.#retained, this.#fronts))
-    const nowMs = this.#parts.clock.wallMs()
-    return isMoreLeft ? nowMs : nextUpkeepAtMs(this.#parts.store.reader, nowMs, this.#retained, this.#fronts)
+  /** A small piece of what upkeep.ts does, if it is due at `nowMs`. @returns when to ask again; null: not as things are */
+  async upkeep(nowMs: number): Promise<number | null> {
+    const nextAtMs = nextUpkeepAtMs(this.#parts.store.reader, this.#retained, this.#fronts)
+    if (nextAtMs === null || nextAtMs > nowMs) return nextAtMs
+    await this.#commit((commit) => upkeepPiece(commit, this.#retained, this.#fronts))
+    return nextUpkeepAtMs(this.#parts.store.reader, this.#retained, this.#fronts)
   }
 
   /**
@@ -239,8 +257,8 @@ export class DurableQueue {
       const job = requireJob(transaction, id, this.#parts.tag, 'retry')
       const { state } = job.standing
       if (state === 'ready' || state === 'running') throw wrongState('retry', id, state, 'Wait until it has finished.')
-      const unmet = unmetDependencies(job.standing)
-      if (state === 'scheduled' && unmet > 0) {
+      if (waitsForOthers(job.standing)) {
+        const unmet = unmetDependencies(job.standing)
         throw wrongState('retry', id, state, `It waits for ${unmet} of the jobs that it depends on.`)
       }
       retryJob(commit, job, payload)
@@ -270,8 +288,7 @@ export class DurableQueue {
       if (state !== 'ready' && state !== 'scheduled') {
         throw wrongState('move', id, state, 'Only scheduled and ready jobs can be moved.')
       }
-      this.#roomIn(commit, target, `move job "${id}"`)
-      return { id, state, changed: this.#moveTo(commit, job, target) }
+      return { id, state, changed: this.#moveTo(commit, job, target, `move job "${id}"`) }
     })
   }
 
@@ -427,7 +444,11 @@ export class DurableQueue {
   #bulkPiece(commit: QueueCommit, { room, apply }: Bulk, request: Omit<WalkRequest, 'looksMax'>) {
     const limit = Math.min(request.limit, moveBatchMax, room(commit))
     const page = walkJobs(commit.transaction, this.#registry, { ...request, limit, looksMax: pieceLooksMax })
-    return { changed: page.jobs.filter((job) => apply(commit, job)).length, cursor: page.cursor, looks: page.looks }
+    const changed = page.jobs.filter((listed) => {
+      const job = asItIsNow(commit.transaction, listed)
+      return job !== undefined && apply(commit, job)
+    })
+    return { changed: changed.length, cursor: page.cursor, looks: page.looks }
   }
 
   #bulkOf(change: BulkChange): Bulk {
@@ -465,8 +486,8 @@ export class DurableQueue {
       case 'move': {
         const target = this.#requireTarget(change.to)
         return {
-          room: (commit) => this.#roomIn(commit, target, 'move jobs'),
-          apply: (commit, job) => this.#moveTo(commit, job, target)
+          room: (commit) => Math.max(this.#roomIn(commit, target), 1),
+          apply: (commit, job) => this.#moveTo(commit, job, target, 'move jobs')
         }
       }
     }
@@ -482,19 +503,18 @@ export class DurableQueue {
     )
   }
 
-  /** @throws RuntimeError `QUEUE_FULL` */
-  #roomIn(commit: QueueCommit, target: QueueConfig, attempted: string): number {
+  #roomIn(commit: QueueCommit, target: QueueConfig): number {
     if (target.maxQueued === null) return Number.POSITIVE_INFINITY
     const { ready, scheduled } = commit.counts(this.#registry.numberOf(target.name)!)
-    const room = target.maxQueued - ready - scheduled
-    if (room <= 0) throw queueFull(target, attempted)
-    return room
+    return target.maxQueued - ready - scheduled
   }
 
-  #moveTo(commit: QueueCommit, job: StoredJob, target: QueueConfig): boolean {
+  /** @throws RuntimeError `QUEUE_FULL` where the job would have to be moved */
+  #moveTo(commit: QueueCommit, job: StoredJob, target: QueueConfig, attempted: string): boolean {
     const number = this.#registry.numberOf(target.name)!
     const { state } = job.standing
     if (job.spec.queue === number || (state !== 'ready' && state !== 'scheduled')) return false
+    if (this.#roomIn(commit, target) <= 0) throw queueFull(target, attempted)
     commit.moveTo(job, number)
     return true
   }
@@ -548,22 +568,34 @@ function methodsOf({ method, onSuccess, onFailure }: EnqueueRequest): string[] {
   return [method, ...followUps.map((each) => (typeof each === 'string' ? each : each.method))]
 }
 
+/**
+ * Where several jobs are changed in one commit, an earlier one may have taken along those that depend on it.
+ *
+ * @returns undefined: it is not in that state any more
+ */
+function asItIsNow(reader: Reader, listed: StoredJob): StoredJob | undefined {
+  if (listed.standing.dependencies === null) return listed
+  const job = readJob(reader, listed.seq)
+  return job?.standing.state === listed.standing.state ? job : undefined
+}
+
 function mayRetry({ standing }: StoredJob): boolean {
   const { state } = standing
-  return state !== 'ready' && state !== 'running' && (isFinished(state) || unmetDependencies(standing) === 0)
+  return state !== 'ready' && state !== 'running' && !waitsForOthers(standing)
 }
 
 function isPaused({ paused, pausedUntilMs }: QueueRecord, nowMs: number): boolean {
   return paused && (pausedUntilMs === null || pausedUntilMs > nowMs)
 }
 
-/** @param payload in place of the params; undefined keeps them */
+/** Who asks for it by hand wants it to run, also if it has expired. @param payload in place of the params; undefined keeps them */
 function retryJob(commit: QueueCommit, job: StoredJob, payload: string | undefined): void {
-  if (payload !== undefined) {
-    job.spec = { ...job.spec, params: payload }
-    commit.writeSpec(job)
+  const { expiresAtMs, ...rules } = job.spec.rules ?? {}
+  const spec = {
+    ...(payload === undefined ? {} : { params: payload }),
+    ...(expiresAtMs === undefined ? {} : { rules })
   }
-  commit.move(job, 'retry', {
+  const again = {
     failures: 0,
     crashes: 0,
     dueAtMs: null,
@@ -573,6 +605,7 @@ function retryJob(commit: QueueCommit, job: StoredJob, payload: string | undefin
     progress: null,
     logs: [],
     history: historyForRetry(job)
-  })
+  }
+  commit.move(job, 'retry', again, Object.keys(spec).length === 0 ? undefined : spec)
   commit.tell(job, 'ready')
 }

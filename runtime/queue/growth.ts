@@ -10,25 +10,23 @@ const key = metaKey('growth')
 
 export class Growth {
   readonly #usedBytes: () => number
-  #nextAtMs = 0
+  #lastAtMs = Number.POSITIVE_INFINITY
 
   constructor(usedBytes: () => number) {
     this.#usedBytes = usedBytes
   }
 
   sample(transaction: Transaction, nowMs: number): void {
-    if (nowMs < this.#nextAtMs) return
+    if (nowMs >= this.#lastAtMs && nowMs < this.#lastAtMs + intervalMs) return
     const samples = read(transaction)
-    const lastAtMs = samples.at(-1)?.[0] ?? Number.NEGATIVE_INFINITY
-    // A clock that was set back begins anew.
-    const isDue = nowMs >= lastAtMs + intervalMs || nowMs < lastAtMs
-    this.#nextAtMs = (isDue ? nowMs : lastAtMs) + intervalMs
+    // What lies in the future was taken before the clock was set back.
+    const past = samples.filter(([atMs]) => atMs <= nowMs)
+    const lastAtMs = past.at(-1)?.[0] ?? Number.NEGATIVE_INFINITY
+    const isDue = past.length < samples.length || nowMs >= lastAtMs + intervalMs
+    this.#lastAtMs = isDue ? nowMs : lastAtMs
     if (!isDue) return
-    const kept = nowMs < lastAtMs ? [] : samples
-    transaction.put(
-      key,
-      growthCodec.encode(key, [...kept, [nowMs, this.#usedBytes()] as const].slice(-samplesMax) as GrowthRecord)
-    )
+    const kept: GrowthRecord = [...past, [nowMs, this.#usedBytes()]]
+    transaction.put(key, growthCodec.encode(key, kept.slice(-samplesMax)))
   }
 
   list(reader: Reader): StoreGrowth {

@@ -1,7 +1,7 @@
 import { iso } from '../core/instant.ts'
 import type { AttemptView, JobView } from '../core/job.ts'
 import type { PastAttempt } from '../store/records.ts'
-import { lastAttempt } from './attempts.ts'
+import { lastAttempt } from './history.ts'
 import type { StoredJob } from './stored-job.ts'
 
 /** A job as the protocol shows it. */

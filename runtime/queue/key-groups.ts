@@ -23,10 +23,24 @@ import {
   rotationRange,
   untilOfBlockedKey
 } from '../store/keys.ts'
-import { groupCodec, type JobRules, type KeyGroup, type Standing } from '../store/records.ts'
-import type { QueueCommit } from './commit.ts'
-import { StartWindow } from './start-window.ts'
+import {
+  type Counters,
+  groupCodec,
+  type JobRules,
+  type KeyGroup,
+  type QueueTotals,
+  type Standing
+} from '../store/records.ts'
+import { StartWindow, type WindowScope } from './start-window.ts'
 import { readyPlaceOf, type StoredJob } from './stored-job.ts'
+
+/** What groups need of the commit. */
+export interface GroupScope extends WindowScope {
+  readonly counters: Counters
+  totals(queue: number): QueueTotals
+  wake(queue: number): void
+  wakeAt(queue: number, atMs: number): void
+}
 
 interface LoadedGroup {
   queue: number
@@ -40,12 +54,12 @@ interface LoadedGroup {
 type Entry = { key: Buffer; value: Buffer }
 
 export class KeyGroups {
-  readonly #commit: QueueCommit
+  readonly #commit: GroupScope
   readonly #configOf: (queue: number) => QueueConfig | undefined
   readonly #loaded = new Map<string, LoadedGroup>()
   readonly #changed = new Set<LoadedGroup>()
 
-  constructor(commit: QueueCommit, configOf: (queue: number) => QueueConfig | undefined) {
+  constructor(commit: GroupScope, configOf: (queue: number) => QueueConfig | undefined) {
     this.#commit = commit
     this.#configOf = configOf
   }
@@ -90,13 +104,20 @@ export class KeyGroups {
     return undefined
   }
 
-  /** Brings back into the rotation what was blocked until now. @returns when the next group will be, if any */
+  /**
+   * Brings back into the rotation what was blocked until now, or for longer than the limit asks for, as after it was changed
+   * or the clock was set back. @returns when the next group will be, if any
+   */
   unblock(queue: number): number | undefined {
+    const latestMs = this.#commit.nowMs + (this.#configOf(queue)?.keyRateLimit?.perMs ?? 0) + 1
     for (;;) {
       this.settle()
-      const first = this.#firstBlocked(queue)
-      if (first === undefined || first.untilMs > this.#commit.nowMs) return first?.untilMs
-      this.#change(queue, first.key)
+      const first = this.#blocked(queue, 'first')
+      if (first === undefined) return undefined
+      const last = this.#blocked(queue, 'last')!
+      if (first.untilMs <= this.#commit.nowMs) this.#change(queue, first.key)
+      else if (last.untilMs > latestMs) this.#change(queue, last.key)
+      else return first.untilMs
     }
   }
 
@@ -142,8 +163,9 @@ export class KeyGroups {
     return freeAtMs === null ? null : blockedKey(queue, freeAtMs, group.number)
   }
 
-  #firstBlocked(queue: number): { untilMs: number; key: string } | undefined {
-    for (const { key, value } of this.#commit.transaction.entries({ ...blockedRange(queue), limit: 1 })) {
+  #blocked(queue: number, which: 'first' | 'last'): { untilMs: number; key: string } | undefined {
+    const one = { ...blockedRange(queue), limit: 1, reverse: which === 'last' }
+    for (const { key, value } of this.#commit.transaction.entries(one)) {
       return { untilMs: untilOfBlockedKey(key), key: value.toString('utf8') }
     }
     return undefined

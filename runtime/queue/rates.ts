@@ -33,9 +33,10 @@ export class Rates {
 
   of(queue: string, nowMs: number): Moves {
     const sum = { enqueued: 0, completed: 0, failed: 0 }
-    const afterS = Math.floor(nowMs / 1000) - spanS
+    const nowS = Math.floor(nowMs / 1000)
     for (const second of this.#queues.get(queue) ?? []) {
-      if (second === undefined || second.atS <= afterS) continue
+      // What lies in the future was counted before the clock was set back.
+      if (second === undefined || second.atS <= nowS - spanS || second.atS > nowS) continue
       sum.enqueued += second.enqueued
       sum.completed += second.completed
       sum.failed += second.failed

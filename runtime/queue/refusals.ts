@@ -44,6 +44,14 @@ export function dependsInACircle(indexes: readonly number[]): RuntimeError {
   )
 }
 
+export function tooManyLinks(links: number, linksMax: number): RuntimeError {
+  return new RuntimeError(
+    'PARAMS_INVALID',
+    `Cannot enqueue: the jobs of the call depend on ${links} jobs together, at most ${linksMax} are allowed. Put a job in between that depends on a part of them.`,
+    { links, linksMax }
+  )
+}
+
 export function wrongState(attempted: string, id: string, state: JobState, advice: string): RuntimeError {
   return new RuntimeError('JOB_STATE', `Cannot ${attempted} job "${id}": it is ${state}. ${advice}`, { id, state })
 }

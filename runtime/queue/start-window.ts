@@ -11,15 +11,21 @@
  */
 import type { RateLimitRule } from '../core/config.ts'
 import { instantOfStartKey, startKey, startRange, turnOfStartKey } from '../store/keys.ts'
-import type { QueueCommit } from './commit.ts'
+import type { Transaction } from '../store/store.ts'
 
 const reserved = Buffer.of(0)
 const noted = Buffer.of(1)
 /** Entries looked at in one step of cleaning up after a limit that is no longer configured. */
 const leftoversMax = 1_000
 
+/** What a window needs of the commit. */
+export interface WindowScope {
+  readonly transaction: Transaction
+  readonly nowMs: number
+}
+
 export class StartWindow {
-  readonly #commit: QueueCommit
+  readonly #commit: WindowScope
   readonly #queue: number
   readonly #group: number
   readonly #rule: RateLimitRule | null
@@ -27,7 +33,7 @@ export class StartWindow {
   count: number
 
   /** @param group 0: of the queue as a whole @param count entries that the store holds */
-  constructor(commit: QueueCommit, queue: number, group: number, rule: RateLimitRule | null, count: number) {
+  constructor(commit: WindowScope, queue: number, group: number, rule: RateLimitRule | null, count: number) {
     this.#commit = commit
     this.#queue = queue
     this.#group = group
@@ -40,9 +46,10 @@ export class StartWindow {
     return this.#rule === null ? Number.POSITIVE_INFINITY : Math.max(this.#rule.max - this.count, 0)
   }
 
-  /** When the first entry leaves; null: there is none, or it has to be noted first. */
+  /** When the next entry leaves; null: there is none, or it has to be noted first. */
   freeAtMs(): number | null {
-    if (this.#rule === null) return null
+    // Those of a limit that is no longer configured leave one piece after the other.
+    if (this.#rule === null) return this.count > 0 ? this.#commit.nowMs + 1 : null
     for (const { key, value } of this.#entries()) {
       if (value.equals(noted)) return Math.min(instantOfStartKey(key), this.#commit.nowMs) + this.#rule.perMs + 1
     }

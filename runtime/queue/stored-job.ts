@@ -20,6 +20,11 @@ export function makeId(tag: string, seq: number): string {
   return `${tag}-${seq.toString(36)}`
 }
 
+/** Of the job that waits for the end of another one of the same identity. */
+export function successorIdOf(id: string): string {
+  return `${id}~next`
+}
+
 export function isMadeId(id: string, tag: string): boolean {
   return seqOfMadeId(id, tag) !== undefined
 }
@@ -69,6 +74,11 @@ export function readyPlaceOf({ seq, spec }: StoredJob): ReadyPlace {
 export function unmetDependencies({ dependencies }: Standing): number {
   if (dependencies === null) return 0
   return dependencies.total - dependencies.completed - dependencies.failed - dependencies.cancelled
+}
+
+/** Whether it is the end of other jobs that keeps it from running. One that was retried by hand waits for none. */
+export function waitsForOthers({ state, dueAtMs }: Standing): boolean {
+  return state === 'scheduled' && dueAtMs === null
 }
 
 function readStanding(reader: Reader, seq: number): Standing | undefined {

@@ -10,6 +10,7 @@ import { moveBatchMax } from '../core/limits.ts'
 import { keepsItself } from '../store/digest.ts'
 import {
   endingRange,
+  finishedKey,
   finishedRange,
   instantOfEndingKey,
   instantOfFinishedKey,
@@ -17,9 +18,9 @@ import {
   subjectOfEndingKey,
   throttleKey
 } from '../store/keys.ts'
-import { throttleCodec } from '../store/records.ts'
+import { type QueueTotals, throttleCodec } from '../store/records.ts'
 import type { Reader } from '../store/store.ts'
-import { endsByItselfAtMs, expired, type QueueCommit } from './commit.ts'
+import { endsByItselfAtMs, expired, type QueueCommit, readTotals } from './commit.ts'
 import { hasUntold, tellSome } from './dependencies.ts'
 import { readJob } from './stored-job.ts'
 
@@ -31,8 +32,9 @@ export interface RetainedPlace {
 }
 
 /**
- * Where the oldest job that the retention of a place looks after may be. Before it are only jobs that say themselves how
- * long they are kept; without this each look would pass them again. In memory: a new supervisor looks from the start.
+ * Where the oldest job that the retention of a place looks after may be: at the begin of its millisecond, in which others
+ * may still finish. Before it are only jobs that say themselves how long they are kept; without this each look would pass
+ * them again. In memory: a new supervisor looks from the start.
  */
 export class RetentionFronts {
   readonly #fronts = new Map<string, Buffer>()
@@ -42,7 +44,7 @@ export class RetentionFronts {
   }
 
   advance({ queue, state }: RetainedPlace, key: Buffer): void {
-    this.#fronts.set(`${queue} ${state}`, key)
+    this.#fronts.set(`${queue} ${state}`, finishedKey(state, queue, instantOfFinishedKey(key), 0))
   }
 
   /** Finished jobs may be older than those that were looked at: the clock was set back. */
@@ -51,29 +53,24 @@ export class RetentionFronts {
   }
 }
 
-/** @returns whether more is left */
-export function upkeepPiece(commit: QueueCommit, places: readonly RetainedPlace[], fronts: RetentionFronts): boolean {
-  const isTold = !tellSome(commit)
-  const areEnded = endSome(commit)
+export function upkeepPiece(commit: QueueCommit, places: readonly RetainedPlace[], fronts: RetentionFronts): void {
+  tellSome(commit)
+  endSome(commit)
   let room = moveBatchMax
-  for (const place of places) {
-    room -= trim(commit, place, fronts, room)
-    if (room <= 0) return true
-  }
-  return !isTold || !areEnded
+  for (const place of places) if (room > 0) room -= trim(commit, place, fronts, room)
 }
 
-/** @returns when there will be something to do; null: not as things are */
+/** @returns when there is something to do, 0 for at once; null: not as things are */
 export function nextUpkeepAtMs(
   reader: Reader,
-  nowMs: number,
   places: readonly RetainedPlace[],
   fronts: RetentionFronts
 ): number | null {
-  if (hasUntold(reader)) return nowMs
+  if (hasUntold(reader)) return 0
   let nextAtMs = Number.POSITIVE_INFINITY
   for (const key of reader.keys({ ...endingRange, limit: 1 })) nextAtMs = instantOfEndingKey(key)
   for (const place of places) {
+    if (isOverfull(place, readTotals(reader, place.queue))) return 0
     const { ageMs } = place.rule
     if (ageMs === null) continue
     const key = oldest(reader, place, fronts)
@@ -82,8 +79,12 @@ export function nextUpkeepAtMs(
   return nextAtMs === Number.POSITIVE_INFINITY ? null : nextAtMs
 }
 
-/** @returns whether all that is due has been ended */
-function endSome(commit: QueueCommit): boolean {
+function isOverfull({ state, rule: { count, bytes } }: RetainedPlace, { retained }: QueueTotals): boolean {
+  const kept = retained[state]
+  return kept.count > (count ?? kept.count) || kept.bytes > (bytes ?? kept.bytes)
+}
+
+function endSome(commit: QueueCommit): void {
   const { transaction, nowMs } = commit
   const keys = [...transaction.keys({ ...endingRange, limit: moveBatchMax })]
   const due = keys.filter((key) => instantOfEndingKey(key) <= nowMs)
@@ -92,7 +93,6 @@ function endSome(commit: QueueCommit): boolean {
     if ('id' in subject) endThrottle(commit, key, subject.id)
     else endJob(commit, key, subject.seq)
   }
-  return due.length < moveBatchMax
 }
 
 function endJob(commit: QueueCommit, key: Buffer, seq: number): void {
@@ -114,12 +114,12 @@ function endThrottle(commit: QueueCommit, key: Buffer, id: string): void {
 
 /** Forgets what is beyond the bounds of a place, the oldest first. @returns how many */
 function trim(commit: QueueCommit, place: RetainedPlace, fronts: RetentionFronts, max: number): number {
-  const { count, bytes, ageMs } = place.rule
-  const retained = commit.totals(place.queue).retained[place.state]
+  const { ageMs } = place.rule
+  const totals = commit.totals(place.queue)
   const keepsAfterMs = ageMs === null ? Number.NEGATIVE_INFINITY : commit.nowMs - ageMs
   let forgotten = 0
   while (forgotten < max) {
-    const isBeyond = retained.count > (count ?? retained.count) || retained.bytes > (bytes ?? retained.bytes)
+    const isBeyond = isOverfull(place, totals)
     if (!isBeyond && ageMs === null) break
     const key = oldest(commit.transaction, place, fronts)
     if (key === undefined || !(isBeyond || instantOfFinishedKey(key) <= keepsAfterMs)) break

@@ -4,6 +4,7 @@ import {
   frameBytesMax,
   jsonDepthMax,
   requestsInFlightMax,
+  unreadEventBytesMax,
   unreadOutputBytesMax
 } from '../core/limits.ts'
 
@@ -21,6 +22,8 @@ export interface Bounds {
   requestsInFlightMax: number
   /** Event subscriptions of one connection. Beyond: `TOO_MANY_REQUESTS`. */
   subscriptionsMax: number
+  /** Unread bytes of one connection above which its events wait, until they are not kept any more: then a gap is announced. */
+  unreadEventBytesMax: number
   /**
    * Bytes of one answer; beyond, the answer is `FRAME_TOO_LARGE`. Also the bytes that a client may leave unread; beyond,
    * it is disconnected.
@@ -36,5 +39,6 @@ export const boundsDefault: Readonly<Bounds> = {
   connectionsMax,
   requestsInFlightMax,
   subscriptionsMax: 100,
+  unreadEventBytesMax,
   unreadOutputBytesMax
 }

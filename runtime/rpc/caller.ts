@@ -7,7 +7,7 @@
  */
 import type { Socket } from 'node:net'
 import { RuntimeError } from '../core/errors.ts'
-import type { EventFilter, EventListener, JobEvent } from '../core/events.ts'
+import type { EventFilter, EventListener, GapListener } from '../core/events.ts'
 import { frameBytesMax, requestsInFlightMax, unreadOutputBytesMax } from '../core/limits.ts'
 import { preview } from '../core/preview.ts'
 import { FrameSplitter } from './framing.ts'
@@ -15,6 +15,7 @@ import { type RpcAnswer, toError } from './json-rpc.ts'
 import { Output } from './output.ts'
 import { paramsInvalid } from './refusals.ts'
 import { checkSocketPath, connectSocket } from './socket-path.ts'
+import type { EventNotice } from './subscriptions.ts'
 
 const callsInFlightMax = requestsInFlightMax / 4
 
@@ -24,6 +25,11 @@ interface Call {
   lasting: boolean
   resolve(result: unknown): void
   reject(error: Error): void
+}
+
+interface Subscriber {
+  listener: EventListener
+  onGap: GapListener
 }
 
 /**
@@ -56,7 +62,7 @@ export class RpcCaller {
   /** Oldest first; those before {@link RpcCaller.#heldBackFrom} have been sent. */
   #heldBack: Call[] = []
   #heldBackFrom = 0
-  readonly #listeners = new Map<string, EventListener>()
+  readonly #subscribers = new Map<string, Subscriber>()
   #shortCallsInFlight = 0
   #callsMade = 0
   /** Why the connection is of no use any more. */
@@ -89,16 +95,22 @@ export class RpcCaller {
     return new Promise((resolve, reject) => this.#call(method, params, resolve, reject))
   }
 
-  /** @returns the function that ends the subscription; safe to call twice */
-  subscribe(filter: EventFilter, listener: EventListener): Promise<() => Promise<void>> {
+  /**
+   * @returns where the subscription begins, and the function that ends it; safe to call twice
+   * @throws RuntimeError as {@link RpcCaller.call}
+   */
+  subscribe(
+    params: EventFilter & { cursor?: string },
+    subscriber: Subscriber
+  ): Promise<{ cursor: string; unsubscribe: () => Promise<void> }> {
     return new Promise((resolve, reject) => {
-      // Events can be in the same chunk as the answer, so the listener has to be there before any promise has run.
+      // Events can be in the same chunk as the answer, so the subscriber has to be there before any promise has run.
       const subscribed = (result: unknown) => {
-        const { subscription } = result as { subscription: string }
-        this.#listeners.set(subscription, listener)
-        resolve(() => this.#unsubscribe(subscription))
+        const { subscription, cursor } = result as { subscription: string; cursor: string }
+        this.#subscribers.set(subscription, subscriber)
+        resolve({ cursor, unsubscribe: () => this.#unsubscribe(subscription) })
       }
-      this.#call('events.subscribe', filter, subscribed, reject)
+      this.#call('events.subscribe', params, subscribed, reject)
     })
   }
 
@@ -145,8 +157,10 @@ export class RpcCaller {
     this.#socket.destroy()
   }
 
-  #takeEvent({ subscription, event }: EventNotification['params']): void {
-    this.#listeners.get(subscription)?.(event)
+  #takeEvent(notice: EventNotice): void {
+    const subscriber = this.#subscribers.get(notice.subscription)
+    if ('gap' in notice) subscriber?.onGap(notice.gap, notice.cursor)
+    else subscriber?.listener(notice.event, notice.cursor)
   }
 
   #takeAnswer({ id, result, error }: RpcAnswer): void {
@@ -175,14 +189,14 @@ export class RpcCaller {
   }
 
   async #unsubscribe(subscription: string): Promise<void> {
-    if (!this.#listeners.delete(subscription) || this.#ended !== undefined) return
+    if (!this.#subscribers.delete(subscription) || this.#ended !== undefined) return
     await this.call('events.unsubscribe', { subscription })
   }
 
   #end(error: Error): void {
     if (this.#ended !== undefined) return
     this.#ended = error as RuntimeError
-    this.#listeners.clear()
+    this.#subscribers.clear()
     this.#heldBack = []
     for (const call of this.#calls.values()) call.reject(error)
     this.#calls.clear()
@@ -197,7 +211,7 @@ function waitsForJob(method: string, params: unknown): boolean {
 
 interface EventNotification {
   method: 'event'
-  params: { subscription: string; event: JobEvent }
+  params: EventNotice
 }
 
 /** @returns undefined where it is no message of a supervisor */

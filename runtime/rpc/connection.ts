@@ -66,8 +66,14 @@ export class Connection {
     this.#socket = socket
     this.#context = context
     this.#splitter = new FrameSplitter(context.bounds.frameBytesMax)
-    this.#output = new Output(socket, context.bounds.unreadOutputBytesMax)
-    this.#subscriptions = new Subscriptions(context.service.events, context.bounds.subscriptionsMax)
+    const { unreadOutputBytesMax, unreadEventBytesMax, subscriptionsMax } = context.bounds
+    this.#output = new Output(socket, unreadOutputBytesMax, () => this.#subscriptions.catchUp())
+    this.#subscriptions = new Subscriptions({
+      events: context.service.events,
+      max: subscriptionsMax,
+      ready: () => this.#output.unreadBytes <= unreadEventBytesMax,
+      notify: (notice) => this.#send(JSON.stringify({ jsonrpc: '2.0', method: 'event', params: notice }))
+    })
     socket.on('data', (chunk: Buffer) => this.#read(chunk))
     socket.on('end', () => this.#clientEnded())
     // A client may go away at any moment; `close` follows and says all there is to say.
@@ -112,41 +118,43 @@ export class Connection {
       return
     }
     const { message, deep } = parsed
-    const room = { bytes: unreadOutputBytesMax, deep }
+    const owed: Owed = { bytes: unreadOutputBytesMax, deep, subscriptions: [] }
     this.#framesOwed += 1
-    const answer = Array.isArray(message) ? this.#answerBatch(message, room) : this.#answer(message, room)
-    if (answer instanceof Promise) answer.then((text) => this.#settleFrame(text))
-    else this.#settleFrame(answer)
+    const answer = Array.isArray(message) ? this.#answerBatch(message, owed) : this.#answer(message, owed)
+    if (answer instanceof Promise) answer.then((text) => this.#settleFrame(text, owed))
+    else this.#settleFrame(answer, owed)
   }
 
-  #settleFrame(answer: Answer): void {
+  #settleFrame(answer: Answer, { subscriptions }: Owed): void {
     this.#framesOwed -= 1
     if (answer !== undefined) this.#send(answer)
+    for (const subscription of subscriptions) this.#subscriptions.begin(subscription)
     this.#endIfNothingOwed()
   }
 
-  #answerBatch(messages: readonly unknown[], room: Room): Answer | Promise<Answer> {
+  #answerBatch(messages: readonly unknown[], owed: Owed): Answer | Promise<Answer> {
     const { batchEntriesMax } = this.#context.bounds
     if (messages.length === 0) return errorText(null, invalidRequest('the batch is empty'))
     if (messages.length > batchEntriesMax) return errorText(null, tooManyEntries(messages.length, batchEntriesMax))
-    return Promise.all(messages.map((message) => this.#answer(message, room))).then((answers) => {
+    return Promise.all(messages.map((message) => this.#answer(message, owed))).then((answers) => {
       const texts = answers.filter((text) => text !== undefined)
       return texts.length === 0 ? undefined : `[${texts.join(',')}]`
     })
   }
 
-  /** @returns the answer, not as a promise where it needs no waiting: that of `events.subscribe` goes out before any event */
-  #answer(message: unknown, room: Room): Answer | Promise<Answer> {
+  /** @returns the answer, not as a promise where it needs no waiting */
+  #answer(message: unknown, owed: Owed): Answer | Promise<Answer> {
     if (!isRequest(message)) return errorText(null, invalidRequest('not a request object of JSON-RPC 2.0'))
     const { bounds, service } = this.#context
     try {
       if (this.#requestsInFlight >= bounds.requestsInFlightMax) throw tooManyInFlight(bounds.requestsInFlightMax)
-      if (room.deep && valueDeeperThan(message.params, bounds.paramsDepthMax)) {
+      if (owed.deep && valueDeeperThan(message.params, bounds.paramsDepthMax)) {
         throw paramsInvalid(message.method, `params are nested more than ${bounds.paramsDepthMax} levels deep.`)
       }
-      if (message.method === 'events.subscribe') return this.#succeed(message, this.#subscribe(message.params), room)
+      if (message.method === 'events.subscribe')
+        return this.#succeed(message, this.#subscribe(message.params, owed), owed)
       if (message.method === 'events.unsubscribe') {
-        return this.#succeed(message, this.#unsubscribe(message.params), room)
+        return this.#succeed(message, this.#unsubscribe(message.params), owed)
       }
     } catch (error) {
       return this.#fail(message, error)
@@ -154,7 +162,7 @@ export class Connection {
     this.#requestsInFlight += 1
     return (
       dispatch(service, message.method, message.params)
-        .then((result) => this.#succeed(message, result, room))
+        .then((result) => this.#succeed(message, result, owed))
         .catch((error: unknown) => this.#fail(message, error))
         // An error whose data is not JSON is a defect like any other.
         .catch((error: unknown) => this.#fail(message, error))
@@ -164,12 +172,12 @@ export class Connection {
     )
   }
 
-  #succeed({ id }: RpcRequest, result: unknown, room: Room): Answer {
+  #succeed({ id }: RpcRequest, result: unknown, owed: Owed): Answer {
     if (id === undefined || this.#state === 'closed') return undefined
     const text = resultText(id, result)
     const bytes = Buffer.byteLength(text)
-    if (bytes > room.bytes) return errorText(id, answerTooLarge(bytes, this.#context.bounds.unreadOutputBytesMax))
-    room.bytes -= bytes
+    if (bytes > owed.bytes) return errorText(id, answerTooLarge(bytes, this.#context.bounds.unreadOutputBytesMax))
+    owed.bytes -= bytes
     return text
   }
 
@@ -179,12 +187,11 @@ export class Connection {
     return id === undefined ? undefined : errorText(id, known ? error : internalError(method))
   }
 
-  #subscribe(params: unknown): { subscription: string } {
-    const filter = checkedParams('events.subscribe', params) as EventFilter
-    const subscription = this.#subscriptions.add(filter, (id, event) => {
-      this.#send(JSON.stringify({ jsonrpc: '2.0', method: 'event', params: { subscription: id, event } }))
-    })
-    return { subscription }
+  #subscribe(params: unknown, owed: Owed): { subscription: string; cursor: string } {
+    const { cursor, ...filter } = checkedParams('events.subscribe', params) as EventFilter & { cursor?: string }
+    const subscribed = this.#subscriptions.add(filter, cursor)
+    owed.subscriptions.push(subscribed.subscription)
+    return subscribed
   }
 
   #unsubscribe(params: unknown): { unsubscribed: boolean } {
@@ -226,10 +233,13 @@ interface ParsedFrame {
   deep: boolean
 }
 
-/** What the answers to one frame may still use, and whether its params need a look for depth. */
-interface Room {
+/** The answers to one frame: what they may still use, and what comes after them. */
+interface Owed {
   bytes: number
+  /** Whether its params need a look for depth. */
   readonly deep: boolean
+  /** Begin once the frame is answered, so that no event comes before. */
+  readonly subscriptions: string[]
 }
 
 /** @throws RpcError the frame is not UTF-8 or not JSON */

@@ -97,6 +97,7 @@ const enqueueErrors = [
   'QUEUE_UNKNOWN',
   'PAYLOAD_TOO_LARGE',
   'JOB_EXISTS',
+  'JOB_UNKNOWN',
   'QUEUE_FULL',
   'STORAGE_FULL',
   'STORAGE_FAILED',
@@ -235,7 +236,7 @@ export const serviceMethods = exactly({
       properties: { id, queue: { ...queue, description: 'Where to.' } }
     },
     result: jobChangeSchema,
-    errors: ['JOB_UNKNOWN', 'JOB_STATE', 'QUEUE_UNKNOWN', ...writeErrors]
+    errors: ['JOB_UNKNOWN', 'JOB_STATE', 'QUEUE_UNKNOWN', 'QUEUE_FULL', ...writeErrors]
   },
   'job.cancelMany': {
     summary: 'One step of cancelling every job of a selection; without `state`, those that are not finished.',
@@ -251,7 +252,7 @@ export const serviceMethods = exactly({
       properties: { ...bulkProperties, params: { description: 'In place of the old ones. Default: the old ones.' } }
     },
     result: bulkStepSchema,
-    errors: ['QUEUE_UNKNOWN', 'JOB_STATE', 'PAYLOAD_TOO_LARGE', ...writeErrors]
+    errors: ['QUEUE_UNKNOWN', 'PAYLOAD_TOO_LARGE', ...writeErrors]
   },
   'job.removeMany': {
     summary: 'One step of forgetting every job of a selection, which names a state. Running jobs are never removed.',
@@ -268,7 +269,7 @@ export const serviceMethods = exactly({
       properties: { ...bulkProperties, to: { ...queue, description: 'Queue to move them to.' } }
     },
     result: bulkStepSchema,
-    errors: ['QUEUE_UNKNOWN', 'JOB_STATE', ...writeErrors]
+    errors: ['QUEUE_UNKNOWN', 'QUEUE_FULL', ...writeErrors]
   },
   'queue.list': {
     summary: 'Shows every queue with its counts.',
@@ -414,7 +415,7 @@ export const serviceMethods = exactly({
 const connectionMethods = {
   'events.subscribe': {
     summary:
-      'From the answer on, each event that passes the filter is sent as a notification `event` with params `{subscription, event}`, until `events.unsubscribe` or the end of the connection.',
+      'From the answer on, each event that passes the filter is sent as a notification `event`, an [EventNotice](#eventnotice), until `events.unsubscribe` or the end of the connection. With a cursor, first what has happened since.',
     params: {
       type: 'object',
       additionalProperties: false,
@@ -426,13 +427,21 @@ const connectionMethods = {
           minItems: 1,
           items: { type: 'string', enum: jobEventTypes },
           description: 'Only events of these types.'
+        },
+        method: { type: 'string', minLength: 1, description: 'Only events of jobs of this method.' },
+        cursor: {
+          type: 'string',
+          description: 'Where to go on: as the answer or an event of an earlier subscription gave it. Default: now.'
         }
       }
     },
     result: {
       type: 'object',
-      required: ['subscription'],
-      properties: { subscription: { type: 'string', description: 'Unique on the connection.' } }
+      required: ['subscription', 'cursor'],
+      properties: {
+        subscription: { type: 'string', description: 'Unique on the connection.' },
+        cursor: { type: 'string', description: 'Where it begins.' }
+      }
     },
     errors: ['TOO_MANY_REQUESTS']
   },
@@ -452,7 +461,7 @@ const connectionMethods = {
     errors: []
   }
 } as const satisfies {
-  'events.subscribe': Definition<EventFilter, { subscription: string }>
+  'events.subscribe': Definition<EventFilter & { cursor?: string }, { subscription: string; cursor: string }>
   'events.unsubscribe': Definition<{ subscription: string }, { unsubscribed: boolean }>
 }
 

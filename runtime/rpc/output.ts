@@ -3,7 +3,7 @@
  *
  * A peer that does not read makes its output pile up here. Once more than `unreadBytesMax` of it waits and yet another
  * text comes, the socket is destroyed; so one text may be larger than the bound, and memory stays within the bound and
- * one text.
+ * one text. Whoever can do without sending looks at {@link Output.unreadBytes} before, and is told when it shrinks.
  */
 import type { Socket } from 'node:net'
 import { type Framing, frameText } from './framing.ts'
@@ -11,18 +11,26 @@ import { type Framing, frameText } from './framing.ts'
 export class Output {
   readonly #socket: Socket
   readonly #unreadBytesMax: number
+  readonly #onRead: () => void
   #texts: string[] = []
   #waitingBytes = 0
 
-  constructor(socket: Socket, unreadBytesMax: number) {
+  /** @param onRead called when the system has taken some of what waited */
+  constructor(socket: Socket, unreadBytesMax: number, onRead: () => void = () => {}) {
     this.#socket = socket
     this.#unreadBytesMax = unreadBytesMax
+    this.#onRead = onRead
+  }
+
+  /** What waits here because the peer has not read what was sent before it. */
+  get unreadBytes(): number {
+    return this.#socket.writableLength + this.#waitingBytes
   }
 
   /** Sends one JSON value. Does nothing once the socket is destroyed or ended. */
   send(text: string, framing: Framing): void {
     if (!this.#socket.writable) return
-    if (this.#socket.writableLength + this.#waitingBytes > this.#unreadBytesMax) {
+    if (this.unreadBytes > this.#unreadBytesMax) {
       this.#texts = []
       this.#socket.destroy()
       return
@@ -44,6 +52,6 @@ export class Output {
     const bytes = Buffer.from(this.#texts.join(''))
     this.#texts = []
     this.#waitingBytes = 0
-    if (this.#socket.writable) this.#socket.write(bytes)
+    if (this.#socket.writable) this.#socket.write(bytes, (error) => error ?? this.#onRead())
   }
 }

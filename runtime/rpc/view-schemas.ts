@@ -4,7 +4,7 @@
  */
 import type { DoctorView, Finding, JobChange, MethodView, SchedulerState, StatusView } from '../core/api.ts'
 import { jobErrorCodes } from '../core/errors.ts'
-import { type JobEvent, jobEventTypes } from '../core/events.ts'
+import { type EventGap, type JobEvent, jobEventTypes } from '../core/events.ts'
 import type {
   AttemptView,
   BulkStep,
@@ -321,7 +321,7 @@ export const doctorViewSchema = {
   }
 } as const satisfies ObjectSchema<DoctorView>
 
-export const jobEventSchema = {
+const jobEventSchema = {
   title: 'JobEvent',
   description: 'What happened to a job, told after the commit that made it true.',
   type: 'object',
@@ -341,6 +341,39 @@ export const jobEventSchema = {
     log: logLineSchema
   }
 } as const satisfies ObjectSchema<JobEvent>
+
+const eventGapSchema = {
+  title: 'EventGap',
+  description: 'Events that the subscription does not get, told where they would have come.',
+  type: 'object',
+  required: ['missed', 'reason'],
+  properties: {
+    missed: {
+      type: ['integer', 'null'],
+      description: 'How many that pass the filter; null where nobody knows, perhaps none.'
+    },
+    reason: {
+      type: 'string',
+      enum: ['slow', 'expired', 'restarted'],
+      description:
+        '`slow`: the client did not read, and they are not kept any more. `expired`: the cursor is from too long ago. `restarted`: it is of another run of the supervisor.'
+    }
+  }
+} as const satisfies ObjectSchema<EventGap>
+
+/** The params of the notification `event`. */
+export const eventNoticeSchema = {
+  title: 'EventNotice',
+  description: 'The params of the notification `event`: an event of a subscription, or a gap in its events.',
+  type: 'object',
+  required: ['subscription', 'cursor'],
+  properties: {
+    subscription: { ...text, description: 'As `events.subscribe` answered.' },
+    cursor: { ...text, description: 'A subscription from there begins with what comes after this.' },
+    event: jobEventSchema,
+    gap: eventGapSchema
+  }
+} as const satisfies ObjectSchema<{ subscription: string; cursor: string; event?: JobEvent; gap?: EventGap }>
 
 const schedulerStateField = { type: 'string', enum: ['active', 'paused', 'maintenance'] } as const
 

@@ -165,6 +165,8 @@ export interface ParentRecord {
   state: FinishedState | null
   /** JSON text; null: none, or too large to be handed on. */
   result: string | null
+  /** The child goes on whatever the end of this one is. */
+  anyEnd: boolean
 }
 
 /** A window in which no second job of an id is made. */
@@ -360,7 +362,7 @@ export function noTotals(): QueueTotals {
 
 export const groupCodec = codec<KeyGroup>({ number: 0, held: 0, turn: 0, starts: 0, place: null })
 
-export const parentCodec = codec<ParentRecord>({ id: '', state: null, result: null })
+export const parentCodec = codec<ParentRecord>({ id: '', state: null, result: null, anyEnd: false })
 
 export const throttleCodec = codec<ThrottleRecord>({ untilMs: 0, state: null })
 

@@ -56,7 +56,7 @@ export function examine(facts: DoctorFacts): DoctorView {
       return [
         ...ofQueue(queue),
         ...(stands === undefined ? [] : ofRunning(stands, nowMs)),
-        ...(stands === undefined || !starts ? [] : ofReady(queue, stands, isLimited, nowMs))
+        ...(stands === undefined || !starts ? [] : ofReady(queue, stands, isLimited, facts))
       ]
     }),
     ...schedule.events.flatMap((event) => ofEvent(event, nowMs))
@@ -156,7 +156,7 @@ function ofQueue({ queue, configured, paused, pausedUntil, counts }: QueueView):
     findings.push({
       severity: 'problem',
       about,
-      what: `Queue "${queue}" is not configured any more, and ${jobsText(waiting)} wait in it.`,
+      what: `Queue "${queue}" is not configured any more, and ${waitText(waiting)} in it.`,
       advice: `Put it back under workers, "runtime move --queue ${queue} --to" another queue, or "runtime purge ${queue}".`
     })
   }
@@ -164,7 +164,7 @@ function ofQueue({ queue, configured, paused, pausedUntil, counts }: QueueView):
     findings.push({
       severity: 'warning',
       about,
-      what: `Queue "${queue}" is paused${pausedUntil === null ? '' : ` until ${pausedUntil}`}, and ${jobsText(waiting)} wait in it.`,
+      what: `Queue "${queue}" is paused${pausedUntil === null ? '' : ` until ${pausedUntil}`}, and ${waitText(waiting)} in it.`,
       advice: `"runtime resume ${queue}" starts them.`
     })
   }
@@ -211,9 +211,12 @@ function ofReady(
   { backgroundWorkers, counts }: QueueView,
   { queue, oldestReady }: QueueHealth,
   isLimited: boolean,
-  nowMs: number
+  { nowMs, status }: DoctorFacts
 ): Finding[] {
-  if (oldestReady === null || nowMs - oldestReady.readySinceMs <= readyMsMax) return []
+  // While there was no supervisor nothing could start.
+  if (oldestReady === null) return []
+  const couldStartSinceMs = Math.max(oldestReady.readySinceMs, Date.parse(status.startedAt))
+  if (nowMs - couldStartSinceMs <= readyMsMax) return []
   const idle = backgroundWorkers - counts.running
   const waits = `Job ${oldestReady.id} of queue "${queue}" has been ready for ${spanText(nowMs - oldestReady.readySinceMs)}`
   if (idle <= 0) {
@@ -255,8 +258,8 @@ function ofEvent({ event, problem, lastOutcome, lastJob, next }: EventView, nowM
   return [{ severity: 'problem', about, what, advice: `"runtime job ${lastJob}" shows why.` }]
 }
 
-function jobsText(count: number): string {
-  return count === 1 ? '1 job' : `${count} jobs`
+function waitText(jobs: number): string {
+  return jobs === 1 ? '1 job waits' : `${jobs} jobs wait`
 }
 
 function percentText(share: number): string {

@@ -95,7 +95,7 @@ export class Supervisor {
     directory: OpenDataDirectory,
     catalogue: Catalogue
   ): Promise<Supervisor> {
-    const events = new EventStream()
+    const events = new EventStream({ clock })
     const timers = new ArmedTimers(clock)
     const queue = new DurableQueue({
       store: directory.store,
@@ -119,7 +119,7 @@ export class Supervisor {
     })
     const waiters = new Waiters()
     const dueJobs = new DueWork((nowMs) => queue.promoteDue(nowMs), timers, clock)
-    const upkeep = new DueWork(() => queue.upkeep(), timers, clock)
+    const upkeep = new DueWork((nowMs) => queue.upkeep(nowMs), timers, clock)
     const scheduler = new Scheduler({ queue, catalogue, timers, clock })
     const dispatchers = new Map<string, Dispatcher>()
     for (const [name, queueConfig] of config.queues) {

@@ -582,11 +582,11 @@ describe('pending', () => {
   })
 
   it('says when it did not look at all jobs', async (t) => {
-    const page = { jobs: Array.from({ length: 200 }, () => jobView()), cursor: 'more' }
+    const jobs = Array.from({ length: 200 }, () => jobView())
     const counts = { ...none, ready: 1_000_000 }
     const { run, service } = await supervised(t, {
       'queue.list': async () => ({ queues: [queueView({ counts })] }),
-      'job.list': async () => page
+      'job.list': async ({ cursor = '0' }) => ({ jobs, cursor: cursor === '29' ? null : String(Number(cursor) + 1) })
     })
     const { stdout, stderr } = await run(['pending'])
     assert.match(stdout, /\(all\) +0 +1000000 +0\n +a\.run +0 +2000 +0 +at least\n1000000 jobs in all/)
@@ -651,6 +651,42 @@ describe('events', { concurrency: true }, () => {
     service.events.emit(event())
     await stdout.said('\n')
     assert.match(stdout.text, /^2026-\S+ {2}started +42 {2}default {2}a\.run\n$/)
+  })
+
+  it('filters by method and types, and says at the end how to go on', async (t) => {
+    const args = ['--method', 'a.run', '--type', 'failed', 'completed']
+    const { service, process: child, stdout, ended } = await watching(t, ...args)
+    service.events.emit(event())
+    service.events.emit(event({ type: 'failed', method: 'a.other' }))
+    service.events.emit(event({ type: 'failed' }))
+    service.events.emit(event({ type: 'completed' }))
+    await stdout.said('completed')
+    child.kill('SIGINT')
+    const { stderr } = await ended
+    assert.deepEqual(stdout.text.match(/failed|completed|a\.\w+/g), ['failed', 'a.run', 'completed', 'a.run'])
+    assert.match(stderr, /^To go on from here: --since [0-9a-f]{12}-\w+\n$/)
+  })
+
+  it('tells a gap on standard error, in words or as JSON', async (t) => {
+    const since = ['--since', '0123456789ab-1']
+    const people = await watching(t, ...since)
+    await people.stderr.said('\n')
+    assert.equal(people.stderr.text, 'Events may be missing here: the supervisor has been restarted since.\n')
+    const { process: child, stderr, ended } = await watching(t, '--json', ...since)
+    await stderr.said('\n')
+    child.kill('SIGINT')
+    const [gap, end] = (await ended).stderr
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+    assert.deepEqual(gap, { gap: { missed: null, reason: 'restarted' } })
+    assert.deepEqual(Object.keys(end), ['cursor'])
+  })
+
+  it('refuses a cursor that is none, and an unknown type', async (t) => {
+    const { run } = await supervised(t, {})
+    assert.match((await run(['events', '--since', 'x'])).stderr, /cursor: expected one that/)
+    assert.equal((await run(['events', '--type', 'x'])).code, 2)
   })
 
   it('ends with 3 when the supervisor goes away', async (t) => {

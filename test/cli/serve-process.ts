@@ -22,7 +22,7 @@ let stopped = () => {}
 const running = {
   runtime: runtimeOver({
     call: async () => ({ queues: [], events: [] }),
-    subscribe: async () => ({ unsubscribe: async () => {} }),
+    subscribe: async () => ({ cursor: '', unsubscribe: async () => {} }),
     stop: async () => {}
   }),
   service,

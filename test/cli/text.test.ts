@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { stripVTControlCharacters } from 'node:util'
-import { formatEvent } from '../../runtime/cli/text/event-text.ts'
+import { formatEvent, formatGap } from '../../runtime/cli/text/event-text.ts'
 import { formatError, formatJob, formatJobs } from '../../runtime/cli/text/job-text.ts'
 import { type Look, plainLook } from '../../runtime/cli/text/look.ts'
 import { oneLine, prettyJson } from '../../runtime/cli/text/printable.ts'
@@ -149,6 +149,14 @@ it('shows when a pause ends, and how full the store is', () => {
   assert.match(formatQueues(plain, [paused]), /paused, ends in 5 min/)
   const store = { format: 4, bytes: 4096, usedBytes: 2048, bytesMax: 1024 ** 2 }
   assert.match(formatStatus(plain, statusView({ store })), /4\.0 KiB, 2\.0 KiB of it used, 1\.0 MiB at most, format 4/)
+})
+
+it('shows a gap in the events in words', () => {
+  const slow = (missed: number) => formatGap(plain, { missed, reason: 'slow' })
+  assert.equal(slow(1), '1 event is missing here: they came faster than they were read.')
+  assert.equal(slow(214), '214 events are missing here: they came faster than they were read.')
+  const expired = formatGap(plain, { missed: null, reason: 'expired' })
+  assert.equal(expired, 'Events may be missing here: the cursor is from too long ago.')
 })
 
 it('shows sizes in the unit that fits', () => {

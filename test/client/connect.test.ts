@@ -139,3 +139,23 @@ test('calls that wait for jobs hold no others back', async (test) => {
   service.finish(id)
   assert.equal((await Promise.all(waits)).length, 6_000)
 })
+
+test('calls that wait for a queue to drain hold no others back (issue 5.7)', { timeout: 30_000 }, async (test) => {
+  let drained!: () => void
+  const drain = new Promise<void>((resolve) => {
+    drained = resolve
+  })
+  const service = fakeService({
+    async 'queue.drain'({ queue }) {
+      await drain
+      return { ...(await service.methods['queue.list']({})).queues[0]!, queue }
+    }
+  })
+  const { socketPath } = await startServer(test, { service })
+  const runtime = await connect(socketPath)
+  test.after(() => runtime.stop())
+  const drains = Array.from({ length: 6_000 }, () => runtime.queue.drain('q'))
+  assert.equal((await runtime.status()).pid, 1)
+  drained()
+  assert.equal((await Promise.all(drains)).length, 6_000)
+})

@@ -17,5 +17,12 @@ behaviour('connect', async (test, folder) => {
   return runtime
 })
 
-/** One thread for the queue whose order is looked at. */
-const workers = { long: { backgroundWorkers: 1 } }
+/** One thread for the queue whose order is looked at; bounds for the one in which little else happens. */
+const workers = {
+  long: { backgroundWorkers: 1 },
+  short: {
+    backgroundWorkers: 4,
+    rateLimit: { max: 3, per: '500ms' },
+    retention: { failed: { count: 2 } }
+  }
+}

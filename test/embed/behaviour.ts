@@ -5,7 +5,17 @@ import assert from 'node:assert/strict'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
-import type { EnqueueOptions, JobEvent, JobState, Runtime, RuntimeError } from '../../runtime/index.ts'
+import type {
+  Backoff,
+  EnqueueOptions,
+  EventGap,
+  JobEvent,
+  JobFilter,
+  JobState,
+  JobView,
+  Runtime,
+  RuntimeError
+} from '../../runtime/index.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 
 interface Subject {
@@ -280,6 +290,57 @@ export function behaviour(name: string, open: (test: TestContext, folder: string
       )
     })
 
+    test('goes on with the events since a cursor, and tells where some are missing (issue 5.8)', async (test) => {
+      const { runtime } = await subject(test)
+      const told: [string, string][] = []
+      const gaps: EventGap[] = []
+      const first = await runtime.subscribe({ method: 'a.echo', types: ['completed'] }, ({ job }, cursor) =>
+        told.push([job, cursor])
+      )
+      const ids: string[] = []
+      for (let n = 0; n < 3; n++) {
+        const { id } = await runtime.enqueue('a.echo', n)
+        await runtime.job.wait(id)
+        ids.push(id)
+      }
+      await runtime.status()
+      assert.deepEqual(
+        told.map(([job]) => job),
+        ids
+      )
+      await first.unsubscribe()
+      for (const [cursor, expected] of [
+        [first.cursor, ids],
+        [told[0]![1], ids.slice(1)],
+        [told[2]![1], []]
+      ] as const) {
+        const again: string[] = []
+        const filter = { method: 'a.echo', types: ['completed'] as const }
+        const onGap = (gap: EventGap) => gaps.push(gap)
+        const second = await runtime.subscribe(filter, ({ job }) => again.push(job), { cursor, onGap })
+        assert.equal(second.cursor, cursor)
+        await runtime.status()
+        assert.deepEqual(again, expected)
+        await second.unsubscribe()
+      }
+      assert.equal(gaps.length, 0)
+      let afterGap: string | undefined
+      const late = await runtime.subscribe({}, () => {}, {
+        cursor: '0123456789ab-1',
+        onGap: (gap, cursor) => {
+          gaps.push(gap)
+          afterGap = cursor
+        }
+      })
+      await runtime.status()
+      assert.deepEqual(gaps, [{ missed: null, reason: 'restarted' }])
+      assert.equal(afterGap, late.cursor)
+      await refused(
+        runtime.subscribe({}, () => {}, { cursor: 'nonsense' }),
+        'PARAMS_INVALID'
+      )
+    })
+
     test('answers with the outcome for now and isAsync: false (E5, E6)', async (test) => {
       const { runtime } = await subject(test)
       const good = await runtime.enqueue('a.echo', 5, { isAsync: false })
@@ -304,6 +365,331 @@ export function behaviour(name: string, open: (test: TestContext, folder: string
       assert.equal((await runtime.job.wait(id)).state, 'completed')
     })
 
+    test('shares one job per window, for callers of one id (issue 5.1: deduplicate for)', async (test) => {
+      const { runtime } = await subject(test)
+      const options = { jobId: 'once', deduplicate: { for: '1h' } }
+      const first = await runtime.enqueue('a.echo', 1, options)
+      assert.deepEqual([first.id, first.deduplicated], ['once', false])
+      await runtime.job.wait('once')
+      const again = await runtime.enqueue('a.echo', 2, options)
+      assert.deepEqual([again.id, again.state, again.deduplicated], ['once', 'completed', true])
+      assert.equal((await runtime.job.get('once')).result, 1)
+    })
+
+    test('replaces the waiting job and starts its wait again (issue 5.1: debounce)', async (test) => {
+      const { runtime } = await subject(test)
+      const options = { jobId: 'calm', deduplicate: { debounce: '1s' } }
+      assert.equal((await runtime.enqueue('a.echo', 'old', options)).state, 'scheduled')
+      const firstDueAt = Date.parse((await runtime.job.get('calm')).runAt!)
+      await until(runtime, (await runtime.enqueue('a.echo', {}, { delay: '50ms' })).id, 'completed')
+      assert.equal((await runtime.enqueue('a.echo', 'new', options)).deduplicated, true)
+      const job = await runtime.job.wait('calm')
+      assert.deepEqual([job.state, job.result, job.attempts.made], ['completed', 'new', 1])
+      assert.ok(Date.parse(job.startedAt!) >= firstDueAt + 50, `started ${job.startedAt}`)
+    })
+
+    test('keeps one successor with the newest params while a job runs (issue 5.1: keepLast)', async (test) => {
+      const { runtime, folder } = await subject(test)
+      const gate = join(folder, 'gate')
+      const options = { jobId: 'last', deduplicate: { keepLast: true } } as const
+      await runtime.enqueue('a.waitsFor', { gate, text: 1 }, options)
+      await until(runtime, 'last', 'running')
+      for (const text of [2, 3, 4]) {
+        assert.equal((await runtime.enqueue('a.waitsFor', { gate, text }, options)).id, 'last~next')
+      }
+      writeFileSync(gate, '')
+      assert.equal((await runtime.job.wait('last~next')).result, 4)
+      assert.equal((await runtime.job.get('last')).result, 1)
+      assert.equal((await runtime.job.list({ method: 'a.waitsFor' })).jobs.length, 2)
+    })
+
+    test('runs the successor also after a failure, and after a cancel (issue 5.1: keepLast)', async (test) => {
+      const { runtime, folder } = await subject(test)
+      const gate = join(folder, 'gate')
+      const start = async (jobId: string) => {
+        const options = { jobId, deduplicate: { keepLast: true } } as const
+        await runtime.enqueue('a.waitsFor', { gate, fails: true }, options)
+        await until(runtime, jobId, 'running')
+        await runtime.enqueue('a.echo', 'next', options)
+      }
+      await start('fails')
+      await start('cancelled')
+      await runtime.job.cancel('cancelled')
+      writeFileSync(gate, '')
+      for (const [id, state] of [
+        ['fails', 'failed'],
+        ['cancelled', 'cancelled']
+      ]) {
+        assert.equal((await runtime.job.wait(`${id}~next`)).result, 'next')
+        assert.equal((await runtime.job.get(id!)).state, state)
+      }
+    })
+
+    test('waits by list, and tries again only after the errors that it is told (issue 5.2)', async (test) => {
+      const { runtime, folder } = await subject(test)
+      const backoff = { type: 'list', delays: ['10ms', '60ms'] } satisfies Backoff
+      const file = join(folder, 'tries')
+      const { id } = await runtime.enqueue('a.failsBefore', { file, tries: 4 }, { attempts: 4, backoff })
+      const { history } = await runtime.job.wait(id)
+      const waits = history
+        .slice(1)
+        .map(({ startedAt }, n) => Date.parse(startedAt) - Date.parse(history[n]!.finishedAt))
+      assert.ok(waits[0]! >= 10 && waits[1]! >= 60 && waits[2]! >= 60, `waited ${waits}`)
+      const made = async (options: EnqueueOptions) => {
+        const job = await runtime.enqueue('a.fails', {}, { attempts: 3, ...options })
+        return (await runtime.job.wait(job.id)).attempts.made
+      }
+      assert.equal(await made({ retryOn: ['TIMEOUT'] }), 1)
+      assert.equal(await made({ retryOn: ['TIMEOUT', 'E_RANGE'] }), 3)
+      assert.equal(await made({ noRetryOn: ['RangeError'] }), 1)
+      assert.equal(await made({ noRetryOn: ['TypeError'] }), 3)
+      await refused(runtime.enqueue('a.echo', {}, { backoff: { type: 'list' } }), 'PARAMS_INVALID')
+    })
+
+    test('runs one key strictly in order, also over retries (issue 5.3)', async (test) => {
+      const { runtime, folder } = await subject(test)
+      const file = join(folder, 'order')
+      const options = { key: 'k', keyConcurrency: 1, attempts: 3, backoff: { type: 'fixed', delay: '20ms' } } as const
+      const { ids } = await runtime.enqueueMany(
+        [1, 2, 3, 4, 5].map((text) => ({ method: 'a.appendsAtLast', params: { file, text, folder }, ...options }))
+      )
+      const jobs = await Promise.all(ids.map((id) => runtime.job.wait(id)))
+      assert.ok(jobs.every(({ state, attempts }) => state === 'completed' && attempts.made === 2))
+      assert.equal(readFileSync(file, 'utf8'), '1\n2\n3\n4\n5\n')
+      assert.deepEqual([jobs[0]!.key, jobs[0]!.keyConcurrency], ['k', 1])
+      await refused(runtime.enqueue('a.echo', {}, { keyConcurrency: 1 }), 'PARAMS_INVALID')
+    })
+
+    test('lets keys take turns (issue 5.3)', async (test) => {
+      const { runtime, folder } = await subject(test)
+      const file = join(folder, 'turns')
+      await runtime.queue.pause('long')
+      const request = (key: string) => ({ method: 'a.appends', params: { file, text: key }, queue: 'long', key })
+      const { ids } = await runtime.enqueueMany([
+        ...Array.from({ length: 20 }, () => request('many')),
+        request('few'),
+        request('few')
+      ])
+      await runtime.queue.resume('long')
+      await Promise.all(ids.map((id) => runtime.job.wait(id)))
+      const order = readFileSync(file, 'utf8').trim().split('\n')
+      assert.ok(order.lastIndexOf('few') < 6, `${order}`)
+    })
+
+    test('starts no more than the rate limit allows (issue 5.3)', async (test) => {
+      const { runtime } = await subject(test)
+      const { ids } = await runtime.enqueueMany(Array.from({ length: 8 }, () => ({ method: 'a.echo', queue: 'short' })))
+      const jobs = await Promise.all(ids.map((id) => runtime.job.wait(id)))
+      const startsMs = jobs.map(({ startedAt }) => Date.parse(startedAt!)).sort((a, b) => a - b)
+      for (const [index, startMs] of startsMs.entries()) {
+        const fourth = startsMs[index + 3]
+        assert.ok(fourth === undefined || fourth - startMs >= 500, `${startsMs.map((ms) => ms - startsMs[0]!)}`)
+      }
+    })
+
+    test('starts a job when those it depends on have finished, with their results (issue 5.4)', async (test) => {
+      const { runtime } = await subject(test)
+      const first = await runtime.enqueue('a.echo', 'from before')
+      const { ids } = await runtime.enqueueMany([
+        { method: 'a.parents', dependsOn: [1, 2, first.id], jobName: 'end' },
+        { method: 'a.echo', params: 'one', delay: '30ms' },
+        { method: 'a.echo', params: 'two', dependsOn: [1] }
+      ])
+      const waiting = await runtime.job.get(ids[0]!)
+      assert.equal(waiting.state, 'scheduled')
+      assert.equal(waiting.dependencies!.total, 3)
+      assert.deepEqual([...waiting.dependsOn!].sort(), [first.id, ids[1]!, ids[2]!].sort())
+      const { result, dependencies } = await runtime.job.wait(ids[0]!)
+      assert.deepEqual(result, [
+        { id: first.id, state: 'completed', result: 'from before' },
+        { id: ids[1], state: 'completed', result: 'one' },
+        { id: ids[2], state: 'completed', result: 'two' }
+      ])
+      assert.deepEqual(dependencies, { total: 3, completed: 3, failed: 0, cancelled: 0 })
+      const circle = [
+        { method: 'a.echo', dependsOn: [1] },
+        { method: 'a.echo', dependsOn: [0] }
+      ]
+      assert.match((await refused(runtime.enqueueMany(circle), 'PARAMS_INVALID')).message, /circle/)
+      await refused(runtime.enqueue('a.echo', {}, { dependsOn: ['no such job'] }), 'JOB_UNKNOWN')
+    })
+
+    test('runs the last job of a batch when all others are done (issue 5.4)', async (test) => {
+      const { runtime } = await subject(test)
+      const { ids } = await runtime.enqueueMany([
+        ...Array.from({ length: 20 }, (_, n) => ({ method: 'a.echo', params: n })),
+        { method: 'a.parents', dependsOn: 'others' as const }
+      ])
+      const results = (await runtime.job.wait(ids.at(-1)!)).result as { result: number }[]
+      assert.deepEqual(
+        results.map(({ result }) => result),
+        Array.from({ length: 20 }, (_, n) => n)
+      )
+    })
+
+    test('fails, cancels or runs what depends on a job that failed, as it says (issue 5.4)', async (test) => {
+      const { runtime } = await subject(test)
+      const { ids } = await runtime.enqueueMany([
+        { method: 'a.fails', delay: '20ms' },
+        { method: 'a.echo', dependsOn: [0] },
+        { method: 'a.echo', dependsOn: [0], onParentFailure: 'cancel' },
+        { method: 'a.parents', dependsOn: [0], onParentFailure: 'release' },
+        { method: 'a.echo', dependsOn: [1] }
+      ])
+      const jobs = await Promise.all(ids.map((id) => runtime.job.wait(id)))
+      assert.deepEqual(
+        jobs.map(({ state }) => state),
+        ['failed', 'failed', 'cancelled', 'completed', 'failed']
+      )
+      assert.match(jobs[1]!.error!.message, new RegExp(ids[0]!))
+      assert.deepEqual(jobs[3]!.result, [{ id: ids[0], state: 'failed' }])
+    })
+
+    test('enqueues what follows a success or a failure, with what became of the job (issue 5.4)', async (test) => {
+      const { runtime } = await subject(test)
+      const followed = async (method: string, options: EnqueueOptions) => {
+        const following = nextOf(runtime, 'a.follows')
+        const { id } = await runtime.enqueue(method, { month: 3 }, options)
+        const follower = await runtime.job.wait(await following)
+        return { id, ...(follower.result as unknown as { job: JobView; note?: string }) }
+      }
+      const good = await followed('a.echo', { onSuccess: 'a.follows', onFailure: 'a.spins' })
+      assert.deepEqual([good.job.id, good.job.method, good.job.state], [good.id, 'a.echo', 'completed'])
+      assert.deepEqual([good.job.params, good.job.result], [{ month: 3 }, { month: 3 }])
+      const onFailure = { method: 'a.follows', params: { note: 'sorry' } }
+      const bad = await followed('a.fails', { attempts: 2, onSuccess: 'a.spins', onFailure })
+      assert.deepEqual([bad.job.id, bad.job.state, bad.note], [bad.id, 'failed', 'sorry'])
+      assert.equal(bad.job.error!.message, 'out of range')
+      assert.deepEqual((await runtime.job.list({ method: 'a.spins' })).jobs, [])
+    })
+
+    test('cancels what was not started before it expired (issue 5.5)', async (test) => {
+      const { runtime } = await subject(test)
+      await runtime.queue.pause('default')
+      const soon = await runtime.enqueue('a.echo', {}, { expires: '50ms' })
+      const later = await runtime.enqueue('a.echo', {}, { expires: new Date(Date.now() + 3_600_000) })
+      const job = await runtime.job.wait(soon.id)
+      assert.deepEqual([job.state, job.error!.code, job.attempts.made], ['cancelled', 'CANCELLED', 0])
+      assert.ok(Date.parse(job.finishedAt!) >= Date.parse(job.expiresAt!))
+      await runtime.queue.resume('default')
+      assert.equal((await runtime.job.wait(later.id)).state, 'completed')
+      await refused(runtime.enqueue('a.echo', {}, { expires: '2020-01-01' }), 'PARAMS_INVALID')
+    })
+
+    test('forgets finished jobs as they or their queue say (issue 5.6)', async (test) => {
+      const { runtime } = await subject(test)
+      const none = await runtime.enqueue('a.echo', 5, { resultTtl: 0, isAsync: false })
+      assert.deepEqual([none.state, none.result], ['completed', 5])
+      await gone(runtime, none.id)
+      const brief = await runtime.enqueue('a.fails', {}, { retention: { failed: { age: '50ms' } } })
+      assert.equal((await runtime.job.wait(brief.id)).state, 'failed')
+      await gone(runtime, brief.id)
+      const failures: string[] = []
+      for (let n = 0; n < 4; n++) {
+        const { id } = await runtime.enqueue('a.fails', {}, { queue: 'short' })
+        await runtime.job.wait(id)
+        failures.push(id)
+      }
+      for (const id of failures.slice(0, 2)) await gone(runtime, id)
+      const { jobs } = await runtime.job.list({ queue: 'short', state: 'failed' })
+      assert.deepEqual(
+        jobs.map(({ id }) => id),
+        failures.slice(2).reverse()
+      )
+    })
+
+    test('lists by key, error code, time and text in params (issue 5.7)', async (test) => {
+      const { runtime } = await subject(test)
+      const idsOf = async (filter: JobFilter) => (await runtime.job.list(filter)).jobs.map(({ id }) => id)
+      const failed = await runtime.enqueue('a.fails', { city: 'Köln' }, { key: 'tenant' })
+      await runtime.job.wait(failed.id)
+      const late = await runtime.enqueue('a.spins', { city: 'Bonn' }, { timeout: '100ms' })
+      const { finishedAt } = await runtime.job.wait(late.id)
+      const at = new Date(finishedAt!)
+      assert.deepEqual(await idsOf({ key: 'tenant' }), [failed.id])
+      assert.deepEqual(await idsOf({ errorCode: 'TIMEOUT' }), [late.id])
+      assert.deepEqual(await idsOf({ state: 'failed', errorCode: 'THROWN', text: '"Köln"' }), [failed.id])
+      assert.deepEqual(await idsOf({ text: 'köln' }), [])
+      assert.deepEqual(await idsOf({ state: 'failed', since: at }), [late.id])
+      assert.deepEqual(await idsOf({ state: 'failed', until: at }), [failed.id])
+      assert.deepEqual(await idsOf({ method: 'a.fails', until: at.getTime(), key: 'other' }), [])
+    })
+
+    test('moves a job to another queue (issue 5.7)', async (test) => {
+      const { runtime } = await subject(test)
+      await runtime.queue.pause('long')
+      const { id } = await runtime.enqueue('a.echo', 1, { queue: 'long' })
+      const later = await runtime.enqueue('a.echo', 2, { queue: 'long', delay: '1h' })
+      assert.deepEqual(await runtime.job.move(id, 'default'), { id, state: 'ready', changed: true })
+      const job = await runtime.job.wait(id)
+      assert.deepEqual([job.queue, job.result], ['default', 1])
+      await runtime.job.move(later.id, 'short')
+      assert.equal((await runtime.job.get(later.id)).queue, 'short')
+      await refused(runtime.job.move(id, 'short'), 'JOB_STATE')
+      await refused(runtime.job.move(later.id, 'nowhere'), 'QUEUE_UNKNOWN')
+      await refused(runtime.job.move('no such job', 'short'), 'JOB_UNKNOWN')
+    })
+
+    test('cancels, retries, moves and removes many, and tells how far it is (issue 5.7)', async (test) => {
+      const { runtime } = await subject(test)
+      await runtime.queue.pause('long')
+      const jobs = Array.from({ length: 1_200 }, (_, n) => ({
+        ...{ method: 'a.echo', params: n, queue: 'long' },
+        ...(n % 2 === 0 ? { key: 'even' } : { jobName: 'odd' })
+      }))
+      await runtime.enqueueMany(jobs)
+      const told: number[] = []
+      const onProgress = (changed: number) => void told.push(changed)
+      assert.equal(await runtime.job.cancelMany({ queue: 'long', key: 'even' }, { onProgress }), 600)
+      assert.equal(told.at(-1), 600)
+      assert.deepEqual(
+        told,
+        [...told].sort((a, b) => a - b)
+      )
+      const counts = async (queue: string) => (await runtime.queue.list()).find((view) => view.queue === queue)!.counts
+      assert.deepEqual([(await counts('long')).ready, (await counts('long')).cancelled], [600, 600])
+      assert.equal(await runtime.job.retryMany({ state: 'cancelled', text: '1' }, { params: 'again' }), 195)
+      assert.equal((await runtime.job.list({ text: 'again', limit: 1000 })).jobs.length, 195)
+      assert.equal(await runtime.job.retryMany({ queue: 'long' }), 0, 'without a state: what failed')
+      await runtime.queue.pause('default')
+      assert.equal(await runtime.job.moveMany({ jobName: 'odd' }, 'default'), 600)
+      assert.equal((await counts('default')).ready, 600)
+      assert.equal(await runtime.job.removeMany({ queue: 'default', state: 'ready' }), 600)
+      assert.equal(await runtime.job.removeMany({ state: 'cancelled' }), 405)
+      await refused(runtime.job.removeMany({ state: 'running' }), 'JOB_STATE')
+      await refused(runtime.job.removeMany({} as never), 'PARAMS_INVALID')
+      await refused(runtime.job.moveMany({ queue: 'long' }, 'nowhere'), 'QUEUE_UNKNOWN')
+    })
+
+    test('ends a pause by itself, and drains (issue 5.7)', async (test) => {
+      const { runtime } = await subject(test)
+      const paused = await runtime.queue.pause('default', { until: '300ms' })
+      assert.equal(paused.paused, true)
+      const endsAtMs = Date.parse(paused.pausedUntil!)
+      const { ids } = await runtime.enqueueMany([1, 2, 3].map((n) => ({ method: 'a.echo', params: n })))
+      const error = await refused(runtime.queue.drain('default', { timeout: '20ms' }), 'WAIT_TIMEOUT')
+      assert.deepEqual([error.data.queue, error.data.ready, error.data.running], ['default', 3, 0])
+      const drained = await runtime.queue.drain('default')
+      assert.deepEqual([drained.counts.completed, drained.paused, drained.pausedUntil], [3, false, null])
+      for (const id of ids) assert.ok(Date.parse((await runtime.job.get(id)).startedAt!) >= endsAtMs)
+      assert.equal((await runtime.queue.drain('long')).queue, 'long')
+      await refused(runtime.queue.drain('nowhere'), 'QUEUE_UNKNOWN')
+    })
+
+    test('tells what is wrong (issue 5.7)', async (test) => {
+      const { runtime } = await subject(test)
+      assert.deepEqual(await runtime.doctor(), { ok: true, findings: [] })
+      await runtime.job.wait((await runtime.enqueue('a.fails')).id)
+      const { ok, findings } = await runtime.doctor()
+      assert.equal(ok, false)
+      assert.deepEqual(
+        findings.map(({ severity, about }) => [severity, about]),
+        [['problem', { queue: 'default' }]]
+      )
+      const { store } = await runtime.status()
+      assert.ok(store.usedBytes > 0 && store.usedBytes <= store.bytes && store.bytesMax === null, JSON.stringify(store))
+    })
+
     test('stops twice without complaint, and is of no use after that', async (test) => {
       const { runtime } = await subject(test)
       await Promise.all([runtime.stop(), runtime.stop()])
@@ -319,6 +705,17 @@ export function fails() { throw Object.assign(new RangeError('out of range'), { 
 export function failsIf({ fail }) { if (fail) throw new Error('as told') }
 function count(file) { appendFileSync(file, '.'); return readFileSync(file).length }
 export function failsBefore({ file, tries }) { if (count(file) < tries) throw new Error('not yet') }
+export const parents = (params, ctx) => ctx.parents
+export const follows = (params) => params
+export async function waitsFor({ gate, text, fails }) {
+  while (!existsSync(gate)) await new Promise((resolve) => setTimeout(resolve, 5))
+  if (fails) throw new Error('as told')
+  return text
+}
+export function appendsAtLast({ file, text, folder }) {
+  if (count(folder + '/try-' + text) < 2) throw new Error('not yet')
+  appendFileSync(file, text + '\\n')
+}
 class RetryLater extends Error { name = 'RetryLater'; delay = '30ms' }
 export function laterBefore({ file, tries }) { if (count(file) < tries) throw new RetryLater() }
 class Unrecoverable extends Error { name = 'Unrecoverable' }
@@ -340,6 +737,36 @@ async function refused(promise: Promise<unknown>, code: string): Promise<Runtime
     return true
   })
   return refusal!
+}
+
+/** Resolves with the id of the next job of a method, once it has been enqueued. */
+async function nextOf(runtime: Runtime, method: string): Promise<string> {
+  let found!: (id: string) => void
+  const id = new Promise<string>((resolve) => {
+    found = resolve
+  })
+  const subscription = await runtime.subscribe({ types: ['enqueued'] }, (event) => {
+    if (event.method === method) found(event.job)
+  })
+  await id
+  await subscription.unsubscribe()
+  return id
+}
+
+/** Resolves when the job has been forgotten. */
+async function gone(runtime: Runtime, id: string): Promise<void> {
+  let arrived!: () => void
+  const arrival = new Promise<void>((resolve) => {
+    arrived = resolve
+  })
+  const subscription = await runtime.subscribe({ job: id, types: ['removed'] }, () => arrived())
+  const exists = await runtime.job.get(id).then(
+    () => true,
+    () => false
+  )
+  if (exists) await arrival
+  await subscription.unsubscribe()
+  await refused(runtime.job.get(id), 'JOB_UNKNOWN')
 }
 
 /** Resolves when the job has come to a state. */

@@ -56,8 +56,11 @@ const quirks: Readonly<Record<string, (params: unknown) => never>> = {
   }
 }
 
-export function fakeService(overrides: Partial<ServiceMethods> = {}): FakeService {
-  const events = new EventStream()
+/** @param events by default, of a stream that is done with a subscriber as soon as it has left */
+export function fakeService(
+  overrides: Partial<ServiceMethods> = {},
+  events: EventStream = new EventStream({ keptMsMax: 0 })
+): FakeService {
   const jobs = new Map<string, JobView>()
   const waiting = new Map<string, (() => void)[]>()
   const enqueued: EnqueueRequest[] = []

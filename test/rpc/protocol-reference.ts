@@ -5,7 +5,7 @@
 import { errorCodes } from '../../runtime/core/errors.ts'
 import { standardErrors } from '../../runtime/rpc/json-rpc.ts'
 import { type MethodDefinition, protocolMethods } from '../../runtime/rpc/methods.ts'
-import { type JsonSchema, jobEventSchema } from '../../runtime/rpc/view-schemas.ts'
+import { eventNoticeSchema, type JsonSchema } from '../../runtime/rpc/view-schemas.ts'
 
 /** Each generated part by the name of its markers. */
 export function generatedParts(): Record<string, string> {
@@ -38,7 +38,7 @@ function methodSection(name: string, { summary, params, result, errors }: Method
 function shapeReference(): string {
   const shapes = new Map<string, JsonSchema>()
   for (const { result } of Object.values(protocolMethods)) collectShapes(result, shapes)
-  collectShapes(jobEventSchema, shapes)
+  collectShapes(eventNoticeSchema, shapes)
   return [...shapes]
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([title, schema]) => {

@@ -331,18 +331,23 @@ test('events: from the answer on, filtered, until the subscription ends', async 
   raw.write(`{"jsonrpc":"2.0","id":1,"method":"events.subscribe","params":{"types":["started"]}}\n`)
   raw.write(`{"jsonrpc":"2.0","id":2,"method":"status"}\n`)
   const { result } = await raw.next()
-  assert.deepEqual(Object.keys(result), ['subscription'])
+  assert.deepEqual(Object.keys(result), ['subscription', 'cursor'])
   const early = await raw.next()
   assert.equal(early.method, 'event')
   assert.equal('id' in early, false)
   assert.equal(early.params.subscription, result.subscription)
   assert.equal(early.params.event.job, 'early')
+  assert.deepEqual(Object.keys(early.params), ['subscription', 'event', 'cursor'])
   await raw.next()
   service.event({ type: 'failed' })
   service.event({ job: 'j2' })
   assert.equal((await raw.next()).params.event.job, 'j2')
-  assert.deepEqual((await raw.ask('events.unsubscribe', result)).result, { unsubscribed: true })
-  assert.deepEqual((await raw.ask('events.unsubscribe', result)).result, { unsubscribed: false })
+  assert.deepEqual((await raw.ask('events.unsubscribe', { subscription: result.subscription })).result, {
+    unsubscribed: true
+  })
+  assert.deepEqual((await raw.ask('events.unsubscribe', { subscription: result.subscription })).result, {
+    unsubscribed: false
+  })
   assert.equal(service.events.listened, false)
 })
 
@@ -353,7 +358,8 @@ test('subscriptions are bounded, belong to their connection and end with it', as
   const { result } = await raw.ask('events.subscribe')
   await raw.ask('events.subscribe')
   assert.deepEqual(errorOf(await raw.ask('events.subscribe')), [-32015, 1, 'TOO_MANY_REQUESTS'])
-  assert.deepEqual((await other.ask('events.unsubscribe', result)).result, { unsubscribed: false })
+  const { subscription } = result
+  assert.deepEqual((await other.ask('events.unsubscribe', { subscription })).result, { unsubscribed: false })
   raw.socket.end()
   await raw.closed()
   assert.equal(service.events.listened, false)
@@ -411,10 +417,16 @@ test('vscode-jsonrpc speaks to it, Content-Length framed', async (test) => {
     data: { code: 'JOB_UNKNOWN', id: 'x' }
   })
   const event = new Promise((resolve) => connection.onNotification('event', resolve))
-  const { subscription } = (await connection.sendRequest('events.subscribe', {})) as { subscription: string }
+  const { subscription, cursor } = (await connection.sendRequest('events.subscribe', {})) as {
+    subscription: string
+    cursor: string
+  }
   service.event({ job: 'ü' })
-  assert.deepEqual(await event, {
+  const notice = (await event) as { cursor: string }
+  assert.notEqual(notice.cursor, cursor)
+  assert.deepEqual(notice, {
     subscription,
+    cursor: notice.cursor,
     event: { type: 'started', job: 'ü', queue: 'default', method: 'a.b', at: '2026-01-01T00:00:00Z' }
   })
 })

@@ -21,7 +21,7 @@ import { describe, it, type TestContext } from 'node:test'
 import { RuntimeError } from '../../runtime/core/errors.ts'
 import { type OpenDataDirectory, openDataDirectory } from '../../runtime/store/data-directory.ts'
 import { jobKey } from '../../runtime/store/keys.ts'
-import { decodeSpec, encodeSpec, formatVersion, type JobSpec } from '../../runtime/store/records.ts'
+import { formatVersion, type JobSpec, specCodec } from '../../runtime/store/records.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 import { type Answer, OwnerProcess } from './owner-process.ts'
 import { smallDisk } from './small-disk.ts'
@@ -38,10 +38,11 @@ const spec: JobSpec = {
   priority: 0,
   timeoutMs: 1,
   attemptsMax: 1,
-  backoff: { type: 'fixed', delayMs: 0, maxMs: 0, jitter: 0 },
+  backoff: { type: 'fixed', delayMs: 0, maxMs: 0, jitter: 0, delaysMs: [] },
   jobName: null,
   softTimeoutMs: null,
-  event: null
+  event: null,
+  rules: null
 }
 const key = jobKey(1)
 
@@ -56,7 +57,7 @@ async function open(test: TestContext, directory: string): Promise<OpenDataDirec
 async function used(test: TestContext): Promise<{ directory: string; tag: string; dataFile: string }> {
   const directory = join(temporaryFolder(test), 'data')
   const { store, tag, close } = await open(test, directory)
-  await store.transact((transaction) => transaction.put(key, encodeSpec(key, spec)))
+  await store.transact((transaction) => transaction.put(key, specCodec.encode(key, spec)))
   await close()
   return { directory, tag, dataFile: join(directory, 'store', 'data.mdb') }
 }
@@ -104,7 +105,7 @@ describe('data directory', () => {
     const again = await open(test, directory)
     assert.equal(again.unclean, false)
     assert.equal(again.tag, tag)
-    assert.equal(decodeSpec(key, again.store.reader.get(key)!).params, params)
+    assert.equal(specCodec.decode(key, again.store.reader.get(key)!).params, params)
     await again.close()
     assert.notEqual((await open(test, join(temporaryFolder(test), 'other'))).tag, tag)
   })
@@ -172,12 +173,12 @@ describe('one owner at a time', () => {
     const { directory, tag } = await used(test)
     const owner = await OwnerProcess.start(test)
     await owner.open(directory)
-    await owner.put(jobKey(2), encodeSpec(jobKey(2), spec))
+    await owner.put(jobKey(2), specCodec.encode(jobKey(2), spec))
     await owner.kill()
     const next = await open(test, directory)
     assert.equal(next.unclean, true)
     assert.equal(next.tag, tag)
-    assert.equal(decodeSpec(jobKey(2), next.store.reader.get(jobKey(2))!).params, params)
+    assert.equal(specCodec.decode(jobKey(2), next.store.reader.get(jobKey(2))!).params, params)
   })
 
   it('holds when owner.json was deleted, emptied or replaced by hand', async (test) => {
@@ -292,7 +293,7 @@ describe('what is not ours is refused and not touched', () => {
       await assertRefused(directory, 'DATA_DIR_INVALID', message)
     }
     writeFileSync(join(directory, 'actor-runtime.json'), JSON.stringify(marker))
-    assert.equal(decodeSpec(key, (await open(test, directory)).store.reader.get(key)!).params, params)
+    assert.equal(specCodec.decode(key, (await open(test, directory)).store.reader.get(key)!).params, params)
   })
 
   it('a directory that this user may not write', { skip: process.platform === 'win32' }, async (test) => {
@@ -371,14 +372,14 @@ describe('damage is never opened as an empty store', () => {
     copyFileSync(whole, dataFile)
     const repaired = await open(test, directory)
     assert.equal(repaired.unclean, true)
-    assert.equal(decodeSpec(key, repaired.store.reader.get(key)!).params, params)
+    assert.equal(specCodec.decode(key, repaired.store.reader.get(key)!).params, params)
   })
 
   it('one flipped bit of a record is found when it is read, after a clean end', async (test) => {
     const { directory, dataFile } = await used(test)
     flipBitOf(dataFile, params)
     const { store } = await open(test, directory)
-    assert.throws(() => decodeSpec(key, store.reader.get(key)!), /checksum/)
+    assert.throws(() => specCodec.decode(key, store.reader.get(key)!), /checksum/)
   })
 
   it('pages of nonsense end the process that reads them, and that is not this one', async (test) => {

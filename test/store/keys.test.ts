@@ -1,214 +1,410 @@
 /**
- * The order of keys in bytes is the order that the queue relies on. Queue numbers and seqs gather around the values where a
- * byte overflows or is 0xff, since there a careless range would end too early or reach into its neighbour.
+ * The order of keys in bytes is the order that the queue relies on. One table says of each kind of key what it is made of, and
+ * by what it sorts; another of each range which keys it holds. Every pair of kinds and ranges is then drawn. Numbers gather
+ * around the values where a byte overflows or is 0xff, since there a careless range would end too early or reach into its
+ * neighbour.
  */
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { instantMsMax, priorityMax, priorityMin } from '../../runtime/core/limits.ts'
-import {
-  countsKey,
-  dueOfScheduledKey,
-  dueRange,
-  type FinishedState,
-  finishedKey,
-  finishedRange,
-  idKey,
-  jobKey,
-  jobRange,
-  type KeyRange,
-  metaKey,
-  numberOfQueueKey,
-  queueKey,
-  queueRange,
-  readyKey,
-  readyRange,
-  runningKey,
-  runningRange,
-  scheduledKey,
-  scheduledRange,
-  seqOfKey,
-  seqOfReadyKey,
-  standingKey
-} from '../../runtime/store/keys.ts'
+import { type FinishedState, finishedStates } from '../../runtime/core/lifecycle.ts'
+import { instantMsMax, nameCharsMax, priorityMax, priorityMin } from '../../runtime/core/limits.ts'
+import * as keys from '../../runtime/store/keys.ts'
 
-const finishedStates: readonly FinishedState[] = ['completed', 'failed', 'cancelled']
+const { agedRank, dueRange, noInstantMs, rankOf, scheduledKey } = keys
 const seqMax = 2 ** 48 - 1
-const queues = edged([0, 1, 254, 255, 256, 257, 65279, 65280, 65281, 65534, 65535], 65535)
-const seqs = edged([0, 1, 255, 256, 65535, 2 ** 32 - 1, 2 ** 32, seqMax - 1, seqMax], seqMax)
-const instants = edged([0, 2 ** 32 - 1, 2 ** 32, instantMsMax], instantMsMax)
-const states = fc.constantFrom(...finishedStates)
-const priorities = fc.oneof(
-  fc.constantFrom(priorityMin, -1, 0, 1, priorityMax),
-  fc.integer({ min: priorityMin, max: priorityMax })
-)
+const rankMax = 2 ** 32 - 1
+const lmdbKeyBytesMax = 1_978
 
 function edged(edges: number[], max: number): fc.Arbitrary<number> {
   return fc.oneof(fc.constantFrom(...edges), fc.integer({ min: 0, max }), fc.integer({ min: 0, max: Math.min(max, 9) }))
 }
+const seqs = edged([0, 1, 255, 256, 65535, 2 ** 32 - 1, 2 ** 32, seqMax - 1, seqMax], seqMax)
+const instants = edged([0, 2 ** 32 - 1, 2 ** 32, instantMsMax], instantMsMax)
+const metaNames = ['counters', 'owner', 'scheduler', 'growth'] as const
 
-interface Ready {
+/** What any key is made of; each kind takes what it needs. */
+interface Parts {
   queue: number
+  group: number
   atFront: boolean
-  priority: number
+  rank: number
   seq: number
+  other: number
+  atMs: number
+  turn: number
+  state: FinishedState
+  text: string
+  meta: (typeof metaNames)[number]
 }
-const ready: fc.Arbitrary<Ready> = fc.record({ queue: queues, atFront: fc.boolean(), priority: priorities, seq: seqs })
-const scheduled = fc.record({ due: instants, seq: seqs })
-const finished = fc.record({ state: states, queue: queues, finishedAtMs: instants, seq: seqs })
-
-const keyOfReady = ({ queue, atFront, priority, seq }: Ready) => readyKey(queue, atFront, priority, seq)
-
-/** Negative, zero or positive: the first difference decides. */
-function firstDifference(...differences: number[]): number {
-  return Math.sign(differences.find((difference) => difference !== 0) ?? 0)
-}
-
-describe('order of keys', () => {
-  it('ready: by queue; at front before the others, the last put there first; then larger priority; then older', () => {
-    fc.assert(
-      fc.property(ready, ready, fc.boolean(), (a, other, sameQueue) => {
-        const b = sameQueue ? { ...other, queue: a.queue } : other
-        const expected = firstDifference(
-          a.queue - b.queue,
-          Number(b.atFront) - Number(a.atFront),
-          a.atFront ? b.seq - a.seq : firstDifference(b.priority - a.priority, a.seq - b.seq)
-        )
-        assert.equal(Buffer.compare(keyOfReady(a), keyOfReady(b)), expected)
-      }),
-      { numRuns: 2000 }
-    )
-  })
-
-  it('scheduled: by due time, then by seq', () => {
-    fc.assert(
-      fc.property(scheduled, scheduled, (a, b) => {
-        const expected = firstDifference(a.due - b.due, a.seq - b.seq)
-        assert.equal(Buffer.compare(scheduledKey(a.due, a.seq), scheduledKey(b.due, b.seq)), expected)
-      }),
-      { numRuns: 1000 }
-    )
-  })
-
-  it('finished: by state, queue, time, seq', () => {
-    const keyOf = (of: { state: FinishedState; queue: number; finishedAtMs: number; seq: number }) =>
-      finishedKey(of.state, of.queue, of.finishedAtMs, of.seq)
-    fc.assert(
-      fc.property(finished, finished, fc.boolean(), (a, other, samePlace) => {
-        const b = samePlace ? { ...other, state: a.state, queue: a.queue } : other
-        const expected = firstDifference(
-          finishedStates.indexOf(a.state) - finishedStates.indexOf(b.state),
-          a.queue - b.queue,
-          a.finishedAtMs - b.finishedAtMs,
-          a.seq - b.seq
-        )
-        assert.equal(Buffer.compare(keyOf(a), keyOf(b)), expected)
-      }),
-      { numRuns: 1000 }
-    )
-  })
-})
-
-describe('numbers in keys', () => {
-  it('come back as they went in', () => {
-    fc.assert(
-      fc.property(ready, instants, states, ({ queue, atFront, priority, seq }, atMs, state) => {
-        assert.equal(seqOfReadyKey(readyKey(queue, atFront, priority, seq)), seq)
-        for (const key of [
-          jobKey(seq),
-          standingKey(seq),
-          runningKey(seq),
-          scheduledKey(atMs, seq),
-          finishedKey(state, queue, atMs, seq)
-        ]) {
-          assert.equal(seqOfKey(key), seq)
-        }
-        assert.equal(dueOfScheduledKey(scheduledKey(atMs, seq)), atMs)
-        assert.equal(numberOfQueueKey(queueKey(queue)), queue)
-      })
-    )
-  })
-})
-
-/** A key of any kind, with what it was made of. */
-interface AnyKey {
-  kind: string
-  key: Buffer
-  queue?: number
-  state?: FinishedState
-  due?: number
-}
-const anyKey: fc.Arbitrary<AnyKey> = fc.oneof(
-  seqs.map((seq) => ({ kind: 'job', key: jobKey(seq) })),
-  seqs.map((seq) => ({ kind: 'standing', key: standingKey(seq) })),
-  seqs.map((seq) => ({ kind: 'running', key: runningKey(seq) })),
-  ready.map((of) => ({ kind: 'ready', key: keyOfReady(of), queue: of.queue })),
-  scheduled.map(({ due, seq }) => ({ kind: 'scheduled', key: scheduledKey(due, seq), due })),
-  finished.map(({ state, queue, finishedAtMs, seq }) => ({
-    kind: 'finished',
-    key: finishedKey(state, queue, finishedAtMs, seq),
-    state,
-    queue
-  })),
-  fc.string({ unit: 'binary', minLength: 1, maxLength: 20 }).map((id) => ({ kind: 'id', key: idKey(id) })),
-  queues.map((queue) => ({ kind: 'counts', key: countsKey(queue) })),
-  queues.map((queue) => ({ kind: 'queue', key: queueKey(queue) })),
-  fc.constantFrom('counters' as const, 'owner' as const).map((name) => ({ kind: 'meta', key: metaKey(name) }))
+const parts: fc.Arbitrary<Parts> = fc.record(
+  {
+    queue: edged([0, 1, 254, 255, 256, 257, 65279, 65280, 65281, 65534, 65535], 65535),
+    group: seqs,
+    atFront: fc.boolean(),
+    rank: edged([0, priorityMax, agedRank - 1, agedRank, agedRank + 1, rankMax], rankMax),
+    seq: seqs,
+    other: seqs,
+    atMs: instants,
+    turn: seqs,
+    state: fc.constantFrom(...finishedStates),
+    text: fc.string({ unit: 'binary', minLength: 1, maxLength: 12 }),
+    meta: fc.constantFrom(...metaNames)
+  },
+  { noNullPrototype: true }
 )
+/** Another key's parts, of which some, most or all are those of the first. */
+const likened = fc
+  .tuple(parts, parts, fc.array(fc.boolean(), { minLength: 11, maxLength: 11 }))
+  .map(([a, b, shared]) => {
+    const names = Object.keys(a) as (keyof Parts)[]
+    return [
+      a,
+      Object.fromEntries(names.map((name, at) => [name, (shared[at] ? a : b)[name]])) as unknown as Parts
+    ] as const
+  })
 
-function holds({ start, end }: KeyRange, key: Buffer): boolean {
+interface Layout {
+  keyOf: (of: Parts) => Buffer
+  /** What decides between two keys of this kind, in this order; equal where the keys are. */
+  sorts: (of: Parts) => (number | string)[]
+  /** What is read back from the key. */
+  reads?: (key: Buffer) => Partial<Parts>
+}
+
+/** At front the last one put there first; else by rank, then the oldest first. */
+const readyOrder = ({ atFront, rank, seq }: Parts) => (atFront ? [0, -seq] : [1, rank, seq])
+const stateOrder = ({ state }: Parts) => finishedStates.indexOf(state)
+
+const layouts: Record<string, Layout> = {
+  jobKey: bySeq(keys.jobKey),
+  standingKey: bySeq(keys.standingKey),
+  runningKey: bySeq(keys.runningKey),
+  untoldKey: bySeq(keys.untoldKey),
+  readyKey: {
+    keyOf: (of) => keys.readyKey(of.queue, of),
+    sorts: (of) => [of.queue, ...readyOrder(of)],
+    reads: readsReady
+  },
+  keyedReadyKey: {
+    keyOf: (of) => keys.keyedReadyKey(of.queue, of.group, of),
+    sorts: (of) => [of.queue, of.group, ...readyOrder(of)],
+    reads: readsReady
+  },
+  rotationKey: {
+    keyOf: (of) => keys.rotationKey(of.queue, of, of.turn),
+    sorts: ({ queue, atFront, rank, seq, turn }) =>
+      atFront ? [queue, 0, -seq] : [queue, 1, Math.min(rank, agedRank), turn]
+  },
+  blockedKey: {
+    keyOf: ({ queue, atMs, group }) => keys.blockedKey(queue, atMs, group),
+    sorts: ({ queue, atMs, group }) => [queue, atMs, group],
+    reads: (key) => ({ atMs: keys.untilOfBlockedKey(key), group: keys.seqOfKey(key) })
+  },
+  groupKey: {
+    keyOf: ({ queue, text }) => keys.groupKey(queue, text),
+    sorts: ({ queue, text }) => [queue, text]
+  },
+  startKey: {
+    keyOf: ({ queue, group, atMs, turn }) => keys.startKey(queue, group, atMs, turn),
+    sorts: ({ queue, group, atMs, turn }) => [queue, group, atMs, turn],
+    reads: (key) => ({ atMs: keys.instantOfStartKey(key), turn: keys.turnOfStartKey(key) })
+  },
+  scheduledKey: {
+    keyOf: ({ atMs, seq }) => scheduledKey(atMs, seq),
+    sorts: ({ atMs, seq }) => [atMs, seq],
+    reads: (key) => ({ atMs: keys.dueOfScheduledKey(key), seq: keys.seqOfKey(key) })
+  },
+  finishedKey: {
+    keyOf: ({ state, queue, atMs, seq }) => keys.finishedKey(state, queue, atMs, seq),
+    sorts: (of) => [stateOrder(of), of.queue, of.atMs, of.seq],
+    reads: (key) => ({ atMs: keys.instantOfFinishedKey(key), seq: keys.seqOfKey(key) })
+  },
+  idKey: { keyOf: ({ text }) => keys.idKey(text), sorts: ({ text }) => [text] },
+  throttleKey: { keyOf: ({ text }) => keys.throttleKey(text), sorts: ({ text }) => [text] },
+  jobEndingKey: {
+    keyOf: ({ atMs, seq }) => keys.jobEndingKey(atMs, seq),
+    sorts: ({ atMs, seq }) => [atMs, 0, seq],
+    reads: (key) => ({ atMs: keys.instantOfEndingKey(key), ...keys.subjectOfEndingKey(key) })
+  },
+  throttleEndingKey: {
+    keyOf: ({ atMs, text }) => keys.throttleEndingKey(atMs, text),
+    sorts: ({ atMs, text }) => [atMs, 1, text],
+    reads: (key) => {
+      const subject = keys.subjectOfEndingKey(key)
+      return { atMs: keys.instantOfEndingKey(key), ...('id' in subject ? { text: subject.id } : subject) }
+    }
+  },
+  childKey: {
+    keyOf: ({ seq, other }) => keys.childKey(seq, other),
+    sorts: ({ seq, other }) => [seq, other],
+    reads: (key) => ({ other: keys.seqOfKey(key) })
+  },
+  parentKey: {
+    keyOf: ({ seq, other }) => keys.parentKey(seq, other),
+    sorts: ({ seq, other }) => [seq, other],
+    reads: (key) => ({ other: keys.seqOfKey(key) })
+  },
+  countsKey: { keyOf: ({ queue }) => keys.countsKey(queue), sorts: ({ queue }) => [queue] },
+  queueKey: {
+    keyOf: ({ queue }) => keys.queueKey(queue),
+    sorts: ({ queue }) => [queue],
+    reads: (key) => ({ queue: keys.numberOfQueueKey(key) })
+  },
+  metaKey: { keyOf: ({ meta }) => keys.metaKey(meta), sorts: ({ meta }) => [meta] },
+  eventKey: { keyOf: ({ text }) => keys.eventKey(text), sorts: ({ text }) => [text] },
+  nextEventKey: {
+    keyOf: ({ atMs, text }) => keys.nextEventKey(atMs, text),
+    sorts: ({ atMs, text }) => [atMs, text],
+    reads: (key) => ({ atMs: keys.nextOfNextEventKey(key), text: keys.idOfNextEventKey(key) })
+  }
+}
+const kinds = fc.constantFrom(...Object.keys(layouts))
+
+function bySeq(keyOf: (seq: number) => Buffer): Layout {
+  return { keyOf: ({ seq }) => keyOf(seq), sorts: ({ seq }) => [seq], reads: (key) => ({ seq: keys.seqOfKey(key) }) }
+}
+
+function readsReady(key: Buffer): Partial<Parts> {
+  const { atFront, rank, seq } = keys.placeOfReadyKey(key)
+  assert.equal(keys.seqOfReadyKey(key), seq)
+  // At front there is no rank.
+  return atFront ? { atFront, seq } : { atFront, rank, seq }
+}
+
+/** Negative, zero or positive: the first difference decides; texts by their UTF-8. */
+function compare(one: (number | string)[], other: (number | string)[]): number {
+  for (const [at, a] of one.entries()) {
+    const b = other[at]!
+    const difference = typeof a === 'number' ? a - Number(b) : Buffer.compare(Buffer.from(a), Buffer.from(String(b)))
+    if (difference !== 0) return Math.sign(difference)
+  }
+  return 0
+}
+
+interface RangeLayout {
+  rangeOf: (of: Parts) => keys.KeyRange
+  /** The keys of these kinds are in it … */
+  holds: string[]
+  /** … that have these parts of it. */
+  by: (keyof Parts)[]
+}
+const ranges: Record<string, RangeLayout> = {
+  jobRange: { rangeOf: () => keys.jobRange, holds: ['jobKey'], by: [] },
+  runningRange: { rangeOf: () => keys.runningRange, holds: ['runningKey'], by: [] },
+  scheduledRange: { rangeOf: () => keys.scheduledRange, holds: ['scheduledKey'], by: [] },
+  queueRange: { rangeOf: () => keys.queueRange, holds: ['queueKey'], by: [] },
+  eventRange: { rangeOf: () => keys.eventRange, holds: ['eventKey'], by: [] },
+  nextEventRange: { rangeOf: () => keys.nextEventRange, holds: ['nextEventKey'], by: [] },
+  endingRange: { rangeOf: () => keys.endingRange, holds: ['jobEndingKey', 'throttleEndingKey'], by: [] },
+  untoldRange: { rangeOf: () => keys.untoldRange, holds: ['untoldKey'], by: [] },
+  childRange: { rangeOf: ({ seq }) => keys.childRange(seq), holds: ['childKey'], by: ['seq'] },
+  parentRange: { rangeOf: ({ seq }) => keys.parentRange(seq), holds: ['parentKey'], by: ['seq'] },
+  readyRange: { rangeOf: ({ queue }) => keys.readyRange(queue), holds: ['readyKey'], by: ['queue'] },
+  keyedReadyRange: { rangeOf: ({ queue }) => keys.keyedReadyRange(queue), holds: ['keyedReadyKey'], by: ['queue'] },
+  groupReadyRange: {
+    rangeOf: ({ queue, group }) => keys.groupReadyRange(queue, group),
+    holds: ['keyedReadyKey'],
+    by: ['queue', 'group']
+  },
+  rotationRange: { rangeOf: ({ queue }) => keys.rotationRange(queue), holds: ['rotationKey'], by: ['queue'] },
+  blockedRange: { rangeOf: ({ queue }) => keys.blockedRange(queue), holds: ['blockedKey'], by: ['queue'] },
+  startRange: {
+    rangeOf: ({ queue, group }) => keys.startRange(queue, group),
+    holds: ['startKey'],
+    by: ['queue', 'group']
+  },
+  finishedRange: {
+    rangeOf: ({ state, queue }) => keys.finishedRange(state, queue),
+    holds: ['finishedKey'],
+    by: ['state', 'queue']
+  }
+}
+
+function holds({ start, end }: keys.KeyRange, key: Buffer): boolean {
   return Buffer.compare(start, key) <= 0 && Buffer.compare(key, end) < 0
 }
 
-describe('ranges', () => {
-  it('of a kind hold its keys and no others', () => {
+describe('keys', () => {
+  it('every kind of key, and every range, of the layout is in the tables of this test', () => {
+    const named = (ending: RegExp) => Object.keys(keys).filter((name) => ending.test(name) && !name.includes('Of'))
+    assert.deepEqual(Object.keys(layouts).sort(), named(/Key$/).sort())
+    assert.deepEqual([...Object.keys(ranges), 'dueRange'].sort(), named(/Range$/).sort())
+  })
+
+  for (const [kind, { keyOf, sorts, reads }] of Object.entries(layouts)) {
+    it(`${kind}: sorts by what decides between two of them, and is equal only where that is`, () => {
+      fc.assert(
+        fc.property(likened, ([a, b]) => {
+          assert.equal(Buffer.compare(keyOf(a), keyOf(b)), compare(sorts(a), sorts(b)))
+        }),
+        { numRuns: 1000 }
+      )
+    })
+
+    if (reads === undefined) continue
+    it(`${kind}: what is read from it is what went in`, () => {
+      fc.assert(
+        fc.property(parts, (of) => {
+          const read = reads(keyOf(of))
+          assert.deepEqual({ ...of, ...read }, of)
+        })
+      )
+    })
+  }
+
+  it('no key of one kind is one of another', () => {
+    const firstBytes = new Map<number, string[]>()
     fc.assert(
-      fc.property(anyKey, ({ kind, key }) => {
-        assert.equal(holds(jobRange, key), kind === 'job')
-        assert.equal(holds(runningRange, key), kind === 'running')
-        assert.equal(holds(scheduledRange, key), kind === 'scheduled')
-        assert.equal(holds(queueRange, key), kind === 'queue')
+      fc.property(likened, kinds, kinds, ([a, b], one, other) => {
+        fc.pre(one !== other)
+        assert.notDeepEqual(layouts[one]!.keyOf(a), layouts[other]!.keyOf(b))
+        const [first] = layouts[one]!.keyOf(a)
+        firstBytes.set(first!, [...new Set([...(firstBytes.get(first!) ?? []), one])])
       }),
-      { numRuns: 2000 }
+      { numRuns: 5000 }
+    )
+    const shared = [...firstBytes.values()].filter((each) => each.length > 1).map((each) => each.sort())
+    assert.deepEqual(shared, [['jobEndingKey', 'throttleEndingKey']], 'kinds are told apart by their first byte')
+  })
+
+  it('with the longest name there is, in any letters, fits into what LMDB takes', () => {
+    const text = '\u{10ffff}'.repeat(nameCharsMax)
+    const of: Parts = {
+      ...{ queue: 65535, group: seqMax, atFront: false, rank: rankMax, seq: seqMax, other: seqMax },
+      ...{ atMs: seqMax, turn: seqMax, state: 'failed', text, meta: 'scheduler' }
+    }
+    for (const [kind, { keyOf }] of Object.entries(layouts)) {
+      assert(keyOf(of).length + Buffer.byteLength('~next') <= lmdbKeyBytesMax, kind)
+    }
+  })
+})
+
+describe('ranges', () => {
+  for (const [name, { rangeOf, holds: kindsIn, by }] of Object.entries(ranges)) {
+    it(`${name}: holds the keys that belong to it, and of any kind no other`, () => {
+      fc.assert(
+        fc.property(likened, kinds, ([a, b], anyKind) => {
+          for (const kind of [anyKind, ...kindsIn]) {
+            const belongs = kindsIn.includes(kind) && by.every((part) => a[part] === b[part])
+            assert.equal(holds(rangeOf(a), layouts[kind]!.keyOf(b)), belongs, kind)
+          }
+        }),
+        { numRuns: 1500 }
+      )
+    })
+  }
+
+  it('of neighbours meet where a byte overflows: the last key of the one is before the first of the other', () => {
+    const first: Parts = {
+      ...{ queue: 0, group: 0, atFront: true, rank: 0, seq: seqMax, other: 0 },
+      ...{ atMs: 0, turn: 0, state: 'completed', text: '\0', meta: 'owner' }
+    }
+    const last: Parts = { ...first, atFront: false, rank: rankMax, other: seqMax, atMs: instantMsMax, turn: seqMax }
+    for (const queue of [0, 254, 255, 256, 65279, 65280, 65534, 65535]) {
+      for (const [name, { rangeOf, holds: kindsIn, by }] of Object.entries(ranges)) {
+        if (!by.includes('queue')) continue
+        for (const kind of kindsIn) {
+          const { keyOf } = layouts[kind]!
+          const [low, high] = [keyOf({ ...first, queue }), keyOf({ ...last, queue })]
+          assert(holds(rangeOf({ ...first, queue }), low) && holds(rangeOf({ ...last, queue }), high), name)
+          if (queue > 0) assert(!holds(rangeOf({ ...first, queue: queue - 1 }), low), name)
+          if (queue < 65535) assert(!holds(rangeOf({ ...first, queue: queue + 1 }), high), name)
+        }
+      }
+    }
+  })
+
+  it('dueRange: what is due at that instant or before, and nothing that waits without a time', () => {
+    fc.assert(
+      fc.property(parts, kinds, instants, fc.integer({ min: -1, max: 1 }), (of, kind, nowMs, offset) => {
+        const isDue = kind === 'scheduledKey' && of.atMs <= nowMs
+        assert.equal(holds(dueRange(nowMs), layouts[kind]!.keyOf(of)), isDue)
+        const near = Math.max(0, nowMs + offset)
+        assert.equal(holds(dueRange(nowMs), scheduledKey(near, of.seq)), near <= nowMs)
+        assert(!holds(dueRange(nowMs), scheduledKey(noInstantMs, of.seq)))
+        assert(holds(keys.scheduledRange, scheduledKey(noInstantMs, of.seq)))
+      }),
+      { numRuns: 1000 }
+    )
+  })
+})
+
+describe('rank of a ready job', () => {
+  const priorities = fc.oneof(
+    fc.constantFrom(priorityMin, -1, 0, 1, priorityMax),
+    fc.integer({ min: priorityMin, max: priorityMax })
+  )
+  const anyAgeing = fc.oneof(fc.constantFrom(1, 999, 1000, 60_000, 3_600_000, 100 * 365.25 * 86_400_000), fc.nat())
+  const year2000Ms = Date.UTC(2000, 0)
+
+  it('without ageing follows from the priority alone: larger first', () => {
+    fc.assert(
+      fc.property(priorities, priorities, instants, instants, (one, other, thenMs, nowMs) => {
+        const difference = rankOf(one, undefined, thenMs) - rankOf(other, undefined, nowMs)
+        assert.equal(Math.sign(difference), Math.sign(other - one))
+      })
     )
   })
 
-  it('of one queue hold its keys and not those of its neighbours', () => {
+  it('is a whole number of four bytes, and with ageing always behind every job without', () => {
     fc.assert(
-      fc.property(queues, states, anyKey, (queue, state, { kind, key, queue: ofQueue, state: ofState }) => {
-        assert.equal(holds(readyRange(queue), key), kind === 'ready' && ofQueue === queue)
-        assert.equal(
-          holds(finishedRange(state, queue), key),
-          kind === 'finished' && ofQueue === queue && ofState === state
-        )
+      fc.property(priorities, anyAgeing, instants, (priority, ageingMs, enqueuedAtMs) => {
+        const aged = rankOf(priority, ageingMs, enqueuedAtMs)
+        assert(Number.isInteger(aged) && aged >= agedRank && aged <= rankMax, String(aged))
+        assert(rankOf(priority, undefined, enqueuedAtMs) < agedRank)
+      }),
+      { numRuns: 1000 }
+    )
+  })
+
+  it('with ageing puts two jobs in the order of their priorities plus what they have waited, whenever one looks', () => {
+    // Priorities and spans within which no rank meets its bounds: 30 years.
+    const job = fc.record({
+      priority: fc.integer({ min: -300, max: 300 }),
+      enqueuedAtMs: fc.integer({ min: year2000Ms, max: year2000Ms + 30 * 365 * 86_400_000 })
+    })
+    const ageing = fc.integer({ min: 1, max: 36 * 3_600_000 })
+    const laterMs = fc.nat(100 * 86_400_000)
+    fc.assert(
+      fc.property(job, job, fc.boolean(), ageing, laterMs, (a, other, isNear, ageingMs, waitedMs) => {
+        const b = isNear
+          ? { ...other, enqueuedAtMs: a.enqueuedAtMs + (other.priority - a.priority) * ageingMs + (waitedMs % 5000) }
+          : other
+        const nowMs = Math.max(a.enqueuedAtMs, b.enqueuedAtMs) + waitedMs
+        const effective = (of: typeof a) => of.priority + (nowMs - of.enqueuedAtMs) / ageingMs
+        const olderByMs = b.enqueuedAtMs - a.enqueuedAtMs + ageingMs * (a.priority - b.priority)
+        const difference = rankOf(b.priority, ageingMs, b.enqueuedAtMs) - rankOf(a.priority, ageingMs, a.enqueuedAtMs)
+        // In whole seconds: less than one second apart may be the same rank, which the seq decides.
+        if (difference === 0) assert(Math.abs(olderByMs) < 1000)
+        else assert.equal(Math.sign(difference), Math.sign(olderByMs))
+        if (Math.abs(olderByMs) >= 1000) {
+          assert.equal(Math.sign(difference), Math.sign(effective(a) - effective(b)))
+        }
       }),
       { numRuns: 3000 }
     )
   })
 
-  it('of queues whose numbers have 0xff bytes hold their first and last keys, and end before the next queue', () => {
-    for (const queue of [0, 254, 255, 256, 65279, 65280, 65534, 65535]) {
-      for (const key of [readyKey(queue, true, 0, seqMax), readyKey(queue, false, priorityMin, seqMax)]) {
-        assert(holds(readyRange(queue), key))
-        if (queue > 0) assert(!holds(readyRange(queue - 1), key))
-        if (queue < 65535) assert(!holds(readyRange(queue + 1), key))
-      }
-      for (const state of finishedStates) {
-        assert(holds(finishedRange(state, queue), finishedKey(state, queue, 0, 0)))
-        assert(holds(finishedRange(state, queue), finishedKey(state, queue, instantMsMax, seqMax)))
-        if (queue > 0) assert(!holds(finishedRange(state, queue - 1), finishedKey(state, queue, 0, 0)))
-      }
-    }
-  })
-
-  it('of due jobs hold what is due at that instant or before', () => {
-    fc.assert(
-      fc.property(instants, anyKey, fc.integer({ min: -1, max: 1 }), seqs, (nowMs, { key, due }, offset, seq) => {
-        assert.equal(holds(dueRange(nowMs), key), due !== undefined && due <= nowMs)
-        const near = Math.max(0, nowMs + offset)
-        assert.equal(holds(dueRange(nowMs), scheduledKey(near, seq)), near <= nowMs)
-      }),
-      { numRuns: 1000 }
+  it('with ageing sorts keys of the store by that, then by age; in the rotation of keys every such rank is one', () => {
+    const atMs = Date.UTC(2026, 0)
+    const place = (priority: number, enqueuedAtMs: number, seq: number): keys.ReadyPlace => ({
+      atFront: false,
+      rank: rankOf(priority, 60_000, enqueuedAtMs),
+      seq
+    })
+    const low = place(0, atMs, 1)
+    const soon = place(1, atMs + 59_000, 2)
+    const same = place(1, atMs + 60_000, 3)
+    const late = place(1, atMs + 61_000, 4)
+    const sorted = [late, same, low, soon].sort((a, b) => Buffer.compare(keys.readyKey(1, a), keys.readyKey(1, b)))
+    assert.deepEqual(
+      sorted.map(({ seq }) => seq),
+      [2, 1, 3, 4]
     )
+    const [first, ...others] = sorted.map((each) => keys.rotationKey(1, each, 7))
+    for (const other of others) assert.deepEqual(other, first)
+    const unaged = keys.rotationKey(1, { atFront: false, rank: rankOf(priorityMin, undefined, atMs), seq: 9 }, 99)
+    assert(Buffer.compare(unaged, first!) < 0, 'without ageing before every rank with it')
   })
 })

@@ -1,36 +1,60 @@
 /** Every record comes back as it was written, and is refused when a bit of it flips or when it lies under another key. */
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { crc32 } from 'node:zlib'
 import fc from 'fast-check'
+import { Packr } from 'msgpackr'
 import { type BackoffRule, backoffDefault } from '../../runtime/core/backoff.ts'
 import { jobErrorCodes, RuntimeError } from '../../runtime/core/errors.ts'
 import type { JobError, JobLogLine } from '../../runtime/core/job.ts'
-import { jobStates } from '../../runtime/core/lifecycle.ts'
+import { finishedStates, jobStates } from '../../runtime/core/lifecycle.ts'
 import { attemptsMax, durationMsMax, instantMsMax, priorityMax, priorityMin } from '../../runtime/core/limits.ts'
-import { countsKey, idKey, jobKey, metaKey, queueKey, runningKey, standingKey } from '../../runtime/store/keys.ts'
+import {
+  countsKey,
+  eventKey,
+  groupKey,
+  idKey,
+  jobKey,
+  metaKey,
+  parentKey,
+  queueKey,
+  rotationKey,
+  runningKey,
+  standingKey,
+  throttleKey,
+  untoldKey
+} from '../../runtime/store/keys.ts'
 import {
   type Counters,
-  decodeCounters,
-  decodeCounts,
-  decodeOwner,
-  decodeQueue,
-  decodeSeq,
-  decodeSpec,
-  decodeStanding,
-  encodeCounters,
-  encodeCounts,
-  encodeOwner,
-  encodeQueue,
-  encodeSeq,
-  encodeSpec,
-  encodeStanding,
+  countersCodec,
+  type EventRecord,
+  eventCodec,
+  type GrowthRecord,
+  groupCodec,
+  growthCodec,
   initialStanding,
+  type JobRules,
   type JobSpec,
+  type KeyGroup,
+  noTotals,
   type Owner,
+  ownerCodec,
+  type ParentRecord,
   type PastAttempt,
+  parentCodec,
   type QueueRecord,
+  type QueueTotals,
+  queueCodec,
+  type SchedulerRecord,
   type Standing,
-  type StateCounts
+  schedulerCodec,
+  seqCodec,
+  specCodec,
+  standingCodec,
+  type ThrottleRecord,
+  throttleCodec,
+  totalsCodec,
+  unseal
 } from '../../runtime/store/records.ts'
 
 // Any text of whole characters: what JSON and UTF-8 can carry.
@@ -67,12 +91,42 @@ const pastAttempt: fc.Arbitrary<PastAttempt> = record({
   outcome: fc.constantFrom('failed', 'completed', 'cancelled', 'interrupted', 'crashed', 'retryLater'),
   error: orNull(error)
 })
-const waits: fc.Arbitrary<BackoffRule> = record({
-  type: fc.constantFrom('fixed' as const, 'exponential' as const),
-  delayMs: fc.integer({ min: 0, max: durationMsMax }),
-  maxMs: fc.integer({ min: 0, max: durationMsMax }),
-  jitter: fc.double({ min: 0, max: 1, noNaN: true })
-})
+const span = fc.integer({ min: 0, max: durationMsMax })
+const jitter = fc.double({ min: 0, max: 1, noNaN: true })
+const waits: fc.Arbitrary<BackoffRule> = fc.oneof(
+  record<BackoffRule>({
+    type: fc.constantFrom('fixed', 'exponential'),
+    delayMs: span,
+    maxMs: span,
+    jitter,
+    delaysMs: fc.constant([])
+  }),
+  record<BackoffRule>({
+    type: fc.constant('list'),
+    delayMs: fc.oneof(span, fc.constant(backoffDefault.delayMs)),
+    maxMs: fc.oneof(span, fc.constant(backoffDefault.maxMs)),
+    jitter: fc.oneof(jitter, fc.constant(0)),
+    delaysMs: fc.array(span, { minLength: 1, maxLength: 20 })
+  })
+)
+const names = fc.array(text, { maxLength: 3 })
+/** Only what is asked for is there. */
+const rules: fc.Arbitrary<JobRules> = fc.record(
+  {
+    key: text,
+    keyConcurrency: count,
+    ageingMs: span,
+    expiresAtMs: instant,
+    retryOn: names,
+    noRetryOn: names,
+    onSuccess: fc.json(),
+    onFailure: fc.json(),
+    onParentFailure: fc.constantFrom('fail' as const, 'cancel' as const, 'release' as const),
+    keepMs: fc.record({ completed: span, failed: span, cancelled: span }, { requiredKeys: [], noNullPrototype: true }),
+    throttledUntilMs: instant
+  },
+  { requiredKeys: [], noNullPrototype: true }
+)
 const spec: fc.Arbitrary<JobSpec> = record({
   id: text,
   method: text,
@@ -87,7 +141,8 @@ const spec: fc.Arbitrary<JobSpec> = record({
   backoff: fc.oneof(fc.constant(backoffDefault), waits),
   jobName: orNull(text),
   softTimeoutMs: orNull(fc.integer({ min: 1, max: durationMsMax })),
-  event: orNull(fc.string())
+  event: orNull(fc.string()),
+  rules: orNull(rules)
 })
 const standing: fc.Arbitrary<Standing> = record({
   state: fc.constantFrom(...jobStates),
@@ -106,19 +161,67 @@ const standing: fc.Arbitrary<Standing> = record({
     })
   ),
   logs: fc.array(logLine, { maxLength: 4 }),
-  history: fc.array(pastAttempt, { maxLength: 4 })
+  history: fc.array(pastAttempt, { maxLength: 4 }),
+  dependencies: orNull(record({ total: count, completed: count, failed: count, cancelled: count })),
+  startTurn: orNull(seqs)
 })
-const queue: fc.Arbitrary<QueueRecord> = record({ name: text, paused: fc.boolean() })
+const queue: fc.Arbitrary<QueueRecord> = record({
+  name: text,
+  paused: fc.boolean(),
+  pausedUntilMs: orNull(instant)
+})
 const number = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER })
-const counts: fc.Arbitrary<StateCounts> = record({
-  scheduled: number,
-  ready: number,
-  running: number,
-  completed: number,
-  failed: number,
-  cancelled: number
+const kept = record({ count: number, bytes: number })
+const totals: fc.Arbitrary<QueueTotals> = record({
+  counts: record({
+    scheduled: number,
+    ready: number,
+    running: number,
+    completed: number,
+    failed: number,
+    cancelled: number
+  }),
+  turn: number,
+  unkeyedTurn: number,
+  starts: number,
+  retained: record({ completed: kept, failed: kept, cancelled: kept })
 })
-const counters: fc.Arbitrary<Counters> = record({ nextSeq: number, nextQueue: count })
+const finishedState = fc.constantFrom(...finishedStates)
+const place = { atFront: false, rank: 5, seq: 1 }
+const group: fc.Arbitrary<KeyGroup> = record({
+  number: seqs,
+  held: count,
+  turn: number,
+  starts: count,
+  place: orNull(fc.tuple(count, seqs).map(([of, turn]) => rotationKey(of % 65536, place, turn)))
+})
+const parent: fc.Arbitrary<ParentRecord> = record({
+  id: text,
+  state: orNull(finishedState),
+  result: orNull(fc.json()),
+  anyEnd: fc.boolean()
+})
+const throttle: fc.Arbitrary<ThrottleRecord> = record({ untilMs: instant, state: orNull(finishedState) })
+const growth: fc.Arbitrary<GrowthRecord> = fc.array(fc.tuple(instant, number), { maxLength: 48 })
+const event: fc.Arbitrary<EventRecord> = record({
+  id: text,
+  timing: text,
+  fingerprint: text,
+  nextAtMs: orNull(instant),
+  paused: fc.boolean(),
+  skipsNext: fc.boolean(),
+  lastAtMs: orNull(instant),
+  lastJob: orNull(text),
+  lastOutcome: orNull(finishedState),
+  lastDurationMs: orNull(span),
+  queuedAtMs: orNull(instant),
+  runs: number,
+  failures: number,
+  skips: number,
+  misses: number
+})
+const scheduler: fc.Arbitrary<SchedulerRecord> = record({ paused: fc.boolean(), maintenance: fc.boolean() })
+const counters: fc.Arbitrary<Counters> = record({ nextSeq: number, nextQueue: count, nextGroup: number, links: number })
 const owner: fc.Arbitrary<Owner> = record({ pid: count, birth: text })
 
 /** One kind of record: its keys, its values, and the way there and back. */
@@ -126,42 +229,42 @@ interface Kind<T> {
   name: string
   keys: fc.Arbitrary<Buffer>
   values: fc.Arbitrary<T>
-  encode: (key: Buffer, value: T) => Buffer
-  decode: (key: Buffer, value: Buffer) => T
+  codec: { encode: (key: Buffer, value: T) => Buffer; decode: (key: Buffer, value: Buffer) => T }
 }
 
+const queueNumbers = fc.nat(65535)
 const kinds = [
-  kind({ name: 'spec', keys: seqs.map(jobKey), values: spec, encode: encodeSpec, decode: decodeSpec }),
+  kind({ name: 'spec', keys: seqs.map(jobKey), values: spec, codec: specCodec }),
   kind({
     name: 'standing',
     keys: fc.oneof(seqs.map(standingKey), seqs.map(runningKey)),
     values: standing,
-    encode: encodeStanding,
-    decode: decodeStanding
+    codec: standingCodec
+  }),
+  kind({ name: 'queue', keys: queueNumbers.map(queueKey), values: queue, codec: queueCodec }),
+  kind({ name: 'totals', keys: queueNumbers.map(countsKey), values: totals, codec: totalsCodec }),
+  kind({
+    name: 'group',
+    keys: fc.tuple(queueNumbers, text).map(([of, key]) => groupKey(of, key)),
+    values: group,
+    codec: groupCodec
   }),
   kind({
-    name: 'queue',
-    keys: fc.nat(65535).map(queueKey),
-    values: queue,
-    encode: encodeQueue,
-    decode: decodeQueue
+    name: 'parent',
+    keys: fc.oneof(
+      fc.tuple(seqs, seqs).map(([child, of]) => parentKey(child, of)),
+      seqs.map(untoldKey)
+    ),
+    values: parent,
+    codec: parentCodec
   }),
-  kind({
-    name: 'counts',
-    keys: fc.nat(65535).map(countsKey),
-    values: counts,
-    encode: encodeCounts,
-    decode: decodeCounts
-  }),
-  kind({
-    name: 'counters',
-    keys: fc.constant(metaKey('counters')),
-    values: counters,
-    encode: encodeCounters,
-    decode: decodeCounters
-  }),
-  kind({ name: 'owner', keys: fc.constant(metaKey('owner')), values: owner, encode: encodeOwner, decode: decodeOwner }),
-  kind({ name: 'seq of an id', keys: text.map(idKey), values: seqs, encode: encodeSeq, decode: decodeSeq })
+  kind({ name: 'throttle', keys: text.map(throttleKey), values: throttle, codec: throttleCodec }),
+  kind({ name: 'growth', keys: fc.constant(metaKey('growth')), values: growth, codec: growthCodec }),
+  kind({ name: 'event', keys: text.map(eventKey), values: event, codec: eventCodec }),
+  kind({ name: 'scheduler', keys: fc.constant(metaKey('scheduler')), values: scheduler, codec: schedulerCodec }),
+  kind({ name: 'counters', keys: fc.constant(metaKey('counters')), values: counters, codec: countersCodec }),
+  kind({ name: 'owner', keys: fc.constant(metaKey('owner')), values: owner, codec: ownerCodec }),
+  kind({ name: 'seq of an id', keys: text.map(idKey), values: seqs, codec: seqCodec })
 ]
 
 /** Hides the type of the values, so that kinds of different values fit in one list. */
@@ -171,7 +274,12 @@ function kind<T>(of: Kind<T>): Kind<unknown> {
 
 const damaged = (error: unknown) => error instanceof RuntimeError && error.code === 'STORAGE_FAILED'
 
-for (const { name, keys, values, encode, decode } of kinds) {
+for (const {
+  name,
+  keys,
+  values,
+  codec: { encode, decode }
+} of kinds) {
   describe(`record: ${name}`, () => {
     it('comes back as it was written', () => {
       fc.assert(
@@ -212,13 +320,90 @@ for (const { name, keys, values, encode, decode } of kinds) {
   })
 }
 
+/** As an older version wrote it: without the fields that came later. */
+function cutAfter(fields: number, key: Buffer, value: Buffer): Buffer {
+  return sealed(key, (unseal(key, value) as unknown[]).slice(0, fields))
+}
+
+/** The form of every record, written out: CRC-32 of key and body, then MessagePack. */
+function sealed(key: Buffer, record: unknown): Buffer {
+  const body = new Packr({ useRecords: false }).pack(record)
+  const crc = Buffer.alloc(4)
+  crc.writeUInt32BE(crc32(body, crc32(key)))
+  return Buffer.concat([crc, body])
+}
+
+describe('record: written by format 1', () => {
+  it('a spec: whatever came later is not asked for', () => {
+    fc.assert(
+      fc.property(seqs.map(jobKey), spec, (key, of) => {
+        const old = specCodec.decode(key, cutAfter(14, key, specCodec.encode(key, of)))
+        assert.deepEqual(old, { ...of, rules: null })
+      })
+    )
+  })
+
+  it('a backoff had four fields, and no list', () => {
+    const key = jobKey(3)
+    const rest = ['one', 'a.b', 1, '{}', 5, null, false, 0, 1000, 2]
+    const old = specCodec.decode(key, sealed(key, [...rest, ['exponential', 200, 9000, 0.5], null, null, null]))
+    assert.deepEqual(old.backoff, { type: 'exponential', delayMs: 200, maxMs: 9000, jitter: 0.5, delaysMs: [] })
+    assert.deepEqual(specCodec.decode(key, sealed(key, [...rest, null, null, null, null])).backoff, backoffDefault)
+  })
+
+  it('a standing: it depends on nothing, and its start is not counted', () => {
+    fc.assert(
+      fc.property(seqs.map(standingKey), standing, (key, of) => {
+        const old = standingCodec.decode(key, cutAfter(12, key, standingCodec.encode(key, of)))
+        assert.deepEqual(old, { ...of, dependencies: null, startTurn: null })
+      })
+    )
+  })
+
+  it('a queue is paused without an end; no group has a number yet', () => {
+    fc.assert(
+      fc.property(queue, counters, (of, numbers) => {
+        const key = queueKey(1)
+        const oldQueue = queueCodec.decode(key, cutAfter(2, key, queueCodec.encode(key, of)))
+        assert.deepEqual(oldQueue, { ...of, pausedUntilMs: null })
+        const meta = metaKey('counters')
+        const oldCounters = countersCodec.decode(meta, cutAfter(2, meta, countersCodec.encode(meta, numbers)))
+        assert.deepEqual(oldCounters, { ...numbers, nextGroup: 1, links: 0 })
+      })
+    )
+  })
+
+  it('counts: every finished job is one that retention looks after, of no known bytes', () => {
+    const key = countsKey(1)
+    const old = totalsCodec.decode(key, sealed(key, [1, 2, 3, 4, 5, 6]))
+    assert.deepEqual(old, {
+      ...noTotals(),
+      counts: { scheduled: 1, ready: 2, running: 3, completed: 4, failed: 5, cancelled: 6 },
+      retained: { completed: { count: 4, bytes: 0 }, failed: { count: 5, bytes: 0 }, cancelled: { count: 6, bytes: 0 } }
+    })
+    assert.deepEqual(totalsCodec.decode(key, totalsCodec.encode(key, old)), old)
+  })
+})
+
 describe('record: details', () => {
+  it('the default backoff takes one byte, however it was made', () => {
+    const key = jobKey(3)
+    fc.assert(
+      fc.property(spec, (of) => {
+        const fields = unseal(key, specCodec.encode(key, { ...of, backoff: { ...backoffDefault } })) as unknown[]
+        const stored = fields[Object.keys(of).indexOf('backoff')]
+        assert.equal(stored, null)
+        assert.equal(new Packr({ useRecords: false }).pack(stored).length, 1)
+      })
+    )
+  })
+
   it('the first standing of a job comes back as it was written', () => {
     const key = standingKey(7)
     fc.assert(
       fc.property(spec, fc.constantFrom('scheduled' as const, 'ready' as const), (of, state) => {
         const first = initialStanding(of, state)
-        assert.deepEqual(decodeStanding(key, encodeStanding(key, first)), first)
+        assert.deepEqual(standingCodec.decode(key, standingCodec.encode(key, first)), first)
         assert.equal(first.dueAtMs, of.runAtMs)
       })
     )
@@ -226,6 +411,6 @@ describe('record: details', () => {
 
   it('the message names the entry, so that it can be found', () => {
     const key = jobKey(258)
-    assert.throws(() => decodeSpec(key, Buffer.from('nonsense')), /J:000000000102.*restore a backup/)
+    assert.throws(() => specCodec.decode(key, Buffer.from('nonsense')), /J:000000000102.*restore a backup/)
   })
 })

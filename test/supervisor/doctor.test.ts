@@ -30,10 +30,12 @@ function health(changes: Partial<QueueHealth> = {}): QueueHealth {
   return { queue: 'default', oldestReady: null, oldestRunning: null, overdue: 0, ...changes }
 }
 
+const startedAt = new Date(nowMs - 10 * dayMs).toISOString()
+
 function ofQueue(view: Partial<QueueView>, stands: Partial<QueueHealth> = {}, more: Partial<DoctorFacts> = {}) {
   const queue = queueView({ counts: idle, ...view })
   return facts({
-    status: statusView({ queues: [queue] }),
+    status: statusView({ startedAt, queues: [queue] }),
     health: [health({ queue: queue.queue, ...stands })],
     ...more
   })
@@ -105,7 +107,7 @@ describe('doctor (issue 5.7)', () => {
   it('tells until when a queue is paused', () => {
     const until = '2026-02-01T00:00:00.000Z'
     const paused = { paused: true, pausedUntil: until, counts: { ...idle, ready: 1 } }
-    assert.match(only(ofQueue(paused)).what, /paused until 2026-02-01T00:00:00\.000Z, and 1 job wait/)
+    assert.match(only(ofQueue(paused)).what, /paused until 2026-02-01T00:00:00\.000Z, and 1 job waits/)
     nothing(ofQueue({ paused: true }))
   })
 })
@@ -115,6 +117,12 @@ describe('jobs that wait long', () => {
   const waiting = { counts: { ...idle, ready: 5 } }
 
   it('are no finding up to 10 minutes', () => nothing(ofQueue(waiting, since(10 * minuteMs))))
+
+  it('are no finding in the first 10 minutes of a supervisor', () => {
+    const given = ofQueue(waiting, since(dayMs))
+    const startedAt = new Date(nowMs - 10 * minuteMs).toISOString()
+    nothing({ ...given, status: { ...given.status, startedAt } })
+  })
 
   it('are a problem where nothing runs', () => {
     const { severity, what } = only(ofQueue(waiting, since(11 * minuteMs)))

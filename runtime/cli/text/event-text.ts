@@ -1,4 +1,4 @@
-import type { JobEvent } from '../../core/events.ts'
+import type { EventGap, JobEvent } from '../../core/events.ts'
 import { formatErrorLine, formatProgress } from './job-text.ts'
 import { type Look, styled } from './look.ts'
 import { oneLine } from './printable.ts'
@@ -17,6 +17,21 @@ export function formatEvent(look: Look, event: JobEvent): string {
     ...detailsOf(look, event)
   ]
   return parts.join('  ')
+}
+
+/** `events`: one line in place of the events that are missing. */
+export function formatGap(look: Look, { missed, reason }: EventGap): string {
+  const events =
+    missed === null
+      ? 'Events may be missing here'
+      : `${missed} ${missed === 1 ? 'event is' : 'events are'} missing here`
+  return styled(look, 'red', `${events}: ${gapReasons[reason]}.`)
+}
+
+const gapReasons: Readonly<Record<EventGap['reason'], string>> = {
+  slow: 'they came faster than they were read',
+  expired: 'the cursor is from too long ago',
+  restarted: 'the supervisor has been restarted since'
 }
 
 function detailsOf(look: Look, event: JobEvent): string[] {

@@ -1,0 +1,14 @@
+import type { JobLogLine } from '../core/job.ts'
+import type { JobMessage } from '../core/pool.ts'
+import type { Standing } from '../store/records.ts'
+
+/** A job that is now running; `seq` and `attempt` name this attempt when it is settled. */
+export interface ClaimedJob extends Omit<JobMessage, 'file'> {
+  seq: number
+}
+
+/** What an attempt said while it ran. */
+export interface AttemptTrace {
+  progress: Standing['progress']
+  logs: JobLogLine[]
+}

@@ -1,0 +1,25 @@
+/** What is forgotten of a queue, and that nothing is passed over. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { openQueue, queueConfig } from './open-queue.ts'
+
+const keepAll = { ageMs: null, count: null, bytes: null }
+const noTrace = { progress: null, logs: [] }
+
+test('issue 5.6: of jobs that finish within one millisecond none is passed over, in whatever order they finish', async () => {
+  const retention = { completed: { ...keepAll, count: 1 }, failed: keepAll, cancelled: keepAll }
+  const { queue, clock, close } = await openQueue(queueConfig('default', { retention }))
+  try {
+    await queue.enqueue([1, 2, 3, 4].map((number) => ({ method: 'a.b', jobId: `job ${number}` })))
+    const claimed = await queue.claim('default', 4)
+    for (const job of claimed.toReversed()) {
+      await queue.settle(job, { type: 'completed', result: 'null' }, noTrace)
+      await queue.upkeep(clock.nowMs)
+    }
+    assert.deepEqual(queue.queue('default').counts.completed, 1)
+    assert.equal(await queue.upkeep(clock.nowMs), null)
+    assert.equal(queue.list({ state: 'completed' }).jobs.length, 1)
+  } finally {
+    await close()
+  }
+})
