@@ -35,9 +35,10 @@ export interface DispatcherParts {
 
 interface Running {
   job: ClaimedJob
-  cancelNote: () => void
   trace: AttemptTrace
   cancelDeadline: () => void
+  /** Of the note that it has started. */
+  cancelNote: () => void
 }
 
 const retryWhenFullMs = 1_000
@@ -158,9 +159,9 @@ export class Dispatcher {
   #run(job: ClaimedJob): void {
     const running: Running = {
       job,
-      cancelNote: () => {},
       trace: { progress: null, logs: [] },
-      cancelDeadline: () => {}
+      cancelDeadline: () => {},
+      cancelNote: () => {}
     }
     this.#running.set(job.id, running)
     const method = this.#parts.catalogue.known(job.method)

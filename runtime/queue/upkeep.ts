@@ -38,6 +38,7 @@ export interface RetainedPlace {
  */
 export class RetentionFronts {
   readonly #fronts = new Map<string, Buffer>()
+  readonly #counts = new Map<string, number>()
 
   of({ queue, state }: RetainedPlace): Buffer {
     return this.#fronts.get(`${queue} ${state}`) ?? finishedRange(state, queue).start
@@ -45,6 +46,15 @@ export class RetentionFronts {
 
   advance({ queue, state }: RetainedPlace, key: Buffer): void {
     this.#fronts.set(`${queue} ${state}`, finishedKey(state, queue, instantOfFinishedKey(key), 0))
+  }
+
+  /** How many jobs the place has gained since it was left. */
+  grown({ queue, state }: RetainedPlace, count: number): number {
+    return Math.max(count - (this.#counts.get(`${queue} ${state}`) ?? count), 0)
+  }
+
+  leave({ queue, state }: RetainedPlace, count: number): void {
+    this.#counts.set(`${queue} ${state}`, count)
   }
 
   /** Finished jobs may be older than those that were looked at: the clock was set back. */
@@ -57,7 +67,14 @@ export function upkeepPiece(commit: QueueCommit, places: readonly RetainedPlace[
   tellSome(commit)
   endSome(commit)
   let room = moveBatchMax
-  for (const place of places) if (room > 0) room -= trim(commit, place, fronts, room)
+  for (const place of places) {
+    const { retained } = commit.totals(place.queue)
+    // As many as have come since the last piece, and some more: else a fast queue outgrows any bound.
+    const grown = fronts.grown(place, retained[place.state].count)
+    const forgotten = trim(commit, place, fronts, grown + room)
+    room -= Math.min(Math.max(forgotten - grown, 0), room)
+    fronts.leave(place, retained[place.state].count)
+  }
 }
 
 /** @returns when there is something to do, 0 for at once; null: not as things are */

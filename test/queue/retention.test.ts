@@ -23,3 +23,24 @@ test('issue 5.6: of jobs that finish within one millisecond none is passed over,
     await close()
   }
 })
+
+test('issue 5.6: a place gains no more than what one commit brings, however many jobs a commit finishes', async () => {
+  const kept = 50
+  const perCommit = 500
+  const retention = { completed: { ...keepAll, count: kept }, failed: keepAll, cancelled: keepAll }
+  const { queue, clock, close } = await openQueue(queueConfig('default', { retention }))
+  try {
+    for (let round = 0; round < 10; round++) {
+      await queue.enqueue(Array.from({ length: perCommit }, () => ({ method: 'a.b' })))
+      const claimed = await queue.claim('default', perCommit)
+      await Promise.all([
+        ...claimed.map((job) => queue.settle(job, { type: 'completed', result: 'null' }, noTrace)),
+        queue.upkeep(clock.nowMs)
+      ])
+    }
+    const { completed } = queue.queue('default').counts
+    assert.ok(completed <= kept + 2 * perCommit, `${completed} jobs where ${kept} are to be kept`)
+  } finally {
+    await close()
+  }
+})
