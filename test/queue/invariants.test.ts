@@ -34,7 +34,7 @@ test('the store follows from the jobs after every commit, and nothing is left be
         await open.close()
       }
     }),
-    { numRuns: isLong ? 2_000 : 30 }
+    { numRuns: isLong ? 500 : 30 }
   )
   const often = ['enqueue', 'claim', 'start', 'settle', 'pass', 'promote', 'upkeep']
   const sometimes = ['cancel', 'retry', 'remove', 'move', 'bulk', 'purge', 'pause', 'fan', 'gather', 'crash']
