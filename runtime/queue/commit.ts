@@ -113,6 +113,7 @@ export class QueueCommit implements CommitState {
   #upkeepAtMs = Number.POSITIVE_INFINITY
   readonly #later: (() => void)[] = []
   readonly #moves = new Map<number, Moves>()
+  readonly #cancelled = new Set<number>()
   /** Finished jobs whose children are to be told; undefined while nobody does that. */
   #finished: StoredJob[] | undefined
 
@@ -299,9 +300,17 @@ export class QueueCommit implements CommitState {
   }
 
   /** Once the commit is on disk: the thread of the job must be killed. */
-  tellCancelled({ spec }: StoredJob): void {
+  tellCancelled({ seq, spec }: StoredJob): void {
     const { listener, registry } = this.#parts
+    this.#cancelled.add(seq)
     this.#later.push(() => listener.cancelled(registry.nameOf(spec.queue), spec.id))
+    // Where it was claimed in this commit nobody has it yet, and another can have its thread.
+    this.wake(spec.queue)
+  }
+
+  /** Whether a job that ran was cancelled in this commit. */
+  hasCancelled(seq: number): boolean {
+    return this.#cancelled.has(seq)
   }
 
   /** Runs `action` once the commit is on disk. */
