@@ -104,12 +104,12 @@ export class KeyGroups {
     return undefined
   }
 
-  /** Brings back into the rotation what was blocked until now. @returns when the next group will be, if any */
-  unblock(queue: number): number | undefined {
-    for (;;) {
+  /** Brings back into the rotation `max` groups that were blocked until now. @returns when the next will be, if any */
+  unblock(queue: number, max: number): number | undefined {
+    for (let unblocked = 0; ; unblocked++) {
       this.settle()
       const first = this.#firstBlocked(queue)
-      if (first === undefined || first.untilMs > this.#commit.nowMs) return first?.untilMs
+      if (first === undefined || first.untilMs > this.#commit.nowMs || unblocked >= max) return first?.untilMs
       this.#change(queue, first.key)
     }
   }

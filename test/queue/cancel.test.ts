@@ -6,7 +6,10 @@ import { openQueue, queueConfig } from './open-queue.ts'
 test('issue 5.7: a job that is cancelled in the commit of its claim does not start, and the next one is looked for', async (t) => {
   const { queue, told, close } = await openQueue(queueConfig('default'))
   t.after(close)
-  await queue.enqueue([{ method: 'a.x', jobId: 'first' }, { method: 'a.x', jobId: 'second' }])
+  await queue.enqueue([
+    { method: 'a.x', jobId: 'first' },
+    { method: 'a.x', jobId: 'second' }
+  ])
   told.ready.length = 0
   const claim = queue.claim('default', 1)
   const cancel = queue.cancel('first', () => undefined)
