@@ -45,7 +45,7 @@ import {
   totalsCodec
 } from '../store/records.ts'
 import type { CommitState, Reader, Transaction } from '../store/store.ts'
-import { forgetLinks, tellChildren } from './dependencies.ts'
+import { forgetLinks, roomForOne, tellChildren, toldPerCommitMax } from './dependencies.ts'
 import { readEvent, writeEvent } from './event-records.ts'
 import { followUpOf } from './follow-up.ts'
 import type { Growth } from './growth.ts'
@@ -61,7 +61,6 @@ const empty = Buffer.alloc(0)
 const hasRecord = Buffer.of(1)
 /** What the store needs for the entries of a job beside their keys and values. */
 const entryBytes = 16
-const childrenToldMax = 100
 
 /** Who is told what, after the commit. */
 export interface QueueListener {
@@ -100,6 +99,7 @@ export class QueueCommit implements CommitState {
   readonly nowMs: number
   /** Jobs that have a key. */
   readonly groups: KeyGroups
+  readonly linkRoom = { left: toldPerCommitMax }
   readonly #parts: CommitParts
   readonly #totals = new Map<number, QueueTotals>()
   /** As they were read; what has not changed is not written. */
@@ -366,7 +366,7 @@ export class QueueCommit implements CommitState {
       return
     }
     this.#finished = [job]
-    const room = { left: childrenToldMax }
+    const room = roomForOne()
     for (let next = this.#finished.shift(); next !== undefined; next = this.#finished.shift()) {
       tellChildren(this, next, room)
     }

@@ -8,6 +8,7 @@ import type { QueueConfig, RetentionRule } from '../../runtime/core/config.ts'
 import { EventStream, type JobEvent } from '../../runtime/core/events.ts'
 import { DurableQueue } from '../../runtime/queue/durable-queue.ts'
 import { type OpenDataDirectory, openDataDirectory } from '../../runtime/store/data-directory.ts'
+import type { Store } from '../../runtime/store/store.ts'
 
 class FakeClock {
   nowMs = Date.UTC(2026, 0, 1)
@@ -59,6 +60,7 @@ export function queueConfig(name: string, options: Partial<QueueConfig> = {}): Q
 
 export interface OpenQueue {
   queue: DurableQueue
+  store: Store
   clock: FakeClock
   events: JobEvent[]
   told: { ready: string[]; readyAt: [string, number][]; scheduled: number[]; upkeepAt: number[]; cancelled: string[] }
@@ -111,5 +113,5 @@ async function over(
   })
   const recovered = await queue.start()
   const reopen = () => over({ store, tag } as OpenDataDirectory, clock, configs, close)
-  return { queue, clock, events, told, recovered, reopen, close }
+  return { queue, store, clock, events, told, recovered, reopen, close }
 }
