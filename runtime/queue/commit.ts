@@ -45,7 +45,7 @@ import {
   totalsCodec
 } from '../store/records.ts'
 import type { CommitState, Reader, Transaction } from '../store/store.ts'
-import { forgetLinks, tellChildren } from './dependencies.ts'
+import { forgetLinks, roomForOne, tellChildren, toldPerCommitMax } from './dependencies.ts'
 import { readEvent, writeEvent } from './event-records.ts'
 import { followUpOf } from './follow-up.ts'
 import type { Growth } from './growth.ts'
@@ -61,7 +61,6 @@ const empty = Buffer.alloc(0)
 const hasRecord = Buffer.of(1)
 /** What the store needs for the entries of a job beside their keys and values. */
 const entryBytes = 16
-const childrenToldMax = 100
 
 /** Who is told what, after the commit. */
 export interface QueueListener {
@@ -100,6 +99,7 @@ export class QueueCommit implements CommitState {
   readonly nowMs: number
   /** Jobs that have a key. */
   readonly groups: KeyGroups
+  readonly linkRoom = { left: toldPerCommitMax }
   readonly #parts: CommitParts
   readonly #totals = new Map<number, QueueTotals>()
   /** As they were read; what has not changed is not written. */
@@ -113,6 +113,7 @@ export class QueueCommit implements CommitState {
   #upkeepAtMs = Number.POSITIVE_INFINITY
   readonly #later: (() => void)[] = []
   readonly #moves = new Map<number, Moves>()
+  readonly #cancelled = new Set<number>()
   /** Finished jobs whose children are to be told; undefined while nobody does that. */
   #finished: StoredJob[] | undefined
 
@@ -305,9 +306,17 @@ export class QueueCommit implements CommitState {
   }
 
   /** Once the commit is on disk: the thread of the job must be killed. */
-  tellCancelled({ spec }: StoredJob): void {
+  tellCancelled({ seq, spec }: StoredJob): void {
     const { listener, registry } = this.#parts
+    this.#cancelled.add(seq)
     this.#later.push(() => listener.cancelled(registry.nameOf(spec.queue), spec.id))
+    // Where it was claimed in this commit nobody has it yet, and another can have its thread.
+    this.wake(spec.queue)
+  }
+
+  /** Whether a job that ran was cancelled in this commit. */
+  hasCancelled(seq: number): boolean {
+    return this.#cancelled.has(seq)
   }
 
   /** Runs `action` once the commit is on disk. */
@@ -363,7 +372,7 @@ export class QueueCommit implements CommitState {
       return
     }
     this.#finished = [job]
-    const room = { left: childrenToldMax }
+    const room = roomForOne()
     for (let next = this.#finished.shift(); next !== undefined; next = this.#finished.shift()) {
       tellChildren(this, next, room)
     }

@@ -154,16 +154,19 @@ export class DurableQueue {
    * Takes up to `max` ready jobs of a queue, in the order of claiming.ts; none while the queue is paused, or in maintenance
    * mode. Where a limit or a pause ends at an instant, {@link QueueListener.readyAt} tells.
    */
-  claim(queue: string, max: number): Promise<ClaimedJob[]> {
+  async claim(queue: string, max: number): Promise<ClaimedJob[]> {
     const number = this.#registry.require(queue, 'claim from')
-    return this.#commit((commit, transaction) => {
+    const { commit, jobs } = await this.#commit((commit, transaction) => {
       const record = this.#registry.record(transaction, number)
       if (record.pausedUntilMs !== null && record.pausedUntilMs > commit.nowMs) {
         commit.wakeAt(number, record.pausedUntilMs)
       }
-      if (isPaused(record, commit.nowMs) || readScheduler(transaction).maintenance) return []
-      return claimReady(commit, number, max).map((job) => this.#claimed(job, transaction))
+      const isHeld = isPaused(record, commit.nowMs) || readScheduler(transaction).maintenance
+      const claimed = isHeld ? [] : claimReady(commit, number, max)
+      return { commit, jobs: claimed.map((job) => this.#claimed(job, transaction)) }
     })
+    // What a later operation of the same commit cancelled must not start any more.
+    return jobs.filter(({ seq }) => !commit.hasCancelled(seq))
   }
 
   /** The method runs at `atMs`: from then on its start counts in the window of a rate limit. */
