@@ -35,7 +35,19 @@ export interface RetainedPlace {
  * long they are kept; without this each look would pass them again. In memory: a new supervisor looks from the start.
  */
 export class RetentionFronts {
-  readonly #fronts = new Map<string, Buffer>()
+  readonly #fronts: Map<string, Buffer>
+
+  constructor(fronts: Iterable<[string, Buffer]> = []) {
+    this.#fronts = new Map(fronts)
+  }
+
+  copy(): RetentionFronts {
+    return new RetentionFronts(this.#fronts)
+  }
+
+  become(other: RetentionFronts): void {
+    for (const [place, key] of other.#fronts) this.#fronts.set(place, key)
+  }
 
   of({ queue, state }: RetainedPlace): Buffer {
     return this.#fronts.get(`${queue} ${state}`) ?? finishedRange(state, queue).start
@@ -55,7 +67,10 @@ export function upkeepPiece(commit: QueueCommit, places: readonly RetainedPlace[
   tellSome(commit)
   endSome(commit)
   let room = moveBatchMax
-  for (const place of places) if (room > 0) room -= trim(commit, place, fronts, room)
+  // What a commit that fails has passed over is still there.
+  const ahead = fronts.copy()
+  for (const place of places) if (room > 0) room -= trim(commit, place, ahead, room)
+  commit.later(() => fronts.become(ahead))
 }
 
 /** @returns when there is something to do, 0 for at once; null: not as things are */
