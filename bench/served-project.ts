@@ -17,13 +17,18 @@ export interface ServedProject {
   pid: number
   runtime: Runtime
   /** Stops the supervisor without waiting for its jobs, and removes the folder. */
-  stop(): Promise<void>
+  stop(options?: { keepFolder?: boolean }): Promise<void>
 }
 
-/** @param files text by path, such as `actors/bench.js` and `config/runtime.yaml` */
-export async function serveProject(files: Readonly<Record<string, string>>): Promise<ServedProject> {
-  const folder = mkdtempSync(join(tmpdir(), 'bench-'))
-  for (const part of ['actors', 'config']) mkdirSync(join(folder, part))
+/**
+ * @param files text by path, such as `actors/bench.js` and `config/runtime.yaml`
+ * @param folder where there may be a store already; default: a new one
+ */
+export async function serveProject(
+  files: Readonly<Record<string, string>>,
+  folder = mkdtempSync(join(tmpdir(), 'bench-'))
+): Promise<ServedProject> {
+  for (const part of ['actors', 'config']) mkdirSync(join(folder, part), { recursive: true })
   for (const [path, text] of Object.entries(files)) writeFileSync(join(folder, path), text)
   const supervisor = spawn(process.execPath, [main, 'serve', '--json', '--log-level', 'silent'], {
     cwd: folder,
@@ -44,11 +49,11 @@ export async function serveProject(files: Readonly<Record<string, string>>): Pro
     folder,
     pid,
     runtime,
-    async stop() {
+    async stop({ keepFolder = false } = {}) {
       await runtime.shutdown({ deadline: 0 })
       await ended
       await runtime.stop()
-      rmSync(folder, { recursive: true })
+      if (!keepFolder) rmSync(folder, { recursive: true })
     }
   }
 }

@@ -1,7 +1,7 @@
 /**
  * What crosses between the pool and one of its threads. Each task brings a port of its own: whatever a job does with
  * `parentPort`, it cannot disturb this channel, and what a killed job still says ends at a closed port. Order on the port
- * is `started`, then any number of `progress` and `log`. The outcome is the value of the task itself; the pool reads the
+ * is `started`, `called` where it is asked for, then any number of `progress` and `log`. The outcome is the value of the task itself; the pool reads the
  * port empty before it passes that on.
  *
  * One exception: a job that left something behind (see thread.ts) has its `outcome` told on the port, then `retire`: the
@@ -22,6 +22,8 @@ export type TaskValue = Outcome | null
 export type ThreadMessage =
   /** `taskId`: the thread, as the kernel counts; null where it does not say. */
   | { type: 'started'; taskId: number | null }
+  /** The method is called next. */
+  | { type: 'called' }
   | { type: 'progress'; percent: number; stage: string | null }
   | { type: 'log'; line: JobLogLine }
   | { type: 'outcome'; outcome: Outcome }

@@ -36,7 +36,7 @@ export default async function runTask({ job, port }: ThreadTask): Promise<TaskVa
   try {
     const method = await findMethod(job)
     before = activeResources()
-    outcome = await asJob(job, () => call(method, job, ctx))
+    outcome = await asJob(job, () => call(method, job, ctx, tell))
   } catch (error) {
     outcome = thrownOutcome(error)
   }
@@ -63,8 +63,15 @@ async function findMethod(job: JobMessage): Promise<ActorFunction> {
   throw error
 }
 
-async function call(method: ActorFunction, job: JobMessage, ctx: Context): Promise<Outcome> {
-  return resultOutcome(await method(JSON.parse(job.params), ctx))
+async function call(
+  method: ActorFunction,
+  { params, startIsCounted }: JobMessage,
+  ctx: Context,
+  tell: (message: ThreadMessage) => void
+): Promise<Outcome> {
+  const first = JSON.parse(params)
+  if (startIsCounted) tell({ type: 'called' })
+  return resultOutcome(await method(first, ctx))
 }
 
 function readTaskId(): number | null {

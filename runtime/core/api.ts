@@ -172,7 +172,10 @@ export interface Runtime {
     wait(id: string, options?: { timeout?: Duration }): Promise<JobView>
     /** Cancels in any state; the thread of a running job is killed. A finished job stays as it is. */
     cancel(id: string): Promise<JobChange>
-    /** Starts a finished job again with all its attempts, or brings a scheduled one forward; `params` replace the old ones. */
+    /**
+     * Starts a finished job again with all its attempts, or brings a scheduled one forward; `params` replace the old ones. It
+     * no longer expires.
+     */
     retry(id: string, options?: { params?: unknown }): Promise<JobChange>
     /** Forgets a job. @throws RuntimeError `JOB_STATE` while it runs: cancel it first. */
     remove(id: string): Promise<{ id: string; removed: true }>

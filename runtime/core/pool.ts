@@ -22,6 +22,8 @@ export interface JobMessage {
   softTimeoutMs: number | null
   /** A host process ended under this job before: it runs in one of its own, so that blame is exact. */
   alone: boolean
+  /** Its start counts against a rate limit: the pool tells when the method is called. */
+  startIsCounted: boolean
   /** What has become of the jobs that it depends on; absent where it depends on none. */
   parents?: ParentOutcome[]
 }
@@ -56,6 +58,8 @@ export interface CrashCause {
 export interface PoolListener {
   /** A thread has taken the job: its deadline runs from here. */
   started(id: string): void
+  /** The method of a job whose start is counted is called now; its module is loaded. */
+  called(id: string): void
   progress(id: string, percent: number, stage: string | null): void
   log(id: string, line: JobLogLine): void
   outcome(id: string, outcome: Outcome): void

@@ -37,10 +37,18 @@ interface Running {
   job: ClaimedJob
   trace: AttemptTrace
   cancelDeadline: () => void
+  /** Of the note that it has started. */
+  cancelNote: () => void
 }
 
 const retryWhenFullMs = 1_000
 const wakeWaitMsMax = 60_000
+/**
+ * Between the message that a method is called and its first line the machine may do something else. Where a limit counts
+ * starts, this much time is left to it, as a share of the limit's span, before the start is noted; unless the job ends first.
+ */
+const firstLineMsMax = 20
+const firstLineShareMax = 0.02
 
 export class Dispatcher {
   readonly #parts: DispatcherParts
@@ -63,6 +71,7 @@ export class Dispatcher {
     this.#traces = new TraceStore(parts.queue, parts.timers)
     this.#pool = parts.pool({
       started: (id) => this.#started(id),
+      called: (id) => this.#called(id),
       progress: (id, percent, stage) => this.#progress(id, percent, stage),
       log: (id, line) => this.#log(id, line),
       outcome: (id, outcome) => this.#finish(id, outcome)
@@ -148,7 +157,12 @@ export class Dispatcher {
   }
 
   #run(job: ClaimedJob): void {
-    const running = { job, trace: { progress: null, logs: [] }, cancelDeadline: () => {} }
+    const running: Running = {
+      job,
+      trace: { progress: null, logs: [] },
+      cancelDeadline: () => {},
+      cancelNote: () => {}
+    }
     this.#running.set(job.id, running)
     const method = this.#parts.catalogue.known(job.method)
     if (this.#state === 'interrupting') this.#finish(job.id, { type: 'interrupted' })
@@ -159,11 +173,19 @@ export class Dispatcher {
   #started(id: string): void {
     const running = this.#running.get(id)
     if (running === undefined) return
-    const { timers, queue, clock } = this.#parts
-    running.cancelDeadline = timers.after(running.job.timeoutMs, () => this.#timedOut(id))
-    const startedAtMs = clock.wallMs()
-    if (running.job.startIsCounted) this.#write(() => queue.noteStart(running.job, startedAtMs))
+    running.cancelDeadline = this.#parts.timers.after(running.job.timeoutMs, () => this.#timedOut(id))
     this.#tell(running, 'started')
+  }
+
+  #called(id: string): void {
+    const running = this.#running.get(id)
+    if (running === undefined) return
+    const { queue, clock, timers, config } = this.#parts
+    const spanMs = Math.min(config.rateLimit?.perMs ?? Infinity, config.keyRateLimit?.perMs ?? Infinity)
+    running.cancelNote = timers.after(Math.min(firstLineMsMax, spanMs * firstLineShareMax), () => {
+      const atMs = clock.wallMs()
+      this.#write(() => queue.noteStart(running.job, atMs))
+    })
   }
 
   #progress(id: string, percent: number, stage: string | null): void {
@@ -220,6 +242,7 @@ export class Dispatcher {
     this.#running.delete(id)
     if (running === undefined) return undefined
     running.cancelDeadline()
+    running.cancelNote()
     this.#traces.ended(running)
     return running
   }

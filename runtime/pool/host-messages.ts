@@ -24,6 +24,7 @@ export type ToHost = { type: 'run'; run: number; job: JobMessage } | { type: 'ki
 export type FromHost =
   | { type: 'ready' }
   | { type: 'started'; id: string; run: number }
+  | { type: 'called'; id: string; run: number }
   | { type: 'progress'; id: string; run: number; percent: number; stage: string | null }
   | { type: 'log'; id: string; run: number; line: JobLogLine }
   | { type: 'outcome'; id: string; run: number; outcome: Outcome }

@@ -151,6 +151,9 @@ export class HostProcess {
       case 'started':
         listener.started(message.id)
         break
+      case 'called':
+        listener.called(message.id)
+        break
       case 'progress':
         listener.progress(message.id, message.percent, message.stage)
         break

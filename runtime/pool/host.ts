@@ -18,6 +18,7 @@ const outbox = new Outbox<FromHost>((messages) => process.send?.(messages))
 const runs = new Map<string, number>()
 const listener: PoolListener = {
   started: (id) => outbox.post({ type: 'started', id, run: runs.get(id)! }),
+  called: (id) => outbox.post({ type: 'called', id, run: runs.get(id)! }),
   progress: (id, percent, stage) => outbox.post({ type: 'progress', id, run: runs.get(id)!, percent, stage }),
   log: (id, line) => outbox.post({ type: 'log', id, run: runs.get(id)!, line }),
   outcome: (id, outcome) => {

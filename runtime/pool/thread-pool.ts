@@ -138,7 +138,8 @@ export class ThreadPool implements Pool {
     if (message.type === 'started') {
       run.taskId = message.taskId
       listener.started(id)
-    } else if (message.type === 'progress') listener.progress(id, message.percent, message.stage)
+    } else if (message.type === 'called') listener.called(id)
+    else if (message.type === 'progress') listener.progress(id, message.percent, message.stage)
     else if (message.type === 'log') listener.log(id, message.line)
     else this.#settle(run, message.outcome)
   }

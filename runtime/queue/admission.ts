@@ -20,13 +20,15 @@ import {
   saysWhich,
   tooManyLinks
 } from './refusals.ts'
-import { findJob, type StoredJob } from './stored-job.ts'
-
-/** Ends the id of the job that follows a running one of the same identity. */
-const successorSuffix = '~next'
+import { findJob, type StoredJob, successorIdOf } from './stored-job.ts'
 
 /** What is to be done for one job of a call. */
 type Plan =
+  | OwnPlan
+  /** Another job of the same call is the answer. */
+  | { type: 'same'; as: OwnPlan }
+
+type OwnPlan =
   /** It is there: nothing is written. `state` of a job that is remembered only by its window. */
   | { type: 'existing'; result: EnqueueResult; job: StoredJob | undefined }
   /** `successorOf`: the job whose end it waits for. */
@@ -38,8 +40,6 @@ type Plan =
       job?: StoredJob
     }
   | { type: 'replace'; draft: JobDraft; job: StoredJob }
-  /** Another job of the same call is the answer. */
-  | { type: 'same'; as: Plan }
 
 export interface AdmissionRules {
   registry: QueueRegistry
@@ -52,10 +52,10 @@ export interface AdmissionRules {
 /** @throws RuntimeError `JOB_EXISTS`, `JOB_UNKNOWN`, `QUEUE_FULL`, `STORAGE_FULL`, `PARAMS_INVALID` */
 export function admit(commit: QueueCommit, rules: AdmissionRules, drafts: readonly JobDraft[]): EnqueueResult[] {
   const plans = planAll(commit, drafts, rules.tag)
-  const parents = parentsOf(commit, drafts, plans, rules.tag)
+  const { parents, order } = parentsOf(commit, drafts, plans, rules.tag)
   checkRoom(commit, rules, plans)
   for (const [index, plan] of plans.entries()) write(commit, plan, parents[index]!.length)
-  for (const [index, plan] of plans.entries()) linkParents(commit, plan, parents[index]!)
+  for (const index of order) linkParents(commit, plans[index]!, parents[index]!)
   return plans.map(resultOf)
 }
 
@@ -65,7 +65,7 @@ export function addDraft(commit: QueueCommit, draft: JobDraft): EnqueueResult {
 }
 
 function planAll(commit: QueueCommit, drafts: readonly JobDraft[], tag: string): Plan[] {
-  const ofId = new Map<string, Plan>()
+  const ofId = new Map<string, OwnPlan>()
   return drafts.map((draft, index) =>
     saysWhich(drafts, index, () => {
       const { id } = draft
@@ -74,17 +74,24 @@ function planAll(commit: QueueCommit, drafts: readonly JobDraft[], tag: string):
       if (earlier !== undefined) return planAgain(earlier, draft, id)
       const plan = planOne(commit, draft, id, tag)
       ofId.set(id, plan)
-      if (plan.type !== 'add' || plan.draft.id === id) return plan
+      const planned = idOfPlan(plan)
+      if (planned === id) return plan
       // A successor, whose id another job of the call may ask for.
-      if (ofId.has(plan.draft.id!)) throw idInUse(plan.draft.id!, undefined)
-      ofId.set(plan.draft.id!, plan)
+      if (ofId.has(planned)) throw idInUse(planned, undefined)
+      ofId.set(planned, plan)
       return plan
     })
   )
 }
 
+/** The job that the plan is about. */
+function idOfPlan(plan: OwnPlan): string {
+  if (plan.type === 'add') return plan.draft.id!
+  return plan.type === 'replace' ? plan.job.spec.id : plan.result.id
+}
+
 /** A second job of one id in the same call. */
-function planAgain(earlier: Plan, draft: JobDraft, id: string): Plan {
+function planAgain(earlier: OwnPlan, draft: JobDraft, id: string): Plan {
   if (draft.deduplicate === null) throw idInUse(id, undefined)
   const takesNewest = draft.deduplicate.mode === 'debounce' || draft.deduplicate.mode === 'keepLast'
   if (takesNewest && (earlier.type === 'add' || earlier.type === 'replace')) {
@@ -93,7 +100,7 @@ function planAgain(earlier: Plan, draft: JobDraft, id: string): Plan {
   return { type: 'same', as: earlier }
 }
 
-function planOne(commit: QueueCommit, draft: JobDraft, id: string, tag: string): Plan {
+function planOne(commit: QueueCommit, draft: JobDraft, id: string, tag: string): OwnPlan {
   const holder = findJob(commit.transaction, id, tag)
   const { deduplicate } = draft
   if (deduplicate === null) {
@@ -110,7 +117,7 @@ function planOne(commit: QueueCommit, draft: JobDraft, id: string, tag: string):
   }
 }
 
-function planThrottled(commit: QueueCommit, draft: JobDraft, id: string, holder: StoredJob | undefined): Plan {
+function planThrottled(commit: QueueCommit, draft: JobDraft, id: string, holder: StoredJob | undefined): OwnPlan {
   const window = readThrottle(commit, id)
   if (window !== undefined && window.untilMs > commit.nowMs) {
     if (holder !== undefined) return existing(holder)
@@ -127,8 +134,8 @@ function planNewest(
   id: string,
   holder: StoredJob | undefined,
   tag: string
-): Plan {
-  const successorId = `${id}${successorSuffix}`
+): OwnPlan {
+  const successorId = successorIdOf(id)
   const successor = findJob(commit.transaction, successorId, tag)
   const unfinished = [holder, successor].filter((job) => job !== undefined && !isFinished(job.standing.state))
   const waiting = unfinished.find((job) => job!.standing.startedAtMs === null)
@@ -140,21 +147,33 @@ function planNewest(
   return { type: 'add', draft: { ...draft, id: free.id }, inPlaceOf: free.job, successorOf: busy }
 }
 
-function addInPlaceOf(finished: StoredJob | undefined, draft: JobDraft): Plan {
+function addInPlaceOf(finished: StoredJob | undefined, draft: JobDraft): OwnPlan {
   return { type: 'add', draft, inPlaceOf: finished, successorOf: undefined }
 }
 
-function existing(job: StoredJob): Plan {
+function existing(job: StoredJob): OwnPlan {
   return { type: 'existing', result: resultOfJob(job, true), job }
 }
 
-/** What a job depends on: jobs of the store, and jobs of the same call. */
-type Parent = StoredJob | Plan
+/** What a job depends on: jobs of the store, and new ones of the same call. */
+type Parent = StoredJob | Extract<Plan, { type: 'add' }>
 
-/** @returns for each job of the call, without repeats @throws RuntimeError `JOB_UNKNOWN`, `PARAMS_INVALID` */
-function parentsOf(commit: QueueCommit, drafts: readonly JobDraft[], plans: readonly Plan[], tag: string): Parent[][] {
+/**
+ * @returns for each job of the call those it depends on, without repeats; and an order in which each comes after those of
+ * the call that it depends on, since some may end as soon as they are linked
+ * @throws RuntimeError `JOB_UNKNOWN`, `PARAMS_INVALID`
+ */
+function parentsOf(
+  commit: QueueCommit,
+  drafts: readonly JobDraft[],
+  plans: readonly Plan[],
+  tag: string
+): { parents: Parent[][]; order: Iterable<number> } {
   if (drafts.every(({ dependsOn }) => dependsOn === null)) {
-    return plans.map((plan) => (plan.type === 'add' && plan.successorOf !== undefined ? [plan.successorOf] : []))
+    const parents = plans.map((plan) =>
+      plan.type === 'add' && plan.successorOf !== undefined ? [plan.successorOf] : []
+    )
+    return { parents, order: plans.keys() }
   }
   const links = drafts.reduce(
     (sum, { dependsOn }) => sum + (dependsOn === 'others' ? drafts.length : (dependsOn?.length ?? 0)),
@@ -162,9 +181,12 @@ function parentsOf(commit: QueueCommit, drafts: readonly JobDraft[], plans: read
   )
   if (links > linksPerCallMax) throw tooManyLinks(links, linksPerCallMax)
   const byId = new Map(drafts.flatMap(({ id }, index) => (id === null ? [] : [[id, index] as const])))
-  const indexes = drafts.map(({ dependsOn }, index) => indexesIn(dependsOn, byId, drafts.length, index))
-  refuseCircles(indexes)
-  return plans.map((plan, index) =>
+  const indexes = withoutRepeats(
+    plans,
+    drafts.map(({ dependsOn }, index) => indexesIn(dependsOn, byId, drafts.length, index))
+  )
+  const order = parentsFirst(indexes)
+  const parents = plans.map((plan, index) =>
     saysWhich(drafts, index, () => {
       if (plan.type !== 'add') return []
       const { dependsOn } = plan.draft
@@ -173,11 +195,22 @@ function parentsOf(commit: QueueCommit, drafts: readonly JobDraft[], plans: read
       const stored = texts
         .filter((id) => !byId.has(id))
         .map((id) => findJob(commit.transaction, id, tag) ?? refuseParent(id))
-      const ofCall = indexes[index]!.flatMap((at) => resolved(plans[at]!)).filter((parent) => parent !== plan)
+      const ofCall = indexes[index]!.flatMap((at) => resolved(plans[at]!))
       const successor = plan.successorOf === undefined ? [] : [plan.successorOf]
       return distinct([...successor, ...stored, ...ofCall])
     })
   )
+  return { parents, order }
+}
+
+/** Jobs of one id are one job: what depends on any depends on the first, and that not on the others. */
+function withoutRepeats(plans: readonly Plan[], indexes: readonly (readonly number[])[]): number[][] {
+  const firstOf = new Map(plans.map((plan, index) => [plan, index]))
+  const first = plans.map((plan, index) => (plan.type === 'same' ? firstOf.get(plan.as)! : index))
+  return indexes.map((of, own) => {
+    if (plans[own]!.type === 'same') return []
+    return of.filter((at) => at === own || first[at] !== own).map((at) => first[at]!)
+  })
 }
 
 function indexesIn(
@@ -194,8 +227,12 @@ function indexesIn(
   })
 }
 
-/** Takes away, again and again, what depends on nothing that is left; what cannot be taken away goes in a circle. */
-function refuseCircles(parents: readonly (readonly number[])[]): void {
+/**
+ * Takes away, again and again, what depends on nothing that is left; what cannot be taken away goes in a circle.
+ *
+ * @returns the order in which they were taken away
+ */
+function parentsFirst(parents: readonly (readonly number[])[]): number[] {
   const children = new Map<number, number[]>()
   const open = parents.map((of) => of.length)
   for (const [child, of] of parents.entries()) {
@@ -209,7 +246,7 @@ function refuseCircles(parents: readonly (readonly number[])[]): void {
   for (const index of free) {
     for (const child of children.get(index) ?? []) if (--open[child]! === 0) free.push(child)
   }
-  if (free.length === parents.length) return
+  if (free.length === parents.length) return free
   const done = new Set(free)
   throw dependsInACircle(parents.flatMap((_, index) => (done.has(index) ? [] : [index])).slice(0, 20))
 }
@@ -221,7 +258,7 @@ function refuseParent(id: string): never {
 /** A job that only its window remembers has finished, and nothing more is known of it. */
 function resolved(plan: Plan): Parent[] {
   const target = plan.type === 'same' ? plan.as : plan
-  if (target.type !== 'existing') return [target]
+  if (target.type === 'add') return [target]
   return target.job === undefined ? [] : [target.job]
 }
 
@@ -239,7 +276,9 @@ function checkRoom(
   plans: readonly Plan[]
 ): void {
   const more = new Map<JobDraft['queue'], number>()
-  for (const plan of plans) if (plan.type === 'add') more.set(plan.draft.queue, (more.get(plan.draft.queue) ?? 0) + 1)
+  for (const plan of plans) {
+    if (isMoreIn(registry, plan)) more.set(plan.draft.queue, (more.get(plan.draft.queue) ?? 0) + 1)
+  }
   if (more.size > 0 && maxStoreBytes !== null && usedBytes() >= maxStoreBytes) {
     throw quotaReached(usedBytes(), maxStoreBytes)
   }
@@ -248,6 +287,12 @@ function checkRoom(
     const { ready, scheduled } = commit.counts(registry.numberOf(queue.name)!)
     if (ready + scheduled + count > queue.maxQueued) throw queueFull(queue, 'enqueue')
   }
+}
+
+/** Whether the queue that the request names holds one more job then. */
+function isMoreIn(registry: QueueRegistry, plan: Plan): plan is Extract<Plan, { type: 'add' | 'replace' }> {
+  if (plan.type === 'replace') return plan.job.spec.queue !== registry.numberOf(plan.draft.queue.name)
+  return plan.type === 'add'
 }
 
 function write(commit: QueueCommit, plan: Plan, parents: number): void {
@@ -269,7 +314,7 @@ function openWindow(commit: QueueCommit, { spec }: StoredJob): void {
 
 function linkParents(commit: QueueCommit, plan: Plan, parents: readonly Parent[]): void {
   if (plan.type !== 'add' || parents.length === 0) return
-  const jobs = parents.map((parent) => ('seq' in parent ? parent : (parent as Plan & { type: 'add' | 'replace' }).job!))
+  const jobs = parents.map((parent) => ('seq' in parent ? parent : parent.job!))
   link(commit, plan.job!, jobs, plan.successorOf)
 }
 

@@ -34,9 +34,12 @@ export const pieceLooksMax = 3_000
 
 /** A change of many jobs, ready to be applied. */
 export interface Bulk {
-  /** Jobs that may still be changed in this commit. @throws RuntimeError where there can be none any more */
+  /** Jobs that may still be changed in this commit, at least 1. */
   room: (commit: QueueCommit) => number
-  /** @returns false where there is nothing to do for the job, or it must not be changed so */
+  /**
+   * @returns false where there is nothing to do for the job, or it must not be changed so
+   * @throws RuntimeError where there is no room for it, which the first of a commit alone can meet
+   */
   apply: (commit: QueueCommit, job: StoredJob) => boolean
 }
 

@@ -5,8 +5,6 @@ import type { Standing } from '../store/records.ts'
 /** A job that is now running; `seq` and `attempt` name this attempt when it is settled. */
 export interface ClaimedJob extends Omit<JobMessage, 'file'> {
   seq: number
-  /** Its start counts against a rate limit: tell {@link DurableQueue.noteStart} when a thread has taken it. */
-  startIsCounted: boolean
 }
 
 /** What an attempt said while it ran. */

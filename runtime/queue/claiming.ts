@@ -12,8 +12,8 @@ import { readFreshJob, readJob, type StoredJob } from './stored-job.ts'
 interface Candidate {
   seq: number
   hasStanding: boolean
-  /** Undefined: it has no key. */
-  isKeyed: boolean
+  /** Its start is the turn of the jobs without a key: one that has a key could have started instead. */
+  isTurn: boolean
 }
 
 /** @returns the jobs, now running, in the order in which they start; at most `max` */
@@ -32,7 +32,10 @@ export function claimReady(commit: QueueCommit, queue: number, max: number): Sto
       if (hasExpired(commit, job)) {
         commit.finish(job, 'cancel', { error: expired })
         cancelled++
-      } else claimed.push(start(commit, job))
+        // What waited for it may come before the other candidates.
+        break
+      }
+      claimed.push(start(commit, job, candidate.isTurn))
     }
   }
   if (cancelled >= moveBatchMax) commit.wake(queue)
@@ -46,20 +49,17 @@ function nextCandidates(commit: QueueCommit, queue: number, room: number): Candi
   const limit = keyed === undefined ? room : 1
   const unkeyed = [...commit.transaction.entries({ ...readyRange(queue), limit })]
   const head = unkeyed[0]
-  if (keyed === undefined) return unkeyed.map(({ key, value }) => candidateOf(key, value))
-  if (head === undefined) return [{ ...keyed, isKeyed: true }]
+  if (keyed === undefined) return unkeyed.map(({ key, value }) => candidateOf(key, value, false))
+  if (head === undefined) return [{ ...keyed, isTurn: false }]
   const turn = rotationKey(queue, placeOfReadyKey(head.key), commit.totals(queue).unkeyedTurn)
-  if (turn.compare(keyed.place) > 0) return [{ ...keyed, isKeyed: true }]
-  const totals = commit.totals(queue)
-  totals.unkeyedTurn = ++totals.turn
-  return [candidateOf(head.key, head.value)]
+  return [turn.compare(keyed.place) > 0 ? { ...keyed, isTurn: false } : candidateOf(head.key, head.value, true)]
 }
 
-function candidateOf(key: Buffer, value: Buffer): Candidate {
-  return { seq: placeOfReadyKey(key).seq, hasStanding: value.length > 0, isKeyed: false }
+function candidateOf(key: Buffer, value: Buffer, isTurn: boolean): Candidate {
+  return { seq: placeOfReadyKey(key).seq, hasStanding: value.length > 0, isTurn }
 }
 
-function start(commit: QueueCommit, job: StoredJob): StoredJob {
+function start(commit: QueueCommit, job: StoredJob, isTurn: boolean): StoredJob {
   const { queue, rules } = job.spec
   const totals = commit.totals(queue)
   const config = commit.configOf(queue)
@@ -68,6 +68,7 @@ function start(commit: QueueCommit, job: StoredJob): StoredJob {
   const isCounted =
     (config?.rateLimit ?? null) !== null || (key !== undefined && (config?.keyRateLimit ?? null) !== null)
   const startTurn = key !== undefined || isCounted ? ++totals.turn : null
+  if (isTurn) totals.unkeyedTurn = ++totals.turn
   if (startTurn !== null && isCounted) window.reserve(startTurn)
   if (key !== undefined && startTurn !== null) {
     commit.groups.turned(queue, key, startTurn)

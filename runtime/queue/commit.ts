@@ -189,7 +189,13 @@ export class QueueCommit implements CommitState {
     const { dependencies } = job.standing
     this.#unplace(job)
     const hadRecord = needsRecord(job.standing)
-    job.spec = { ...draft.spec, queue: this.#parts.registry.numberOf(draft.queue.name)!, id: job.spec.id }
+    const { id, rules } = job.spec
+    const spec = { ...draft.spec, queue: this.#parts.registry.numberOf(draft.queue.name)!, id }
+    // The window that it began goes on.
+    job.spec =
+      rules?.throttledUntilMs === undefined
+        ? spec
+        : { ...spec, rules: { ...spec.rules, throttledUntilMs: rules.throttledUntilMs } }
     const waits = waitsForOthers(job.standing)
     job.standing = { ...standingOf(job.spec, waits ? 1 : 0), dependencies }
     this.writeSpec(job)
@@ -560,8 +566,8 @@ function endOf({ failures }: EventRecord, { state, startedAtMs, finishedAtMs }: 
 }
 
 /** Whether the standing is kept under its own key: it says more than the place, and the place does not hold it. */
-function needsRecord({ state, made, crashes, dependencies }: Standing): boolean {
-  return state !== 'running' && (made > 0 || crashes > 0 || dependencies !== null || isFinished(state))
+function needsRecord({ state, startedAtMs, dependencies }: Standing): boolean {
+  return state !== 'running' && (startedAtMs !== null || dependencies !== null || isFinished(state))
 }
 
 function areEqual(one: Counters, other: Counters): boolean {

@@ -169,7 +169,7 @@ export class DurableQueue {
     return jobs.filter(({ seq }) => !commit.hasCancelled(seq))
   }
 
-  /** A thread took the job at `atMs`: from then on its start counts in the window of a rate limit. */
+  /** The method runs at `atMs`: from then on its start counts in the window of a rate limit. */
   noteStart({ seq, attempt }: ClaimedJob, atMs: number): Promise<void> {
     return this.#commit((commit, transaction) => {
       const job = readJob(transaction, seq)
@@ -291,8 +291,7 @@ export class DurableQueue {
       if (state !== 'ready' && state !== 'scheduled') {
         throw wrongState('move', id, state, 'Only scheduled and ready jobs can be moved.')
       }
-      this.#roomIn(commit, target, `move job "${id}"`)
-      return { id, state, changed: this.#moveTo(commit, job, target) }
+      return { id, state, changed: this.#moveTo(commit, job, target, `move job "${id}"`) }
     })
   }
 
@@ -448,7 +447,11 @@ export class DurableQueue {
   #bulkPiece(commit: QueueCommit, { room, apply }: Bulk, request: Omit<WalkRequest, 'looksMax'>) {
     const limit = Math.min(request.limit, moveBatchMax, room(commit))
     const page = walkJobs(commit.transaction, this.#registry, { ...request, limit, looksMax: pieceLooksMax })
-    return { changed: page.jobs.filter((job) => apply(commit, job)).length, cursor: page.cursor, looks: page.looks }
+    const changed = page.jobs.filter((listed) => {
+      const job = asItIsNow(commit.transaction, listed)
+      return job !== undefined && apply(commit, job)
+    })
+    return { changed: changed.length, cursor: page.cursor, looks: page.looks }
   }
 
   #bulkOf(change: BulkChange): Bulk {
@@ -486,8 +489,8 @@ export class DurableQueue {
       case 'move': {
         const target = this.#requireTarget(change.to)
         return {
-          room: (commit) => this.#roomIn(commit, target, 'move jobs'),
-          apply: (commit, job) => this.#moveTo(commit, job, target)
+          room: (commit) => Math.max(this.#roomIn(commit, target), 1),
+          apply: (commit, job) => this.#moveTo(commit, job, target, 'move jobs')
         }
       }
     }
@@ -503,19 +506,18 @@ export class DurableQueue {
     )
   }
 
-  /** @throws RuntimeError `QUEUE_FULL` */
-  #roomIn(commit: QueueCommit, target: QueueConfig, attempted: string): number {
+  #roomIn(commit: QueueCommit, target: QueueConfig): number {
     if (target.maxQueued === null) return Number.POSITIVE_INFINITY
     const { ready, scheduled } = commit.counts(this.#registry.numberOf(target.name)!)
-    const room = target.maxQueued - ready - scheduled
-    if (room <= 0) throw queueFull(target, attempted)
-    return room
+    return target.maxQueued - ready - scheduled
   }
 
-  #moveTo(commit: QueueCommit, job: StoredJob, target: QueueConfig): boolean {
+  /** @throws RuntimeError `QUEUE_FULL` where the job would have to be moved */
+  #moveTo(commit: QueueCommit, job: StoredJob, target: QueueConfig, attempted: string): boolean {
     const number = this.#registry.numberOf(target.name)!
     const { state } = job.standing
     if (job.spec.queue === number || (state !== 'ready' && state !== 'scheduled')) return false
+    if (this.#roomIn(commit, target) <= 0) throw queueFull(target, attempted)
     commit.moveTo(job, number)
     return true
   }
@@ -567,6 +569,17 @@ export class DurableQueue {
 function methodsOf({ method, onSuccess, onFailure }: EnqueueRequest): string[] {
   const followUps = [onSuccess, onFailure].filter((each) => each !== undefined)
   return [method, ...followUps.map((each) => (typeof each === 'string' ? each : each.method))]
+}
+
+/**
+ * Where several jobs are changed in one commit, an earlier one may have taken along those that depend on it.
+ *
+ * @returns undefined: it is not in that state any more
+ */
+function asItIsNow(reader: Reader, listed: StoredJob): StoredJob | undefined {
+  if (listed.standing.dependencies === null) return listed
+  const job = readJob(reader, listed.seq)
+  return job?.standing.state === listed.standing.state ? job : undefined
 }
 
 function mayRetry({ standing }: StoredJob): boolean {

@@ -95,22 +95,34 @@ export class KeyGroups {
 
   /** The place in the rotation of the group whose job is next, and that job; none where no group may start one. */
   next(queue: number): { place: Buffer; seq: number; hasStanding: boolean } | undefined {
-    this.settle()
-    for (const { key: place, value } of this.#commit.transaction.entries({ ...rotationRange(queue), limit: 1 })) {
-      const loaded = this.#load(queue, value.toString('utf8'))
-      const head = (loaded.head ?? this.#head(queue, loaded.group))!
-      return { place, seq: placeOfReadyKey(head.key).seq, hasStanding: head.value[0] === 1 }
+    for (;;) {
+      this.settle()
+      const first = this.#firstInRotation(queue)
+      if (first === undefined) return undefined
+      const loaded = this.#load(queue, first.key)
+      if (loaded.window.free > 0) {
+        const head = (loaded.head ?? this.#head(queue, loaded.group))!
+        return { place: first.place, seq: placeOfReadyKey(head.key).seq, hasStanding: head.value[0] === 1 }
+      }
+      // The limit was lowered since the group got its place.
+      this.#changed.add(loaded)
     }
-    return undefined
   }
 
-  /** Brings back into the rotation `max` groups that were blocked until now. @returns when the next will be, if any */
+  /**
+   * Brings back into the rotation what was blocked until now, or for longer than the limit asks for, as after it was changed
+   * or the clock was set back; `max` groups at most. @returns when the next will be, if any
+   */
   unblock(queue: number, max: number): number | undefined {
+    const latestMs = this.#commit.nowMs + (this.#configOf(queue)?.keyRateLimit?.perMs ?? 0) + 1
     for (let unblocked = 0; ; unblocked++) {
       this.settle()
-      const first = this.#firstBlocked(queue)
-      if (first === undefined || first.untilMs > this.#commit.nowMs || unblocked >= max) return first?.untilMs
-      this.#change(queue, first.key)
+      const first = this.#blocked(queue, 'first')
+      if (first === undefined || unblocked >= max) return first?.untilMs
+      const last = this.#blocked(queue, 'last')!
+      if (first.untilMs <= this.#commit.nowMs) this.#change(queue, first.key)
+      else if (last.untilMs > latestMs) this.#change(queue, last.key)
+      else return first.untilMs
     }
   }
 
@@ -156,8 +168,16 @@ export class KeyGroups {
     return freeAtMs === null ? null : blockedKey(queue, freeAtMs, group.number)
   }
 
-  #firstBlocked(queue: number): { untilMs: number; key: string } | undefined {
-    for (const { key, value } of this.#commit.transaction.entries({ ...blockedRange(queue), limit: 1 })) {
+  #firstInRotation(queue: number): { place: Buffer; key: string } | undefined {
+    for (const { key: place, value } of this.#commit.transaction.entries({ ...rotationRange(queue), limit: 1 })) {
+      return { place, key: value.toString('utf8') }
+    }
+    return undefined
+  }
+
+  #blocked(queue: number, which: 'first' | 'last'): { untilMs: number; key: string } | undefined {
+    const one = { ...blockedRange(queue), limit: 1, reverse: which === 'last' }
+    for (const { key, value } of this.#commit.transaction.entries(one)) {
       return { untilMs: untilOfBlockedKey(key), key: value.toString('utf8') }
     }
     return undefined

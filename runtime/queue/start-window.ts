@@ -2,8 +2,8 @@
  * A rate limit: at most `max` starts within any span of `per`, exactly, over restarts, of a queue or of one of its keys.
  *
  * Every start within the window has an entry ('V'). A claim **reserves** one; it does not leave the window until it is
- * **noted** when the thread took the job, at that time. So the span between a start and the one that takes its
- * place is never shorter than `per`, however long a thread takes to get going. What ends without having been noted is
+ * **noted** once the method runs, at that time. So the span between a start and the one that takes its
+ * place is never shorter than `per`, however long a thread takes to get going and to load the module. What ends without having been noted is
  * noted at its end.
  *
  * An entry leaves once more than `per` has passed since its time: whole milliseconds are compared, and the times of two
@@ -46,9 +46,10 @@ export class StartWindow {
     return this.#rule === null ? Number.POSITIVE_INFINITY : Math.max(this.#rule.max - this.count, 0)
   }
 
-  /** When the first entry leaves; null: there is none, or it has to be noted first. */
+  /** When the next entry leaves; null: there is none, or it has to be noted first. */
   freeAtMs(): number | null {
-    if (this.#rule === null) return null
+    // Those of a limit that is no longer configured leave one piece after the other.
+    if (this.#rule === null) return this.count > 0 ? this.#commit.nowMs + 1 : null
     for (const { key, value } of this.#entries()) {
       if (value.equals(noted)) return Math.min(instantOfStartKey(key), this.#commit.nowMs) + this.#rule.perMs + 1
     }

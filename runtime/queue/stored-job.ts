@@ -20,6 +20,11 @@ export function makeId(tag: string, seq: number): string {
   return `${tag}-${seq.toString(36)}`
 }
 
+/** Of the job that waits for the end of another one of the same identity. */
+export function successorIdOf(id: string): string {
+  return `${id}~next`
+}
+
 export function isMadeId(id: string, tag: string): boolean {
   return seqOfMadeId(id, tag) !== undefined
 }
@@ -65,15 +70,15 @@ export function readyPlaceOf({ seq, spec }: StoredJob): ReadyPlace {
   return { atFront: spec.atFront, rank: rankOf(spec.priority, spec.rules?.ageingMs, spec.enqueuedAtMs), seq }
 }
 
-/** Whether it is the end of other jobs that keeps it from running, and not a time. */
-export function waitsForOthers({ state, dueAtMs }: Standing): boolean {
-  return state === 'scheduled' && dueAtMs === null
-}
-
 /** How many of the jobs that it depends on have not finished. */
 export function unmetDependencies({ dependencies }: Standing): number {
   if (dependencies === null) return 0
   return dependencies.total - dependencies.completed - dependencies.failed - dependencies.cancelled
+}
+
+/** Whether it is the end of other jobs that keeps it from running. One that was retried by hand waits for none. */
+export function waitsForOthers({ state, dueAtMs }: Standing): boolean {
+  return state === 'scheduled' && dueAtMs === null
 }
 
 function readStanding(reader: Reader, seq: number): Standing | undefined {

@@ -10,6 +10,7 @@ import { moveBatchMax } from '../core/limits.ts'
 import { keepsItself } from '../store/digest.ts'
 import {
   endingRange,
+  finishedKey,
   finishedRange,
   instantOfEndingKey,
   instantOfFinishedKey,
@@ -31,22 +32,23 @@ export interface RetainedPlace {
 }
 
 /**
- * Where the oldest job that the retention of a place looks after may be. Before it are only jobs that say themselves how
- * long they are kept; without this each look would pass them again. In memory: a new supervisor looks from the start.
+ * Where the oldest job that the retention of a place looks after may be: at the begin of its millisecond, in which others
+ * may still finish. Before it are only jobs that say themselves how long they are kept; without this each look would pass
+ * them again. In memory: a new supervisor looks from the start.
  */
 export class RetentionFronts {
-  readonly #fronts: Map<string, Buffer>
-
-  constructor(fronts: Iterable<[string, Buffer]> = []) {
-    this.#fronts = new Map(fronts)
-  }
+  #fronts = new Map<string, Buffer>()
+  #counts = new Map<string, number>()
 
   copy(): RetentionFronts {
-    return new RetentionFronts(this.#fronts)
+    const copy = new RetentionFronts()
+    copy.become(this)
+    return copy
   }
 
   become(other: RetentionFronts): void {
-    for (const [place, key] of other.#fronts) this.#fronts.set(place, key)
+    this.#fronts = new Map(other.#fronts)
+    this.#counts = new Map(other.#counts)
   }
 
   of({ queue, state }: RetainedPlace): Buffer {
@@ -54,7 +56,16 @@ export class RetentionFronts {
   }
 
   advance({ queue, state }: RetainedPlace, key: Buffer): void {
-    this.#fronts.set(`${queue} ${state}`, key)
+    this.#fronts.set(`${queue} ${state}`, finishedKey(state, queue, instantOfFinishedKey(key), 0))
+  }
+
+  /** How many jobs the place has gained since it was left. */
+  grown({ queue, state }: RetainedPlace, count: number): number {
+    return Math.max(count - (this.#counts.get(`${queue} ${state}`) ?? count), 0)
+  }
+
+  leave({ queue, state }: RetainedPlace, count: number): void {
+    this.#counts.set(`${queue} ${state}`, count)
   }
 
   /** Finished jobs may be older than those that were looked at: the clock was set back. */
@@ -69,7 +80,14 @@ export function upkeepPiece(commit: QueueCommit, places: readonly RetainedPlace[
   let room = moveBatchMax
   // What a commit that fails has passed over is still there.
   const ahead = fronts.copy()
-  for (const place of places) if (room > 0) room -= trim(commit, place, ahead, room)
+  for (const place of places) {
+    const { retained } = commit.totals(place.queue)
+    // As many as have come since the last piece, and some more: else a fast queue outgrows any bound.
+    const grown = ahead.grown(place, retained[place.state].count)
+    const forgotten = trim(commit, place, ahead, grown + room)
+    room -= Math.min(Math.max(forgotten - grown, 0), room)
+    ahead.leave(place, retained[place.state].count)
+  }
   commit.later(() => fronts.become(ahead))
 }
 

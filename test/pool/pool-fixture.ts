@@ -15,7 +15,7 @@ import { temporaryFolder } from '../support/temporary-folder.ts'
 
 interface Said {
   id: string
-  type: 'started' | 'progress' | 'log' | 'outcome'
+  type: 'started' | 'called' | 'progress' | 'log' | 'outcome'
   percent?: number
   stage?: string | null
   line?: JobLogLine
@@ -28,6 +28,9 @@ class Recorder implements PoolListener {
 
   started(id: string): void {
     this.#add({ id, type: 'started' })
+  }
+  called(id: string): void {
+    this.#add({ id, type: 'called' })
   }
   progress(id: string, percent: number, stage: string | null): void {
     this.#add({ id, type: 'progress', percent, stage })
@@ -149,6 +152,7 @@ function fixture(test: TestContext, folder: string, open: (listener: PoolListene
       file: `${join(folder, ...method.split('.').slice(0, -1))}.js`,
       softTimeoutMs: null,
       alone: false,
+      startIsCounted: false,
       params: JSON.stringify(params),
       attempt: 1,
       attemptsMax: 3,

@@ -8,10 +8,13 @@ import type { QueueConfig, RetentionRule } from '../../runtime/core/config.ts'
 import { EventStream, type JobEvent } from '../../runtime/core/events.ts'
 import { DurableQueue } from '../../runtime/queue/durable-queue.ts'
 import { type OpenDataDirectory, openDataDirectory } from '../../runtime/store/data-directory.ts'
+import { metaKey } from '../../runtime/store/keys.ts'
 import type { Store } from '../../runtime/store/store.ts'
 
+const startAtMs = Date.UTC(2026, 0, 1)
+
 class FakeClock {
-  nowMs = Date.UTC(2026, 0, 1)
+  nowMs = startAtMs
   wallMs(): number {
     return this.nowMs
   }
@@ -59,14 +62,19 @@ export function queueConfig(name: string, options: Partial<QueueConfig> = {}): Q
 }
 
 export interface OpenQueue {
+  tag: string
   queue: DurableQueue
-  store: Store
   clock: FakeClock
   events: JobEvent[]
   told: { ready: string[]; readyAt: [string, number][]; scheduled: number[]; upkeepAt: number[]; cancelled: string[] }
   recovered: number
-  /** Another queue over the same store, as after a crash: what was running is recovered. */
-  reopen(): Promise<OpenQueue>
+  store: Store
+  /** The process dies once that many commits have reached the disk; the last of them is not acknowledged any more. */
+  dieAfter(commits: number): void
+  /** Another queue over the same store, as after a crash: what was running is recovered. @param queues none: as before */
+  reopen(...queues: QueueConfig[]): Promise<OpenQueue>
+  /** Another queue over the same store, emptied. */
+  fresh(): Promise<OpenQueue>
   close(): Promise<void>
 }
 
@@ -81,6 +89,53 @@ export async function openQueue(...queues: QueueConfig[]): Promise<OpenQueue> {
   })
 }
 
+/** What every call gets from the process on that it was to die. */
+export class Died extends Error {}
+
+/** A store whose process dies between two commits. */
+class MortalStore {
+  readonly #store: Store
+  commitsLeft = Number.POSITIVE_INFINITY
+
+  constructor(store: Store) {
+    this.#store = store
+  }
+
+  async transact<T>(...args: Parameters<typeof Store.prototype.transact<T>>): Promise<T> {
+    if (this.commitsLeft <= 0) throw new Died()
+    this.commitsLeft--
+    const value = await this.#store.transact(...args)
+    if (this.commitsLeft <= 0) throw new Died()
+    return value
+  }
+
+  get reader() {
+    return this.#store.reader
+  }
+
+  get usedBytes(): number {
+    return this.#store.usedBytes
+  }
+}
+
+/** Everything but the record of who owns the store. */
+async function empty(store: Store): Promise<void> {
+  const owner = metaKey('owner')
+  await store.transact((transaction) => {
+    for (const key of [...transaction.keys({ start: Buffer.of(0), end: Buffer.of(255) })]) {
+      if (!key.equals(owner)) transaction.remove(key)
+    }
+  })
+}
+
+/** A queue over a data directory that is there already. */
+export async function openQueueIn(path: string, nowMs: number, ...queues: QueueConfig[]): Promise<OpenQueue> {
+  const directory = await openDataDirectory(path)
+  const clock = new FakeClock()
+  clock.nowMs = nowMs
+  return over(directory, clock, queues, () => directory.close())
+}
+
 async function over(
   { store, tag }: OpenDataDirectory,
   clock: FakeClock,
@@ -91,8 +146,9 @@ async function over(
   const stream = new EventStream()
   stream.subscribe({}, (event) => events.push(event))
   const told: OpenQueue['told'] = { ready: [], readyAt: [], scheduled: [], upkeepAt: [], cancelled: [] }
+  const mortal = new MortalStore(store)
   const queue = new DurableQueue({
-    store,
+    store: mortal as unknown as Store,
     tag,
     queues: new Map(configs.map((config) => [config.name, config])),
     maxStoreBytes: null,
@@ -112,6 +168,15 @@ async function over(
     }
   })
   const recovered = await queue.start()
-  const reopen = () => over({ store, tag } as OpenDataDirectory, clock, configs, close)
-  return { queue, store, clock, events, told, recovered, reopen, close }
+  const reopen = (...changed: QueueConfig[]) =>
+    over({ store, tag } as OpenDataDirectory, clock, changed.length === 0 ? configs : changed, close)
+  const fresh = async () => {
+    await empty(store)
+    clock.nowMs = startAtMs
+    return reopen()
+  }
+  const dieAfter = (commits: number) => {
+    mortal.commitsLeft = commits
+  }
+  return { queue, clock, events, told, recovered, store, tag, dieAfter, reopen, fresh, close }
 }

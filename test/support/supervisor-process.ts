@@ -16,11 +16,12 @@ export class TestProject {
   readonly #test: TestContext
   readonly #started: Started[] = []
 
-  constructor(test: TestContext) {
+  /** @param on see {@link temporaryFolder} */
+  constructor(test: TestContext, on: 'disk' | 'memory' = 'disk') {
     this.#test = test
     // Hooks run in the order of their registration: nothing may write any more when the folder is removed.
     test.after(() => this.#killAll())
-    this.folder = temporaryFolder(test)
+    this.folder = temporaryFolder(test, on)
     this.socketPath = join(this.folder, '.runtime', 'runtime.sock')
   }
 

@@ -1,0 +1,354 @@
+/**
+ * What must hold between the entries of a store after every commit, worked out from the jobs alone, over a full scan. The
+ * heads of store/keys.ts, queue/commit.ts, queue/key-groups.ts and queue/dependencies.ts say the same in prose.
+ */
+import assert from 'node:assert/strict'
+import type { QueueConfig } from '../../runtime/core/config.ts'
+import {
+  type FinishedState,
+  finishedStates,
+  isFinished,
+  type JobState,
+  jobStates
+} from '../../runtime/core/lifecycle.ts'
+import { bytesOfDigest, keepsItself } from '../../runtime/store/digest.ts'
+import * as keys from '../../runtime/store/keys.ts'
+import {
+  groupCodec,
+  initialStanding,
+  type JobSpec,
+  type KeyGroup,
+  noTotals,
+  parentCodec,
+  type QueueTotals,
+  queueCodec,
+  type Standing,
+  seqCodec,
+  specCodec,
+  standingCodec,
+  throttleCodec,
+  totalsCodec
+} from '../../runtime/store/records.ts'
+import type { Reader } from '../../runtime/store/store.ts'
+
+type Entry = { key: Buffer; value: Buffer }
+
+interface Job {
+  seq: number
+  spec: JobSpec
+  standing: Standing
+  hasRecord: boolean
+}
+
+interface Group {
+  queue: number
+  name: string
+  record: KeyGroup
+}
+
+/** Every entry, by the letter of its kind. */
+export function entriesByKind(reader: Reader): Map<string, Entry[]> {
+  const kinds = new Map<string, Entry[]>()
+  for (const { key, value } of reader.entries({ start: Buffer.of(0), end: Buffer.of(0xff) })) {
+    const letter = String.fromCharCode(key[0]!)
+    const entries = kinds.get(letter) ?? []
+    kinds.set(letter, entries)
+    entries.push({ key: Buffer.from(key), value: Buffer.from(value) })
+  }
+  return kinds
+}
+
+export function assertInvariants(reader: Reader, tag: string, configs: ReadonlyMap<string, QueueConfig>): void {
+  new Scan(reader, tag, configs).check()
+}
+
+class Scan {
+  readonly #kinds: Map<string, Entry[]>
+  readonly #known: ReadonlySet<string>
+  readonly #tag: string
+  readonly #configs: ReadonlyMap<string, QueueConfig>
+  readonly #jobs = new Map<number, Job>()
+  readonly #queues = new Map<number, string>()
+  readonly #groups = new Map<string, Group>()
+
+  constructor(reader: Reader, tag: string, configs: ReadonlyMap<string, QueueConfig>) {
+    this.#kinds = entriesByKind(reader)
+    this.#known = new Set([...this.#kinds.values()].flatMap((entries) => entries.map(({ key }) => hex(key))))
+    this.#tag = tag
+    this.#configs = configs
+    for (const { key, value } of this.#of('Q')) {
+      this.#queues.set(keys.numberOfQueueKey(key), queueCodec.decode(key, value).name)
+    }
+    const records = new Map([...this.#of('S'), ...this.#of('X')].map(({ key, value }) => [hex(key), value]))
+    for (const { key, value } of this.#of('J')) {
+      const seq = keys.seqOfKey(key)
+      const spec = specCodec.decode(key, value)
+      const found = [keys.standingKey(seq), keys.runningKey(seq)].filter((each) => records.has(hex(each)))
+      assert(found.length <= 1, `job ${seq} has two standings`)
+      const due = spec.runAtMs !== null && this.#has(keys.scheduledKey(spec.runAtMs, seq))
+      const standing =
+        found[0] === undefined
+          ? initialStanding(spec, due ? 'scheduled' : 'ready')
+          : standingCodec.decode(found[0], records.get(hex(found[0]))!)
+      this.#jobs.set(seq, { seq, spec, standing, hasRecord: found.length === 1 && standing.state !== 'running' })
+    }
+    for (const { key, value } of this.#of('K')) {
+      const group = { queue: key.readUInt16BE(1), name: key.toString('utf8', 3), record: groupCodec.decode(key, value) }
+      this.#groups.set(`${group.queue} ${group.name}`, group)
+    }
+  }
+
+  check(): void {
+    this.#checkRecords()
+    this.#checkPlaces()
+    this.#checkTotals()
+    this.#checkGroups()
+    this.#checkStarts()
+    this.#checkEndings()
+    this.#checkLinks()
+  }
+
+  #of(kind: string): Entry[] {
+    return this.#kinds.get(kind) ?? []
+  }
+
+  #has(key: Buffer): boolean {
+    return this.#known.has(hex(key))
+  }
+
+  /** The store holds, of this kind, these keys and no others. */
+  #holds(kind: string, expected: Buffer[], what: string): void {
+    const found = this.#of(kind).map(({ key }) => hex(key))
+    assert.deepEqual(found, expected.map(hex).sort(), `${what} ('${kind}')`)
+  }
+
+  #checkRecords(): void {
+    const jobs = [...this.#jobs.values()]
+    for (const { seq, standing, hasRecord } of jobs) {
+      const { state, made, crashes, dependencies } = standing
+      const needs = state !== 'running' && (made > 0 || crashes > 0 || dependencies !== null || isFinished(state))
+      assert.equal(hasRecord, needs, `job ${seq}, ${state}: a record of its standing`)
+    }
+    this.#holds(
+      'S',
+      jobs.filter(({ hasRecord }) => hasRecord).map(({ seq }) => keys.standingKey(seq)),
+      'standings'
+    )
+    const chosen = jobs.filter(({ seq, spec }) => spec.id !== `${this.#tag}-${seq.toString(36)}`)
+    this.#holds(
+      'I',
+      chosen.map(({ spec }) => keys.idKey(spec.id)),
+      'chosen ids'
+    )
+    for (const { key, value } of this.#of('I')) {
+      const job = this.#jobs.get(seqCodec.decode(key, value))
+      assert.equal(job?.spec.id, key.toString('utf8', 1), 'an id leads to its job')
+    }
+  }
+
+  #in(...states: JobState[]): Job[] {
+    return [...this.#jobs.values()].filter(({ standing }) => states.includes(standing.state))
+  }
+
+  #groupOf({ spec }: Job): Group | undefined {
+    return this.#groups.get(`${spec.queue} ${spec.rules?.key}`)
+  }
+
+  #checkPlaces(): void {
+    this.#holds(
+      'W',
+      this.#in('scheduled').map(({ seq, standing }) => keys.scheduledKey(standing.dueAtMs ?? keys.noInstantMs, seq)),
+      'scheduled'
+    )
+    this.#holds(
+      'X',
+      this.#in('running').map(({ seq }) => keys.runningKey(seq)),
+      'running'
+    )
+    const ready = this.#in('ready')
+    const unkeyed = ready.filter(({ spec }) => spec.rules?.key === undefined)
+    const keyed = ready.filter(({ spec }) => spec.rules?.key !== undefined)
+    this.#holds(
+      'R',
+      unkeyed.map((job) => keys.readyKey(job.spec.queue, placeOf(job))),
+      'ready'
+    )
+    this.#holds(
+      'G',
+      keyed.map((job) => keys.keyedReadyKey(job.spec.queue, this.#groupOf(job)!.record.number, placeOf(job))),
+      'ready, of keys'
+    )
+    for (const { key, value } of [...this.#of('R'), ...this.#of('G')]) {
+      const { hasRecord, spec } = this.#jobs.get(keys.seqOfReadyKey(key))!
+      const limit = Buffer.alloc(4)
+      limit.writeUInt32BE(spec.rules?.keyConcurrency ?? 0)
+      const isKeyed = spec.rules?.key !== undefined
+      const expected = isKeyed
+        ? Buffer.concat([Buffer.of(hasRecord ? 1 : 0), limit])
+        : Buffer.from(hasRecord ? [1] : [])
+      assert.deepEqual(value, expected, `what the ready entry of job ${spec.id} says`)
+    }
+    this.#holds(
+      'F',
+      this.#in(...finishedStates).map(({ seq, spec, standing }) =>
+        keys.finishedKey(standing.state as FinishedState, spec.queue, standing.finishedAtMs!, seq)
+      ),
+      'finished'
+    )
+  }
+
+  #checkTotals(): void {
+    for (const [queue, name] of this.#queues) {
+      const expected: QueueTotals = noTotals()
+      for (const { spec, standing } of this.#jobs.values()) if (spec.queue === queue) expected.counts[standing.state]++
+      for (const { key, value } of this.#of('F')) {
+        if (key.readUInt16BE(2) !== queue || keepsItself(value)) continue
+        const retained = expected.retained[finishedStates[key[1]!]!]
+        retained.count++
+        retained.bytes += bytesOfDigest(value)
+      }
+      expected.starts = this.#startsOf(queue, 0).length
+      const record = this.#of('C').find(({ key }) => key.equals(keys.countsKey(queue)))
+      const stored = record === undefined ? noTotals() : totalsCodec.decode(record.key, record.value)
+      const { turn, unkeyedTurn } = stored
+      assert.deepEqual(stored, { ...expected, turn, unkeyedTurn }, `totals of ${name}`)
+      assert(unkeyedTurn <= turn)
+    }
+    assert.equal(jobStates.length, 6)
+  }
+
+  /** The place of each group, as its jobs and its window have it, and no group that nothing asks for. */
+  #checkGroups(): void {
+    const places = [...this.#groups.values()].map(({ record }) => record.place).filter((place) => place !== null)
+    this.#holds(
+      'T',
+      places.filter((place) => place[0] === 'T'.charCodeAt(0)),
+      'rotation'
+    )
+    this.#holds(
+      'B',
+      places.filter((place) => place[0] === 'B'.charCodeAt(0)),
+      'blocked'
+    )
+    const numbers = [...this.#groups.values()].map(({ queue, record }) => `${queue} ${record.number}`)
+    assert.equal(new Set(numbers).size, numbers.length, 'groups have numbers of their own')
+    for (const job of this.#in('ready', 'running')) {
+      if (job.spec.rules?.key !== undefined) assert(this.#groupOf(job) !== undefined, `group of job ${job.seq}`)
+    }
+    for (const group of this.#groups.values()) {
+      const { queue, name, record } = group
+      const jobs = [...this.#jobs.values()].filter(({ spec }) => spec.queue === queue && spec.rules?.key === name)
+      const starts = this.#startsOf(queue, record.number)
+      assert.equal(record.held, jobs.filter(holdsItsKey).length, `jobs that hold the key ${name}`)
+      assert.equal(record.starts, starts.length, `starts of the key ${name}`)
+      const ready = jobs.filter(({ standing }) => standing.state === 'ready')
+      assert(ready.length > 0 || record.held > 0 || starts.length > 0, `nothing asks for the group of ${name}`)
+      assert.deepEqual(record.place, this.#placeOf(group, ready, starts), `place of the key ${name}`)
+      if (record.place === null) continue
+      const entry = [...this.#of('T'), ...this.#of('B')].find(({ key }) => key.equals(record.place!))
+      assert.equal(entry?.value.toString('utf8'), name)
+    }
+  }
+
+  #placeOf({ queue, record }: Group, ready: Job[], starts: Entry[]): Buffer | null {
+    const order = (job: Job) => keys.keyedReadyKey(queue, record.number, placeOf(job))
+    const head = ready.toSorted((a, b) => order(a).compare(order(b)))[0]
+    const rule = this.#configs.get(this.#queues.get(queue)!)?.keyRateLimit ?? null
+    const firstNoted = starts.find(({ value }) => value[0] === 1)
+    const blocked =
+      rule === null || firstNoted === undefined
+        ? null
+        : keys.blockedKey(queue, keys.instantOfStartKey(firstNoted.key) + rule.perMs + 1, record.number)
+    if (head === undefined) return record.held === 0 ? blocked : null
+    const limit = head.spec.rules?.keyConcurrency
+    if (limit !== undefined && record.held >= limit) return null
+    if (rule !== null && starts.length >= rule.max) return blocked
+    return keys.rotationKey(queue, placeOf(head), record.turn)
+  }
+
+  #startsOf(queue: number, group: number): Entry[] {
+    const { start, end } = keys.startRange(queue, group)
+    return this.#of('V').filter(({ key }) => key.compare(start) >= 0 && key.compare(end) < 0)
+  }
+
+  #checkStarts(): void {
+    const running = new Set(this.#in('running').map(({ spec, standing }) => `${spec.queue} ${standing.startTurn}`))
+    const owners = new Set([...this.#groups.values()].map(({ queue, record }) => `${queue} ${record.number}`))
+    for (const { key, value } of this.#of('V')) {
+      const queue = key.readUInt16BE(1)
+      const group = key.readUIntBE(3, 6)
+      if (group !== 0) assert(owners.has(`${queue} ${group}`), `starts of a group ${group} that is not there`)
+      const isNoted = value[0] === 1
+      if (!isNoted) assert(running.has(`${queue} ${keys.turnOfStartKey(key)}`), 'a start reserved for no running job')
+    }
+  }
+
+  #checkEndings(): void {
+    const expected = [...this.#jobs.values()].flatMap(({ seq, spec: { rules }, standing }) => {
+      const { state, startedAtMs, finishedAtMs } = standing
+      if (rules === null || state === 'running') return []
+      const keepMs = isFinished(state) ? rules.keepMs?.[state] : undefined
+      if (keepMs !== undefined) return [keys.jobEndingKey(finishedAtMs! + keepMs, seq)]
+      const expires = !isFinished(state) && startedAtMs === null ? rules.expiresAtMs : undefined
+      return expires === undefined ? [] : [keys.jobEndingKey(expires, seq)]
+    })
+    const found = this.#of('Z').filter(({ key }) => 'seq' in keys.subjectOfEndingKey(key))
+    assert.deepEqual(
+      found.map(({ key }) => hex(key)),
+      expected.map(hex).sort(),
+      "jobs that end by themselves ('Z')"
+    )
+    for (const { key, value } of this.#of('D')) {
+      const ending = keys.throttleEndingKey(throttleCodec.decode(key, value).untilMs, key.toString('utf8', 1))
+      assert(this.#has(ending), `the window of ${key.toString('utf8', 1)} has an end`)
+    }
+  }
+
+  #checkLinks(): void {
+    const untold = new Set(this.#of('Y').map(({ key }) => keys.seqOfKey(key)))
+    const waiting = new Set(this.#of('A').map(({ key }) => hex(key.subarray(1))))
+    const links = this.#of('P').map(({ key, value }) => ({
+      child: key.readUIntBE(1, 6),
+      parent: keys.seqOfKey(key),
+      record: parentCodec.decode(key, value)
+    }))
+    const known = new Set<string>()
+    for (const { child, parent, record } of links) {
+      const isThere = this.#jobs.has(child)
+      assert(isThere || untold.has(child), `job ${child}, which is gone, depends on ${parent}`)
+      const link = hex(keys.childKey(parent, child).subarray(1))
+      known.add(link)
+      if (isThere) assert.equal(waiting.has(link), record.state === null, `${child} waits for ${parent}`)
+    }
+    for (const { key } of this.#of('A')) {
+      const [parent, child] = [key.readUIntBE(1, 6), keys.seqOfKey(key)]
+      assert(known.has(hex(key.subarray(1))), `job ${child} waits for ${parent} and does not know`)
+      const isOpen = this.#jobs.has(parent) && !isFinished(this.#jobs.get(parent)!.standing.state)
+      assert(isOpen || untold.has(parent) || untold.has(child), `nobody will tell ${child} about ${parent}`)
+    }
+    const byChild = new Map<number, typeof links>()
+    for (const link of links) byChild.set(link.child, [...(byChild.get(link.child) ?? []), link])
+    for (const { seq, standing } of this.#jobs.values()) {
+      const own = byChild.get(seq) ?? []
+      if (standing.dependencies === null) assert.equal(own.length, 0, `parents of job ${seq}`)
+      else {
+        const count = (state: FinishedState) => own.filter(({ record }) => record.state === state).length
+        const counted = { completed: count('completed'), failed: count('failed'), cancelled: count('cancelled') }
+        assert.deepEqual(standing.dependencies, { total: own.length, ...counted }, `parents of job ${seq}`)
+      }
+    }
+  }
+}
+
+function placeOf({ seq, spec }: Job): keys.ReadyPlace {
+  return { atFront: spec.atFront, rank: keys.rankOf(spec.priority, spec.rules?.ageingMs, spec.enqueuedAtMs), seq }
+}
+
+function holdsItsKey({ spec, standing }: Job): boolean {
+  if (standing.state === 'running') return true
+  return standing.state === 'scheduled' && standing.made > 0 && spec.rules?.keyConcurrency === 1
+}
+
+function hex(key: Buffer): string {
+  return key.toString('hex')
+}
