@@ -72,6 +72,8 @@ export interface DurableQueueParts {
 }
 
 const listedParentsMax = 100
+/** Commits of one promotion. */
+const promoteBatchesMax = 10
 const pageDefault = 50
 /** What one page may look at: some tens of milliseconds. */
 const pageLooksMax = 40_000
@@ -212,15 +214,24 @@ export class DurableQueue {
     await Promise.all(stored)
   }
 
-  /** Moves what is due at `nowMs` to ready. @returns when the next job is due, or null where none is scheduled */
+  /**
+   * Moves what is due at `nowMs` to ready, so much of it that a stop need not wait long.
+   *
+   * @returns when the next job is due, which is in the past where more is due; null where none is scheduled
+   */
   async promoteDue(nowMs: number): Promise<number | null> {
     const dueAtMs = this.#nextDueAtMs()
     if (dueAtMs === null || dueAtMs > nowMs) return dueAtMs
-    await this.#visit('scheduled', dueRange(nowMs), (commit, job) => {
-      commit.move(job, 'due', { dueAtMs: null })
-      commit.tell(job, 'ready')
-      return true
-    })
+    await this.#visit(
+      'scheduled',
+      dueRange(nowMs),
+      (commit, job) => {
+        commit.move(job, 'due', { dueAtMs: null })
+        commit.tell(job, 'ready')
+        return true
+      },
+      promoteBatchesMax
+    )
     return this.#nextDueAtMs()
   }
 
@@ -544,10 +555,12 @@ export class DurableQueue {
   async #visit(
     state: JobState,
     { start, end }: KeyRange,
-    change: (commit: QueueCommit, job: StoredJob) => boolean
+    change: (commit: QueueCommit, job: StoredJob) => boolean,
+    batchesMax = Number.POSITIVE_INFINITY
   ): Promise<number> {
     let changed = 0
-    for (let from: Buffer | undefined = start; from !== undefined; ) {
+    let batches = 0
+    for (let from: Buffer | undefined = start; from !== undefined && batches < batchesMax; batches++) {
       const batchStart: Buffer = from
       const batch = await this.#commit((commit, transaction) => {
         const keys = [...transaction.keys({ start: batchStart, end, limit: moveBatchMax })]
