@@ -210,7 +210,7 @@ export class QueueAndModel {
     let pieces = 0
     let nextAtMs: number | null
     do {
-      nextAtMs = await this.open.queue.upkeep(clock.nowMs)
+      nextAtMs = await this.open.queue.upkeep(this.open.clock.nowMs)
       if (++pieces > 1) this.model.saw('upkeep in pieces')
     } while (nextAtMs !== null && nextAtMs <= this.open.clock.nowMs)
     return nextAtMs
