@@ -359,6 +359,7 @@ export class ModelQueue {
   moveTo(job: ModelJob, queue: string): void {
     this.turns.changed(job)
     job.queue = queue
+    job.ageingMs = this.queues.get(queue)!.ageingMs
     this.turns.changed(job)
   }
 
