@@ -113,7 +113,8 @@ export class QueueCommit implements CommitState {
   #upkeepAtMs = Number.POSITIVE_INFINITY
   readonly #later: (() => void)[] = []
   readonly #moves = new Map<number, Moves>()
-  readonly #cancelled = new Set<number>()
+  /** Attempts, by job and number. */
+  readonly #cancelled = new Set<string>()
   /** Finished jobs whose children are to be told; undefined while nobody does that. */
   #finished: StoredJob[] | undefined
 
@@ -256,10 +257,13 @@ export class QueueCommit implements CommitState {
     this.#writeStanding(job)
   }
 
-  /** A waiting job goes to another queue. */
+  /** A waiting job goes to another queue, where it ages as those there do: ranks with and without ageing do not compare. */
   moveTo(job: StoredJob, queue: number): void {
     this.#unplace(job)
-    job.spec = { ...job.spec, queue }
+    const { ageingMs: _, ...others } = job.spec.rules ?? {}
+    const ageingMs = this.configOf(queue)?.ageingMs ?? null
+    const rules = { ...others, ...(ageingMs === null ? {} : { ageingMs }) }
+    job.spec = { ...job.spec, queue, rules: Object.keys(rules).length === 0 ? null : rules }
     this.writeSpec(job)
     this.#place(job)
     this.tell(job, 'moved')
@@ -306,17 +310,17 @@ export class QueueCommit implements CommitState {
   }
 
   /** Once the commit is on disk: the thread of the job must be killed. */
-  tellCancelled({ seq, spec }: StoredJob): void {
+  tellCancelled({ seq, spec, standing }: StoredJob): void {
     const { listener, registry } = this.#parts
-    this.#cancelled.add(seq)
+    this.#cancelled.add(`${seq} ${standing.made}`)
     this.#later.push(() => listener.cancelled(registry.nameOf(spec.queue), spec.id))
     // Where it was claimed in this commit nobody has it yet, and another can have its thread.
     this.wake(spec.queue)
   }
 
-  /** Whether a job that ran was cancelled in this commit. */
-  hasCancelled(seq: number): boolean {
-    return this.#cancelled.has(seq)
+  /** Whether an attempt was cancelled in this commit. */
+  hasCancelled(seq: number, attempt: number): boolean {
+    return this.#cancelled.has(`${seq} ${attempt}`)
   }
 
   /** Runs `action` once the commit is on disk. */

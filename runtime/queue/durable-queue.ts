@@ -176,7 +176,7 @@ export class DurableQueue {
       return { commit, jobs: claimed.map((job) => this.#claimed(job, transaction)) }
     })
     // What a later operation of the same commit cancelled must not start any more.
-    return jobs.filter(({ seq }) => !commit.hasCancelled(seq))
+    return jobs.filter(({ seq, attempt }) => !commit.hasCancelled(seq, attempt))
   }
 
   /** The method runs at `atMs`: from then on its start counts in the window of a rate limit. */

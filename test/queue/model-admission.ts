@@ -54,7 +54,7 @@ export function enqueue(model: ModelQueue, requests: readonly EnqueueRequest[]):
       ...parents[index]!.flatMap((at) => jobOf(plans, at) ?? [])
     ]
     const distinct = jobs.filter((job, at) => jobs.findIndex(({ number }) => number === job.number) === at)
-    model.link(plan.job!, distinct)
+    model.link(plan.job!, distinct, plan.waitsFor)
   }
   return plans.map((plan) => {
     if (plan.type !== 'same') return answerOf(plan)
