@@ -1,7 +1,7 @@
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { crowdSequence } from './crowd-steps.ts'
-import { queues, type Sequence, sequence } from './model-steps.ts'
+import { queues, type Sequence, type Step, sequence } from './model-steps.ts'
 import { type OpenQueue, openQueue } from './open-queue.ts'
 import { QueueAndModel } from './queue-and-model.ts'
 import { shorten } from './shorten.ts'
@@ -55,6 +55,11 @@ async function defectOf(
 async function fail(store: OpenQueue, sequence: Sequence, isCrowd: boolean): Promise<never> {
   const short = await shorten(sequence, async (each) => (await defectOf(store, each, isCrowd)) !== undefined)
   const error = (await defectOf(store, short, isCrowd)) as Error
-  const steps = short.steps.map((step) => `  ${JSON.stringify(step)}`).join('\n')
+  const steps = short.steps.map((step) => `  ${textOf(step)}`).join('\n')
   throw new Error(`Queue and model differ on ${short.queues}:\n${steps}\n${error.stack ?? error}`, { cause: error })
+}
+
+function textOf(step: Step): string {
+  const text = JSON.stringify(step)
+  return text.length < 2_000 ? text : `${text.slice(0, 1_000)} … ${text.slice(-500)}`
 }
