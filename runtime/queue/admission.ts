@@ -239,7 +239,7 @@ function resolved(plan: Plan): Parent[] {
 function distinct(parents: readonly Parent[]): Parent[] {
   const seen = new Set<unknown>()
   return parents.filter((parent) => {
-    const identity = 'seq' in parent ? parent.seq : parent
+    const identity = 'seq' in parent ? parent.seq : parent.type === 'replace' ? parent.job.seq : parent
     return !seen.has(identity) && seen.add(identity)
   })
 }
