@@ -152,7 +152,9 @@ function parentsOf(
   tag: string
 ): { parents: Parent[][]; order: Iterable<number> } {
   if (drafts.every(({ dependsOn }) => dependsOn === null)) {
-    const parents = plans.map((plan) => (plan.type === 'add' && plan.successorOf !== undefined ? [plan.successorOf] : []))
+    const parents = plans.map((plan) =>
+      plan.type === 'add' && plan.successorOf !== undefined ? [plan.successorOf] : []
+    )
     return { parents, order: plans.keys() }
   }
   const byId = new Map(drafts.flatMap(({ id }, index) => (id === null ? [] : [[id, index] as const])))

@@ -98,12 +98,29 @@ function stepsOf(crowds: fc.Arbitrary<Step>, steps: fc.Arbitrary<unknown>[]): fc
   return fc.record({
     queues: fc.constantFrom(['default', 'aged'], ['kept', 'default']),
     steps: fc
-      .tuple(crowds, fc.array(fc.oneof(...steps) as fc.Arbitrary<Step>, { minLength: 8, maxLength: 14, size: 'max' }), crowds)
+      .tuple(
+        crowds,
+        fc.array(fc.oneof(...steps) as fc.Arbitrary<Step>, { minLength: 8, maxLength: 14, size: 'max' }),
+        crowds
+      )
       .map(([first, all, second]) => [first, ...all.slice(0, 4), second, ...all.slice(4)])
   })
 }
 
-export const crowdSequence: fc.Arbitrary<Sequence> = fc.noBias(fc.oneof(
-  stepsOf(crowdOf('fail', 'cancel', 'release'), [...ofQueue, change, diesIn(settle, settle, settle, change, promote, claim)]),
-  stepsOf(crowdOf('fail', 'cancel'), [...ofQueue, bulk, purge, diesIn(bulk, purge, promote), diesIn(bulk, purge, promote), diesIn(bulk)])
-))
+export const crowdSequence: fc.Arbitrary<Sequence> = fc.noBias(
+  fc.oneof(
+    stepsOf(crowdOf('fail', 'cancel', 'release'), [
+      ...ofQueue,
+      change,
+      diesIn(settle, settle, settle, change, promote, claim)
+    ]),
+    stepsOf(crowdOf('fail', 'cancel'), [
+      ...ofQueue,
+      bulk,
+      purge,
+      diesIn(bulk, purge, promote),
+      diesIn(bulk, purge, promote),
+      diesIn(bulk)
+    ])
+  )
+)

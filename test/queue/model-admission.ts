@@ -13,7 +13,15 @@ interface Answer {
 
 type Plan =
   | { type: 'existing'; answer: Answer }
-  | { type: 'add'; id: string; spec: ModelSpec; inPlaceOf?: ModelJob; waitsFor?: ModelJob; window: number | null; job?: ModelJob }
+  | {
+      type: 'add'
+      id: string
+      spec: ModelSpec
+      inPlaceOf?: ModelJob
+      waitsFor?: ModelJob
+      window: number | null
+      job?: ModelJob
+    }
   | { type: 'replace'; spec: ModelSpec; job: ModelJob }
   | { type: 'same'; as: number }
 
@@ -24,14 +32,21 @@ export function enqueue(model: ModelQueue, requests: readonly EnqueueRequest[]):
   const plans = planAll(model, requests)
   if (plans === undefined) return against.add('JOB_EXISTS')
   const parents = requests.map((request, index) => parentsIn(plans, requests, request, index))
-  if (goesInCircle(parents)) return against.add('PARAMS_INVALID')
-  const stored = requests.map((request, index) => (plans[index]!.type === 'add' ? storedParents(request, requests) : []))
+  if (parentsFirst(parents).length < parents.length) {
+    model.saw('circle')
+    return against.add('PARAMS_INVALID')
+  }
+  const stored = requests.map((request, index) =>
+    plans[index]!.type === 'add' ? storedParents(request, requests) : []
+  )
   if (stored.flat().some((id) => model.find(id) === undefined)) against.add('JOB_UNKNOWN')
   if (isTooMuch(model, plans)) against.add('QUEUE_FULL')
   if (against.size > 0) return against
 
   const storedJobs = stored.map((ids) => ids.map((id) => ({ ...model.find(id)! })))
-  const isParent = plans.map((plan, index) => plan.type === 'add' && hasParents(plan, plans, parents[index]!, stored[index]!))
+  const isParent = plans.map(
+    (plan, index) => plan.type === 'add' && hasParents(plan, plans, parents[index]!, stored[index]!)
+  )
   for (const [index, plan] of plans.entries()) write(model, plan, isParent[index]!)
   for (const index of parentsFirst(parents)) {
     const plan = plans[index]!
@@ -62,7 +77,8 @@ function isWrong({ nowMs }: ModelQueue, request: EnqueueRequest, index: number, 
   const isDebounce = typeof deduplicate === 'object' && 'debounce' in deduplicate
   return (
     (expires !== undefined && nowMs + spanMs(expires) <= (runAtOf(request, nowMs) ?? nowMs)) ||
-    (Array.isArray(dependsOn) && dependsOn.some((each) => each === index || (typeof each === 'number' && each >= jobs))) ||
+    (Array.isArray(dependsOn) &&
+      dependsOn.some((each) => each === index || (typeof each === 'number' && each >= jobs))) ||
     (deduplicate !== undefined && deduplicate !== false && jobId === undefined) ||
     (isDebounce && delay !== undefined) ||
     (keyConcurrency !== undefined && key === undefined) ||
@@ -151,7 +167,12 @@ function kindOf(deduplicate: Deduplication): string {
 }
 
 /** Indexes of the jobs of the call on which one of them depends; those of one id are one job. */
-function parentsIn(plans: readonly Plan[], requests: readonly EnqueueRequest[], request: EnqueueRequest, own: number): number[] {
+function parentsIn(
+  plans: readonly Plan[],
+  requests: readonly EnqueueRequest[],
+  request: EnqueueRequest,
+  own: number
+): number[] {
   if (plans[own]!.type === 'same') return []
   const { dependsOn = [] } = request
   const indexes =
@@ -172,11 +193,9 @@ function parentsIn(plans: readonly Plan[], requests: readonly EnqueueRequest[], 
 
 function storedParents({ dependsOn = [] }: EnqueueRequest, requests: readonly EnqueueRequest[]): string[] {
   if (dependsOn === 'others') return []
-  return dependsOn.filter((each) => typeof each === 'string' && requests.every(({ jobId }) => jobId !== each)) as string[]
-}
-
-function goesInCircle(parents: readonly (readonly number[])[]): boolean {
-  return parentsFirst(parents).length < parents.length
+  return dependsOn.filter(
+    (each) => typeof each === 'string' && requests.every(({ jobId }) => jobId !== each)
+  ) as string[]
 }
 
 /** First those that depend on none of the others, in order; then each as soon as all of its own have had their turn. */
@@ -197,7 +216,12 @@ function jobOf(plans: readonly Plan[], at: number): ModelJob | undefined {
   return plan.type === 'same' ? undefined : plan.job
 }
 
-function hasParents(plan: Plan & { type: 'add' }, plans: readonly Plan[], inCall: readonly number[], stored: readonly string[]): boolean {
+function hasParents(
+  plan: Plan & { type: 'add' },
+  plans: readonly Plan[],
+  inCall: readonly number[],
+  stored: readonly string[]
+): boolean {
   const known = inCall.filter((at) => {
     const parent = plans[at]!
     return parent.type !== 'existing' || parent.answer.job !== undefined

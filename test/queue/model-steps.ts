@@ -38,7 +38,14 @@ export type Step =
   | { do: 'cancel' | 'remove'; pick: number }
   | { do: 'retry'; pick: number; params: number | undefined }
   | { do: 'move'; pick: number; queue: number }
-  | { do: 'bulk'; change: 'cancel' | 'retry' | 'remove' | 'move'; to: number; selection: SelectionStep; limit: number; edits: boolean }
+  | {
+      do: 'bulk'
+      change: 'cancel' | 'retry' | 'remove' | 'move'
+      to: number
+      selection: SelectionStep
+      limit: number
+      edits: boolean
+    }
   | { do: 'purge'; queue: number; states: Exclude<JobState, 'running'>[] }
   | { do: 'pause'; queue: number; paused: boolean; forMs: number | undefined }
   | { do: 'list'; selection: SelectionStep; limit: number }
@@ -78,10 +85,7 @@ const queue = fc.nat({ max: 2 })
 
 /** Present once in `times`. */
 function once<T>(times: number, arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> {
-  return fc.oneof(
-    { weight: times - 1, arbitrary: fc.constant(undefined) },
-    { weight: 1, arbitrary }
-  )
+  return fc.oneof({ weight: times - 1, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary })
 }
 
 const key = fc.constantFrom('k', 'l', 'm')
@@ -110,13 +114,12 @@ const deduplicate = fc.oneof(
   fc.constant({ keepLast: true } as const)
 )
 
-const identity = fc
-  .record({
-    jobId: fc.constantFrom('x', 'x', 'y', 'y', 'zé', 'x~next'),
-    deduplicate: once(3, deduplicate).chain((rule) =>
-      rule === undefined ? fc.option(deduplicate, { nil: undefined, freq: 3 }) : fc.constant(rule)
-    )
-  })
+const identity = fc.record({
+  jobId: fc.constantFrom('x', 'x', 'y', 'y', 'zé', 'x~next'),
+  deduplicate: once(3, deduplicate).chain((rule) =>
+    rule === undefined ? fc.option(deduplicate, { nil: undefined, freq: 3 }) : fc.constant(rule)
+  )
+})
 
 const backoff = fc.oneof(
   fc.constantFrom(0, 0.01).map((delay) => ({ type: 'fixed' as const, delay })),
@@ -140,7 +143,13 @@ const options = fc
     onSuccess: once(8, followUp),
     onFailure: once(8, followUp),
     expires: once(8, fc.constantFrom(0.005, 0.03, 0.2)),
-    retention: once(8, fc.record({ failed: fc.constantFrom(0, 0.02), cancelled: fc.constantFrom(0, 0.02), completed: fc.constantFrom(0, 0.02) }, { requiredKeys: [] })),
+    retention: once(
+      8,
+      fc.record(
+        { failed: fc.constantFrom(0, 0.02), cancelled: fc.constantFrom(0, 0.02), completed: fc.constantFrom(0, 0.02) },
+        { requiredKeys: [] }
+      )
+    ),
     resultTtl: once(9, fc.constantFrom(0, 0.03)),
     attempts: once(2, fc.integer({ min: 1, max: 4 })),
     backoff: once(2, backoff),
@@ -148,9 +157,15 @@ const options = fc
     noRetryOn: once(9, fc.constantFrom(['TIMEOUT'], ['TypeError'], ['Error']))
   })
   .map(({ queue, identity, wrong, keyed, retention, ...rest }) => {
-    const ages =
-      retention && Object.fromEntries(Object.entries(retention).map(([state, age]) => [state, { age }]))
-    return present({ ...rest, ...keyed, ...wrong, ...identity, retention: ages, queue: String(queue) }) as unknown as RequestStep['options']
+    const ages = retention && Object.fromEntries(Object.entries(retention).map(([state, age]) => [state, { age }]))
+    return present({
+      ...rest,
+      ...keyed,
+      ...wrong,
+      ...identity,
+      retention: ages,
+      queue: String(queue)
+    }) as unknown as RequestStep['options']
   })
 
 const request: fc.Arbitrary<RequestStep> = fc.record({
@@ -158,8 +173,20 @@ const request: fc.Arbitrary<RequestStep> = fc.record({
   dependsOn: once(
     3,
     fc.oneof(
-      { weight: 4, arbitrary: fc.record({ jobs: fc.array(pick, { minLength: 1, maxLength: 3 }), indexes: fc.constant([] as number[]) }) },
-      { weight: 4, arbitrary: fc.record({ jobs: fc.array(pick, { maxLength: 1 }), indexes: fc.array(fc.constantFrom(1, 1, 1, 1, 2, 2, 3, 4), { minLength: 1, maxLength: 2 }) }) },
+      {
+        weight: 4,
+        arbitrary: fc.record({
+          jobs: fc.array(pick, { minLength: 1, maxLength: 3 }),
+          indexes: fc.constant([] as number[])
+        })
+      },
+      {
+        weight: 4,
+        arbitrary: fc.record({
+          jobs: fc.array(pick, { maxLength: 1 }),
+          indexes: fc.array(fc.constantFrom(1, 1, 1, 1, 2, 2, 3, 4), { minLength: 1, maxLength: 2 })
+        })
+      },
       { weight: 2, arbitrary: fc.constant('others' as const) }
     )
   )
@@ -225,7 +252,10 @@ const advance = fc.record({ do: fc.constant('advance'), byMs: fc.constantFrom(1,
 const one = [enqueue, claim, settle, change, pause, note]
 const crash = fc.record({
   do: fc.constant('crash'),
-  during: fc.option(fc.oneof(enqueue, claim, settle, change, bulk, bulk, purge, promote, pause), { nil: undefined, freq: 4 }),
+  during: fc.option(fc.oneof(enqueue, claim, settle, change, bulk, bulk, purge, promote, pause), {
+    nil: undefined,
+    freq: 4
+  }),
   commits: fc.nat({ max: 3 })
 })
 
@@ -244,7 +274,10 @@ const step = fc.oneof(
   { weight: 2, arbitrary: crash },
   {
     weight: 3,
-    arbitrary: fc.record({ do: fc.constant('together'), steps: fc.array(fc.oneof(...one), { minLength: 2, maxLength: 3 }) })
+    arbitrary: fc.record({
+      do: fc.constant('together'),
+      steps: fc.array(fc.oneof(...one), { minLength: 2, maxLength: 3 })
+    })
   }
 ) as fc.Arbitrary<Step>
 
@@ -254,13 +287,15 @@ export interface Sequence {
   steps: Step[]
 }
 
-export const sequence: fc.Arbitrary<Sequence> = fc.noBias(fc.record({
-  queues: fc.shuffledSubarray(
-    queues.map(({ name }) => name),
-    { minLength: 2, maxLength: 3 }
-  ),
-  steps: fc.array(step, { minLength: 40, maxLength: 80, size: 'max' })
-}))
+export const sequence: fc.Arbitrary<Sequence> = fc.noBias(
+  fc.record({
+    queues: fc.shuffledSubarray(
+      queues.map(({ name }) => name),
+      { minLength: 2, maxLength: 3 }
+    ),
+    steps: fc.array(step, { minLength: 40, maxLength: 80, size: 'max' })
+  })
+)
 
 /** Without what is undefined. */
 function present<T extends object>(all: T): Partial<T> {

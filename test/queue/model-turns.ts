@@ -153,9 +153,7 @@ export class ModelTurns {
   }
 
   #prune(queue: string, key: string | null): void {
-    this.#starts = this.#starts.filter(
-      (start) => start.queue !== queue || start.key !== key || !this.#isOver(start)
-    )
+    this.#starts = this.#starts.filter((start) => start.queue !== queue || start.key !== key || !this.#isOver(start))
   }
 
   #sweep(queue: string, key: string): void {

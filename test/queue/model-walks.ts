@@ -25,7 +25,10 @@ export interface ModelCursor {
   place: number[] | undefined
 }
 
-export function passes(job: ModelJob, { queue, state, method, jobName, key, errorCode, since, until, text }: JobSelection): boolean {
+export function passes(
+  job: ModelJob,
+  { queue, state, method, jobName, key, errorCode, since, until, text }: JobSelection
+): boolean {
   const atMs = job.finishedAtMs ?? job.enqueuedAtMs
   return (
     (queue ?? job.queue) === job.queue &&
@@ -54,11 +57,17 @@ export function* bulk(
   while (at.state < order.length && changed < limit) {
     const state = order[at.state]!
     const room = change.type === 'move' ? roomIn(model, change.to) : Number.POSITIVE_INFINITY
-    const page = pageOf(model, { ...selection, state }, at.place, Math.min(limit - changed, pieceMax, Math.max(room, 1)))
+    const page = pageOf(
+      model,
+      { ...selection, state },
+      at.place,
+      Math.min(limit - changed, pieceMax, Math.max(room, 1))
+    )
     if (room <= 0 && page.jobs.some((job) => change.type === 'move' && job.queue !== change.to && isWaiting(job))) {
       return 'QUEUE_FULL'
     }
-    for (const job of page.jobs) if (model.jobs.includes(job) && job.state === state && apply(model, change, job)) changed++
+    for (const job of page.jobs)
+      if (model.jobs.includes(job) && job.state === state && apply(model, change, job)) changed++
     if (page.last === undefined) at.state++
     at.place = page.last
     yield
@@ -110,7 +119,10 @@ function pageOf(model: ModelQueue, selection: JobSelection, after: number[] | un
 
 /** The walk of finished jobs looks at no others. */
 function isInTime({ finishedAtMs }: ModelJob, { since, until }: JobSelection): boolean {
-  return (since === undefined || finishedAtMs! >= (since as number)) && (until === undefined || finishedAtMs! < (until as number))
+  return (
+    (since === undefined || finishedAtMs! >= (since as number)) &&
+    (until === undefined || finishedAtMs! < (until as number))
+  )
 }
 
 /** Place by place, a page of jobs per part; the finished ones the oldest first. */

@@ -526,7 +526,11 @@ function backoffMs(backoff: Backoff | null, failures: number): number {
 }
 
 function toldOf(of: ModelJob): ModelParent {
-  return { of, state: isFinished(of.state) ? of.state : 'cancelled', result: of.state === 'completed' ? of.result : null }
+  return {
+    of,
+    state: isFinished(of.state) ? of.state : 'cancelled',
+    result: of.state === 'completed' ? of.result : null
+  }
 }
 
 /** Smaller runs first: at front before all, the last one put there first (E9); then larger priorities; then older ones. */

@@ -382,7 +382,8 @@ export class QueueAndModel {
         if (claims.length === max) this.#awake.add(name)
         return claims
       },
-      () => model.turns.claim(name, max).map((job) => ({ job, ...job, parents: job.parents.map((each) => ({ ...each })) })),
+      () =>
+        model.turns.claim(name, max).map((job) => ({ job, ...job, parents: job.parents.map((each) => ({ ...each })) })),
       (claims: ClaimedJob[], expected: (ModelJob & { job: ModelJob })[]) => {
         for (const [at, { job }] of expected.entries()) if (job.id === '') job.id = claims[at]?.id ?? ''
         assert.deepEqual(
@@ -514,10 +515,10 @@ export class QueueAndModel {
     return {
       run: () =>
         codeOr(
-          queue.bulk(
-            change.type === 'cancel' ? { type: 'cancel', traceOf: () => undefined } : change,
-            { ...selection, ...(cursor === undefined ? {} : { cursor }) }
-          )
+          queue.bulk(change.type === 'cancel' ? { type: 'cancel', traceOf: () => undefined } : change, {
+            ...selection,
+            ...(cursor === undefined ? {} : { cursor })
+          })
         ),
       parts: bulk(model, change, selection, at === null ? null : { ...at }),
       check: (
@@ -587,15 +588,16 @@ export class QueueAndModel {
         isPaused && untilMs !== Number.POSITIVE_INFINITY ? untilMs : null,
         jobStates.map((state) => model.count(name, state))
       ]
-      const shown = [paused, pausedUntil === null ? null : Date.parse(pausedUntil), jobStates.map((state) => counts[state])]
+      const shown = [
+        paused,
+        pausedUntil === null ? null : Date.parse(pausedUntil),
+        jobStates.map((state) => counts[state])
+      ]
       if (JSON.stringify(shown) !== JSON.stringify(expected)) assert.deepEqual(shown, expected, name)
     }
     const one = jobs[model.nowMs % Math.max(jobs.length, 1)]
     if (one !== undefined && !isFinished(one.state)) {
-      assert.deepEqual(
-        queue.get(one.id).dependsOn ?? [],
-        one.parents.map(({ of }) => of.id).slice(0, listedParentsMax)
-      )
+      assert.deepEqual(queue.get(one.id).dependsOn ?? [], one.parents.map(({ of }) => of.id).slice(0, listedParentsMax))
     }
   }
 
@@ -748,7 +750,12 @@ function expectedOf(job: ModelJob, unmet: number): unknown[] {
     job.keyConcurrency,
     job.parents.length === 0
       ? null
-      : { total: job.parents.length, completed: told('completed'), failed: told('failed'), cancelled: told('cancelled') },
+      : {
+          total: job.parents.length,
+          completed: told('completed'),
+          failed: told('failed'),
+          cancelled: told('cancelled')
+        },
     job.enqueuedAtMs,
     job.expiresAtMs,
     job.state === 'scheduled' ? (job.dueAtMs ?? job.runAtMs) : null,
