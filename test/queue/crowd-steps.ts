@@ -10,7 +10,7 @@ import { endings } from './model-steps.ts'
 type CrowdRule = 'fail' | 'cancel' | 'release'
 
 const queue = fc.nat({ max: 1 })
-const commits = fc.nat({ max: 4 })
+const commits = fc.integer({ min: 0, max: 4 })
 const early = fc.nat({ max: 2 })
 const finals = Object.keys(endings).filter((name) => /^completed|^final|^crashed|^interrupted/.test(name))
 
@@ -55,17 +55,32 @@ const change = fc.oneof(
   fc.record({ do: fc.constantFrom('cancel', 'remove'), pick: early }),
   fc.record({ do: fc.constant('retry'), pick: early, params: fc.constant(undefined) })
 )
-const bulk = fc.record({
-  do: fc.constant('bulk'),
-  change: fc.constantFrom('cancel', 'retry', 'move', 'remove'),
-  to: queue,
-  selection: fc.record(
-    { queue, state: fc.constantFrom('scheduled', 'ready', 'failed', 'cancelled', 'completed') },
-    { requiredKeys: [] }
-  ),
-  limit: fc.constantFrom(120, 1000),
-  edits: fc.constant(false)
-})
+const bulk = fc
+  .tuple(
+    fc.constantFrom(
+      ['cancel', undefined],
+      ['cancel', 'scheduled'],
+      ['cancel', 'ready'],
+      ['move', undefined],
+      ['move', 'ready'],
+      ['retry', undefined],
+      ['retry', 'cancelled'],
+      ['retry', 'completed'],
+      ['remove', 'scheduled'],
+      ['remove', 'ready'],
+      ['remove', 'cancelled']
+    ),
+    queue,
+    fc.constantFrom(120, 1000)
+  )
+  .map(([[change, state], to, limit]) => ({
+    do: 'bulk',
+    change,
+    to,
+    selection: state === undefined ? {} : { state },
+    limit,
+    edits: false
+  }))
 const purge = fc.record({
   do: fc.constant('purge'),
   queue,
@@ -94,7 +109,18 @@ function stepsOf(crowds: fc.Arbitrary<Step>, steps: fc.Arbitrary<unknown>[]): fc
 
 export const crowdSequence: fc.Arbitrary<Sequence> = fc.noBias(
   fc.oneof(
-    stepsOf(crowdOf('fail', 'cancel', 'release'), [...ofQueue, change, diesIn(settle, settle, change, promote, claim)]),
-    stepsOf(crowdOf('fail', 'cancel'), [...ofQueue, bulk, bulk, purge, diesIn(bulk, bulk, purge, purge, promote)])
+    stepsOf(crowdOf('fail', 'cancel', 'release'), [
+      ...ofQueue,
+      change,
+      diesIn(settle, settle, settle, change, promote, claim)
+    ]),
+    stepsOf(crowdOf('fail', 'cancel'), [
+      ...ofQueue,
+      bulk,
+      purge,
+      diesIn(bulk, purge, promote),
+      diesIn(bulk, purge, promote),
+      diesIn(bulk)
+    ])
   )
 )

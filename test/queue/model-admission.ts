@@ -32,7 +32,10 @@ export function enqueue(model: ModelQueue, requests: readonly EnqueueRequest[]):
   const plans = planAll(model, requests)
   if (plans === undefined) return against.add('JOB_EXISTS')
   const parents = requests.map((request, index) => parentsIn(plans, requests, request, index))
-  if (goesInCircle(parents)) return against.add('PARAMS_INVALID')
+  if (parentsFirst(parents).length < parents.length) {
+    model.saw('circle')
+    return against.add('PARAMS_INVALID')
+  }
   const stored = requests.map((request, index) =>
     plans[index]!.type === 'add' ? storedParents(request, requests) : []
   )
@@ -193,10 +196,6 @@ function storedParents({ dependsOn = [] }: EnqueueRequest, requests: readonly En
   return dependsOn.filter(
     (each) => typeof each === 'string' && requests.every(({ jobId }) => jobId !== each)
   ) as string[]
-}
-
-function goesInCircle(parents: readonly (readonly number[])[]): boolean {
-  return parentsFirst(parents).length < parents.length
 }
 
 /** First those that depend on none of the others, in order; then each as soon as all of its own have had their turn. */

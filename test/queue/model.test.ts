@@ -1,7 +1,8 @@
+import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { crowdSequence } from './crowd-steps.ts'
-import { queues, type Sequence, sequence } from './model-steps.ts'
+import { queues, type Sequence, type Step, sequence } from './model-steps.ts'
 import { type OpenQueue, openQueue } from './open-queue.ts'
 import { QueueAndModel } from './queue-and-model.ts'
 import { shorten } from './shorten.ts'
@@ -11,6 +12,40 @@ const only = process.env.RUNS?.split(',').map(Number)
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
 /** Sampled at a time. */
 const sampleMax = 100
+
+/** Each feature is to be met at least once in so many sequences. */
+const runsPerSight = 150
+
+/** Steps, refusals, and what the rules of jobs and queues can do. */
+const features = [
+  ...['enqueue', 'claim', 'note', 'settle', 'advance', 'promote', 'upkeep', 'cancel', 'remove', 'retry', 'move'],
+  ...['bulk', 'purge', 'pause', 'list', 'crash', 'together', 'list found'],
+  ...['enqueue: JOB_EXISTS', 'enqueue: JOB_UNKNOWN', 'enqueue: QUEUE_FULL', 'enqueue: PARAMS_INVALID', 'circle'],
+  ...['cancel: JOB_UNKNOWN', 'remove: JOB_UNKNOWN', 'retry: JOB_UNKNOWN', 'move: JOB_UNKNOWN'],
+  ...['remove: JOB_STATE', 'retry: JOB_STATE', 'move: JOB_STATE', 'move: QUEUE_FULL', 'bulk: QUEUE_FULL'],
+  ...['bulk cancel', 'bulk retry', 'bulk remove', 'bulk move'],
+  ...['found', 'throttled', 'throttled without a job', 'same in one call'],
+  ...['replaced by debounce', 'replaced by keepLast', 'successor by debounce', 'successor by keepLast'],
+  ...['backoff fixed', 'backoff exponential', 'backoff list', 'not retried by name', 'crashed too often'],
+  ...['depends on others', 'released', 'released for later', 'onSuccess', 'onFailure'],
+  ...['parent failed: fail', 'parent failed: cancel', 'parent failed: release'],
+  ...['parent cancelled: fail', 'parent cancelled: cancel', 'parent cancelled: release'],
+  ...['keys take turns', 'held back by keyConcurrency'],
+  ...['held back by the rate of the queue', 'held back by the rate of the key'],
+  ...['expired', 'expired at claim', 'kept not at all'],
+  ...['retained by age', 'retained by count', 'retained by bytes'],
+  ...['died after 0', 'died after 1', 'died after 2', 'died halfway']
+]
+
+const crowdFeatures = [
+  'upkeep in pieces',
+  'died in upkeep',
+  'died halfway',
+  'died after 3',
+  'bulk cancel',
+  'purge',
+  'promote'
+]
 
 const forms = [
   { name: 'over any operations and crashes', arbitrary: sequence, runs: isLong ? 10_000 : 150, isCrowd: false },
@@ -31,6 +66,10 @@ for (const [at, { name, arbitrary, runs: usual, isCrowd }] of forms.entries()) {
     } finally {
       await store.close()
     }
+    const expected = isCrowd ? crowdFeatures : features
+    const least = Math.floor(runs / runsPerSight)
+    const unseen = expected.filter((feature) => (seen.get(feature) ?? 0) < least)
+    assert.deepEqual(unseen, [], `each is to be met ${least} times`)
     t.diagnostic(
       [...seen]
         .sort(([a], [b]) => a.localeCompare(b))
@@ -60,6 +99,11 @@ async function defectOf(
 async function fail(store: OpenQueue, sequence: Sequence, isCrowd: boolean): Promise<never> {
   const short = await shorten(sequence, async (each) => (await defectOf(store, each, isCrowd)) !== undefined)
   const error = (await defectOf(store, short, isCrowd)) as Error
-  const steps = short.steps.map((step) => `  ${JSON.stringify(step)}`).join('\n')
+  const steps = short.steps.map((step) => `  ${textOf(step)}`).join('\n')
   throw new Error(`Queue and model differ on ${short.queues}:\n${steps}\n${error.stack ?? error}`, { cause: error })
+}
+
+function textOf(step: Step): string {
+  const text = JSON.stringify(step)
+  return text.length < 2_000 ? text : `${text.slice(0, 1_000)} … ${text.slice(-500)}`
 }

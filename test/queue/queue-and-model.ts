@@ -33,6 +33,8 @@ const bytesBounded = queues.flatMap(({ name, retention }) =>
   })
 )
 
+const manyCommits: ReadonlySet<string> = new Set(['bulk', 'purge', 'promote'])
+
 interface Claimed {
   number: number
   claim: ClaimedJob
@@ -132,7 +134,8 @@ export class QueueAndModel {
   }
 
   async #crash(during: Step | undefined, commits: number): Promise<void> {
-    if (this.#isCrowd) await this.#reopen()
+    // What runs and is not settled yet would hide which part was done.
+    if (this.#isCrowd && during !== undefined && manyCommits.has(during.do)) await this.#reopen()
     const operation = during === undefined ? undefined : this.#operationOf(during)
     if (during !== undefined && operation !== undefined) await this.#die(during, operation, commits)
     await this.#reopen()
@@ -571,9 +574,9 @@ export class QueueAndModel {
     if (views.length !== jobs.length) {
       assert.deepEqual(views.map(nameOf), jobs.map(nameOf))
     }
+    for (const [at, job] of jobs.entries()) if (job.id === '') job.id = views[at]!.id
     for (const [at, job] of jobs.entries()) {
       const view = views[at]!
-      if (job.id === '') job.id = view.id
       const shown = shownOf(view)
       const expected = expectedOf(job, model.unmet(job))
       if (JSON.stringify(shown) !== JSON.stringify(expected)) assert.deepEqual(shown, expected)
@@ -596,10 +599,7 @@ export class QueueAndModel {
     }
     const one = jobs[model.nowMs % Math.max(jobs.length, 1)]
     if (one !== undefined && !isFinished(one.state)) {
-      assert.deepEqual(
-        queue.get(one.id).dependsOn ?? [],
-        one.parents.map(({ of }) => of.id)
-      )
+      assert.deepEqual(queue.get(one.id).dependsOn ?? [], one.parents.map(({ of }) => of.id).slice(0, listedParentsMax))
     }
   }
 
@@ -705,6 +705,7 @@ function nameOf({ id, state }: { id: string; state: string }): string {
 }
 
 const historyMax = 20
+const listedParentsMax = 100
 
 function shownOf(view: JobView): unknown[] {
   const hasEnded = isFinished(view.state)
