@@ -152,7 +152,8 @@ async function throughThreads(): Promise<Sample[]> {
   for (let done = 0; done < servedJobs; done += perSample) {
     const startMs = performance.now()
     for (let from = done; from < done + perSample; from += batch) {
-      await runtime.enqueueMany(Array.from({ length: batch }, (_, index) => requestOf(from + index)))
+      const count = Math.min(batch, done + perSample - from)
+      await runtime.enqueueMany(Array.from({ length: count }, (_, index) => requestOf(from + index)))
     }
     await runtime.queue.drain('default')
     const { store, queues } = await runtime.status()

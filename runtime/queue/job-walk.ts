@@ -7,7 +7,8 @@
  *
  * A cursor is the key of the last entry looked at, so that a walk is stable while jobs come and go; there is none when no
  * entry follows. A page looks at a bounded number of entries, so with a filter that few jobs pass it may hold fewer jobs than
- * asked for, and still have a cursor. Finished jobs are passed over by their digests (store/digest.ts), without being read.
+ * asked for, and still have a cursor. Jobs are passed over without being read where the digest of a finished one
+ * (store/digest.ts), or the bytes of its record, rule out that it passes.
  */
 import { RuntimeError } from '../core/errors.ts'
 import { instantToMs } from '../core/instant.ts'
@@ -18,7 +19,7 @@ import { finishedKey, finishedRange, jobRange, type KeyRange, noInstantMs, seqOf
 import type { Reader } from '../store/store.ts'
 import { rangesOf, seqIn, spansQueues } from './places.ts'
 import type { QueueRegistry } from './queue-registry.ts'
-import { readJob, type StoredJob } from './stored-job.ts'
+import { readJob, recordHolds, type StoredJob } from './stored-job.ts'
 
 export interface WalkRequest {
   selection: JobSelection
@@ -38,6 +39,7 @@ export interface WalkPage {
 }
 
 const readCost = 16
+const recordCost = 4
 
 /** @throws RuntimeError `QUEUE_UNKNOWN`, `PARAMS_INVALID` for a cursor that is none */
 export function walkJobs(reader: Reader, registry: QueueRegistry, request: WalkRequest): WalkPage {
@@ -46,6 +48,7 @@ export function walkJobs(reader: Reader, registry: QueueRegistry, request: WalkR
   const walk = walkOf(selection, queue, registry)
   const passes = filterOf(selection, queue)
   const mayPass = digestTest(selection)
+  const texts = textsOf(selection, walk)
   const jobs: StoredJob[] = []
   let looks = 0
   let last: Buffer | undefined
@@ -56,11 +59,22 @@ export function walkJobs(reader: Reader, registry: QueueRegistry, request: WalkR
     last = key
     looks++
     if (walk.hasDigests && !mayPass(value)) continue
+    const seq = walk.seqOf(key)
+    if (texts.length > 0) {
+      looks += recordCost
+      if (!recordHolds(reader, seq, texts)) continue
+    }
     looks += readCost
-    const job = readJob(reader, walk.seqOf(key))
+    const job = readJob(reader, seq)
     if (job !== undefined && passes(job)) jobs.push(job)
   }
   return { jobs, cursor: null, looks }
+}
+
+/** What the record of a job that passes must hold; digests say the rest of it cheaper. */
+function textsOf({ text, method, jobName, key }: JobSelection, { hasDigests }: Walk): Buffer[] {
+  const texts = hasDigests ? [text] : [text, method, jobName, key]
+  return texts.filter((each) => each !== undefined).map((each) => Buffer.from(each))
 }
 
 interface Walk {
@@ -164,7 +178,9 @@ function* newestFirst(lists: Iterable<Entry>[]): Iterable<Entry> {
 
 function isNewer(entry: Entry | undefined, other: Entry | undefined): boolean {
   if (entry === undefined || other === undefined) return entry !== undefined
-  return entry.key.subarray(-timeAndSeqBytes).compare(other.key.subarray(-timeAndSeqBytes)) > 0
+  const { key } = entry
+  const than = other.key
+  return key.compare(than, than.length - timeAndSeqBytes, than.length, key.length - timeAndSeqBytes) > 0
 }
 
 function filterOf(selection: JobSelection, queue: number | undefined): (job: StoredJob) => boolean {

@@ -2,9 +2,9 @@
  * A rate limit: at most `max` starts within any span of `per`, exactly, over restarts, of a queue or of one of its keys.
  *
  * Every start within the window has an entry ('V'). A claim **reserves** one; it does not leave the window until it is
- * **noted** once the method runs, at that time. So the span between a start and the one that takes its
- * place is never shorter than `per`, however long a thread takes to get going and to load the module. What ends without having been noted is
- * noted at its end.
+ * **noted** once the method runs, at that time. So the span between a start and the one that takes its place is never
+ * shorter than `per`, however long a thread takes to get going and to load the module. What ends without having been
+ * noted is noted at its end.
  *
  * An entry leaves once more than `per` has passed since its time: whole milliseconds are compared, and the times of two
  * starts may have lost a fraction each.

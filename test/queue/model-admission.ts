@@ -201,14 +201,11 @@ function goesInCircle(parents: readonly (readonly number[])[]): boolean {
 
 /** First those that depend on none of the others, in order; then each as soon as all of its own have had their turn. */
 function parentsFirst(parents: readonly (readonly number[])[]): number[] {
-  const done = parents.flatMap((of, index) => (of.length === 0 ? [index] : []))
+  const left = parents.map((of) => of.length)
+  const done = left.flatMap((count, index) => (count === 0 ? [index] : []))
   for (const index of done) {
     for (const [child, of] of parents.entries()) {
-      const isReady =
-        of.includes(index) &&
-        !done.includes(child) &&
-        of.every((parent) => done.indexOf(parent) <= done.indexOf(index) && done.includes(parent))
-      if (isReady) done.push(child)
+      for (const parent of of) if (parent === index && --left[child]! === 0) done.push(child)
     }
   }
   return done
