@@ -90,5 +90,5 @@ export const threadEndGraceMs = 500
 /** Characters kept of the standard error of a host, to say why it ended. */
 export const hostErrorCharsMax = 4_000
 
-/** Jobs moved by one transaction of promote, recover, purge, trim and bulk changes, so that none stalls the queue. */
+/** Jobs moved by one transaction of promote, recover, purge and trim, so that none stalls the queue. */
 export const moveBatchMax = 100

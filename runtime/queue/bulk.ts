@@ -28,6 +28,11 @@ export function statesOf(change: BulkChange, { state }: JobSelection): readonly 
   return state === undefined ? states[change.type] : [state]
 }
 
+/**
+ * Jobs changed by one commit. Steps run without a pause, and whoever enqueues meanwhile waits for two such commits at worst;
+ * the commit itself costs as much as some tens of jobs.
+ */
+export const pieceChangesMax = 50
 /** What one step, and one commit of it, may look at; see `looksMax` in job-walk.ts. */
 export const stepLooksMax = 60_000
 export const pieceLooksMax = 3_000

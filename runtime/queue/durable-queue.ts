@@ -36,7 +36,15 @@ import { type QueueRecord, standingCodec } from '../store/records.ts'
 import type { Reader, Store, Transaction } from '../store/store.ts'
 import { type AdmissionRules, admit } from './admission.ts'
 import { type Ending, endAttempt } from './attempts.ts'
-import { type Bulk, type BulkChange, pieceLooksMax, statesOf, stepCursor, stepLooksMax } from './bulk.ts'
+import {
+  type Bulk,
+  type BulkChange,
+  pieceChangesMax,
+  pieceLooksMax,
+  statesOf,
+  stepCursor,
+  stepLooksMax
+} from './bulk.ts'
 import type { AttemptTrace, ClaimedJob } from './claimed-job.ts'
 import { claimReady } from './claiming.ts'
 import { type CommitParts, QueueCommit, type QueueListener, readTotals } from './commit.ts'
@@ -456,7 +464,7 @@ export class DurableQueue {
   }
 
   #bulkPiece(commit: QueueCommit, { room, apply }: Bulk, request: Omit<WalkRequest, 'looksMax'>) {
-    const limit = Math.min(request.limit, moveBatchMax, room(commit))
+    const limit = Math.min(request.limit, pieceChangesMax, room(commit))
     const page = walkJobs(commit.transaction, this.#registry, { ...request, limit, looksMax: pieceLooksMax })
     const changed = page.jobs.filter((listed) => {
       const job = asItIsNow(commit.transaction, listed)
