@@ -10,6 +10,7 @@ import { moveBatchMax } from '../core/limits.ts'
 import { keepsItself } from '../store/digest.ts'
 import {
   endingRange,
+  finishedKey,
   finishedRange,
   instantOfEndingKey,
   instantOfFinishedKey,
@@ -41,8 +42,9 @@ export class RetentionFronts {
     return this.#fronts.get(`${queue} ${state}`) ?? finishedRange(state, queue).start
   }
 
+  /** To the instant of `key`: an older job may still finish in the same millisecond, and comes before it. */
   advance({ queue, state }: RetainedPlace, key: Buffer): void {
-    this.#fronts.set(`${queue} ${state}`, key)
+    this.#fronts.set(`${queue} ${state}`, finishedKey(state, queue, instantOfFinishedKey(key), 0))
   }
 
   /** Finished jobs may be older than those that were looked at: the clock was set back. */
