@@ -55,6 +55,7 @@ export class RetentionFronts {
     return this.#fronts.get(`${queue} ${state}`) ?? finishedRange(state, queue).start
   }
 
+  /** To the instant of `key`: an older job may still finish in the same millisecond, and comes before it. */
   advance({ queue, state }: RetainedPlace, key: Buffer): void {
     this.#fronts.set(`${queue} ${state}`, finishedKey(state, queue, instantOfFinishedKey(key), 0))
   }

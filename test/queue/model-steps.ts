@@ -15,8 +15,8 @@ export const queues = [
   queueConfig('fair', { keyRateLimit: { max: 1, perMs: 40 } }),
   queueConfig('kept', {
     retention: {
-      completed: { ...keepAll, count: 2 },
-      failed: { ...keepAll, ageMs: 100, count: 4 },
+      completed: { ...keepAll, count: 1 },
+      failed: { ...keepAll, ageMs: 100, count: 2 },
       cancelled: { ...keepAll, bytes: 900 }
     }
   })
@@ -109,7 +109,7 @@ const followUp = fc.oneof(
 
 const deduplicate = fc.oneof(
   fc.constant(true),
-  fc.constantFrom(0.02, 0.1).map((span) => ({ for: span })),
+  fc.constantFrom(0.05, 0.5).map((span) => ({ for: span })),
   fc.constantFrom(0.01, 0.05).map((span) => ({ debounce: span })),
   fc.constant({ keepLast: true } as const)
 )
@@ -144,13 +144,13 @@ const options = fc
     onFailure: once(8, followUp),
     expires: once(8, fc.constantFrom(0.005, 0.03, 0.2)),
     retention: once(
-      8,
+      6,
       fc.record(
         { failed: fc.constantFrom(0, 0.02), cancelled: fc.constantFrom(0, 0.02), completed: fc.constantFrom(0, 0.02) },
         { requiredKeys: [] }
       )
     ),
-    resultTtl: once(9, fc.constantFrom(0, 0.03)),
+    resultTtl: once(6, fc.constantFrom(0, 0, 0.03)),
     attempts: once(2, fc.integer({ min: 1, max: 4 })),
     backoff: once(2, backoff),
     retryOn: once(9, fc.constantFrom(['ENOENT'], ['THROWN'], ['Error', 'OUT_OF_MEMORY'])),
@@ -210,7 +210,7 @@ const claim = fc.record({ do: fc.constant('claim'), queue, max: fc.integer({ min
 const settle = fc.record({
   do: fc.constant('settle'),
   pick,
-  ending: fc.constantFrom(...Object.keys(endings), 'completed', 'thrown', 'thrown', 'completed')
+  ending: fc.constantFrom(...Object.keys(endings), 'completed', 'thrown', 'completed', 'crashedShared', 'crashedAlone')
 })
 const enqueue = fc.record({
   do: fc.constant('enqueue'),

@@ -614,6 +614,13 @@ export class QueueAndModel {
       const bytes = kept.reduce((sum, { number }) => sum + sizes.get(number)!, 0)
       assert.ok(bytes <= place.bytes, `${bytes} bytes of ${place.bytes}`)
       const forgotten = jobs.slice(0, jobs.length - kept.length)
+      const known = new Set(
+        forgotten.length === 0 ? [] : this.open.queue.list({ limit: 1000 }).jobs.map(({ id }) => id)
+      )
+      assert.deepEqual(
+        forgotten.filter(({ id }) => known.has(id)),
+        []
+      )
       const more = this.#sizesBefore.get(forgotten.at(-1)?.number ?? 0)
       if (more !== undefined) assert.ok(bytes + more > place.bytes, `${bytes + more} bytes fit into ${place.bytes}`)
       for (const job of forgotten) {
