@@ -612,7 +612,9 @@ export class QueueAndModel {
       const bytes = kept.reduce((sum, { number }) => sum + sizes.get(number)!, 0)
       assert.ok(bytes <= place.bytes, `${bytes} bytes of ${place.bytes}`)
       const forgotten = jobs.slice(0, jobs.length - kept.length)
-      const known = new Set(forgotten.length === 0 ? [] : this.open.queue.list({ limit: 1000 }).jobs.map(({ id }) => id))
+      const known = new Set(
+        forgotten.length === 0 ? [] : this.open.queue.list({ limit: 1000 }).jobs.map(({ id }) => id)
+      )
       assert.deepEqual(
         forgotten.filter(({ id }) => known.has(id)),
         []
