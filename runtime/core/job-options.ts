@@ -92,6 +92,7 @@ const prioritySchema = {
 
 const followUpSchema = {
   type: ['string', 'object'],
+  description: 'Method enqueued in the commit that completes (onSuccess) or fails for good (onFailure) this job.',
   required: ['method'],
   additionalProperties: false,
   properties: {
@@ -162,8 +163,8 @@ export const enqueueSchema = {
       enum: ['fail', 'cancel', 'release'],
       description: 'What happens to this job when one it depends on is failed or cancelled. Default "fail".'
     },
-    onSuccess: { ...followUpSchema, description: 'Method enqueued in the commit that completes this job.' },
-    onFailure: { ...followUpSchema, description: 'Method enqueued in the commit that fails this job for good.' },
+    onSuccess: followUpSchema,
+    onFailure: followUpSchema,
     expires: {
       ...expirySchema,
       description: 'Cancelled if not started by then: a duration from now, or an ISO 8601 instant.'

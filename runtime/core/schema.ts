@@ -19,7 +19,7 @@ export type SchemaCheck = (value: unknown) => readonly SchemaProblem[]
 
 /** @param depth `first`: stop at the first problem, for hostile input. `all`: list every problem, for people's files. */
 export function compileSchema(schema: SchemaObject, depth: 'first' | 'all'): SchemaCheck {
-  const validate = ajvFor(depth).compile(schema)
+  const validate = ajvFor(depth).compile(withReferences(schema, depth))
   return (value) => {
     if (validate(value)) return []
     // `if` only repeats that its `then` does not hold.
@@ -44,6 +44,7 @@ function ajvFor(depth: 'first' | 'all'): Ajv {
       allErrors: depth === 'all',
       verbose: true,
       strict: true,
+      inlineRefs: false,
       allowUnionTypes: true,
       strictTypes: false
     })
@@ -61,6 +62,35 @@ function ajvFor(depth: 'first' | 'all'): Ajv {
     instances.set(depth, ajv)
   }
   return ajv
+}
+
+const references = { first: new Map<object, string>(), all: new Map<object, string>() }
+
+/**
+ * The schema with each object of known properties in it as a reference. Such an object is compiled once, however often it
+ * stands in whichever schemas: compiling takes most of the time of the first request.
+ */
+function withReferences(schema: SchemaObject, depth: 'first' | 'all'): SchemaObject {
+  const whole = Object.fromEntries(
+    Object.entries(schema).map(([key, value]) => {
+      if (key === 'properties')
+        return [key, mapValues(value as Record<string, SchemaObject>, (property) => withReferences(property, depth))]
+      const isSchema = key === 'items' || key === 'additionalProperties' || key === 'then'
+      return [key, isSchema && typeof value === 'object' ? withReferences(value, depth) : value]
+    })
+  )
+  if (schema.properties === undefined) return whole
+  let reference = references[depth].get(schema)
+  if (reference === undefined) {
+    reference = `schema-${references[depth].size}`
+    references[depth].set(schema, reference)
+    ajvFor(depth).addSchema(whole, reference)
+  }
+  return { $ref: reference }
+}
+
+function mapValues<V, R>(of: Record<string, V>, map: (value: V) => R): Record<string, R> {
+  return Object.fromEntries(Object.entries(of).map(([key, value]) => [key, map(value)]))
 }
 
 interface Format {
