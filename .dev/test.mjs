@@ -1,21 +1,24 @@
 // Runs the built tests: `node .dev/test.mjs` all of them, with arguments those whose path contains one of the texts.
+// `--long`: only those that have a long form, in that form.
 import { spawnSync } from 'node:child_process'
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-const wanted = process.argv.slice(2)
+const isLong = process.argv.includes('--long')
+const wanted = process.argv.slice(2).filter((argument) => argument !== '--long')
 const files = readdirSync('dist/test', { recursive: true })
   .map((file) => join('dist/test', file))
   .filter((file) => file.endsWith('.test.js'))
   .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
+  .filter((file) => !isLong || readFileSync(file, 'utf8').includes('process.env.LONG'))
   .sort()
 if (files.length === 0) {
-  console.error(`No test file matches ${wanted.join(', ')}`)
+  console.error(`No test file matches ${process.argv.slice(2).join(', ')}`)
   process.exit(1)
 }
 const { status } = spawnSync(
   process.execPath,
   ['--enable-source-maps', '--test', '--test-concurrency=2', '--test-reporter=spec', ...files],
-  { stdio: 'inherit' }
+  { stdio: 'inherit', env: { ...process.env, ...(isLong ? { LONG: '1' } : {}) } }
 )
 process.exit(status ?? 1)

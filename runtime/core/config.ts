@@ -44,7 +44,10 @@ export interface QueueOptions {
   rateLimit?: RateLimit
   /** At most `max` jobs of each key start within any span of `per`. Default: no bound. */
   keyRateLimit?: RateLimit
-  /** Waiting this long counts as one more `priority`, so that nothing starves. Default: priorities never age. */
+  /**
+   * Waiting this long counts as one more `priority`, so that nothing starves; between keys turns decide then, not priority.
+   * Default: priorities never age. A job keeps the rule of its enqueueing: those without ageing run before those with it.
+   */
   ageing?: Duration
   /** What is kept of finished jobs. An outcome that is not named has its default. */
   retention?: { completed?: Retention; failed?: Retention; cancelled?: Retention }

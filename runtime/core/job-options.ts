@@ -38,8 +38,9 @@ export const nameSchema = {
   type: 'string',
   minLength: 1,
   maxLength: nameCharsMax,
-  // Printable: a name is shown on terminals and in logs.
-  pattern: '^[^\\u0000-\\u001f\\u007f]+$'
+  // Printable: a name is shown on terminals and in logs. No half of a surrogate pair: all of them are one byte sequence in
+  // the store, so two keys or ids would be one there.
+  pattern: '^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]+$'
 } as const
 
 export const attemptsSchema = {

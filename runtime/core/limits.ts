@@ -52,9 +52,9 @@ export const listPageMax = 1_000
 /** Jobs changed by one step of `job.retryMany` and the like. */
 export const bulkStepMax = 1_000
 /** Jobs that one job may depend on. */
-export const dependenciesMax = 100_000
+export const dependenciesMax = 20_000
 /** All the jobs together that the jobs of one call depend on. Beyond: `PARAMS_INVALID`. */
-export const linksPerCallMax = 200_000
+export const linksPerCallMax = 20_000
 /** Parents of which a job learns what has become of them. */
 export const parentsToldMax = 10_000
 /** Largest result that is handed on to the jobs which depend on it; they find a larger one with `job.get`. */

@@ -1,8 +1,10 @@
 /**
  * Which jobs start next. What is at front goes first, the last one put there before the others; then larger priorities;
  * then the keys take turns, where the jobs without a key count as one; within a key by priority and the order of enqueueing.
- * What has expired is cancelled instead, and what the rate limit of the queue does not allow waits.
+ * What has expired is cancelled instead, and what the rate limit of the queue does not allow waits. One claim cancels and
+ * unblocks a bounded number; the queue is woken for the rest.
  */
+import { moveBatchMax } from '../core/limits.ts'
 import { placeOfReadyKey, readyRange, rotationKey } from '../store/keys.ts'
 import { expired, type QueueCommit } from './commit.ts'
 import { readFreshJob, readJob, type StoredJob } from './stored-job.ts'
@@ -18,9 +20,10 @@ interface Candidate {
 export function claimReady(commit: QueueCommit, queue: number, max: number): StoredJob[] {
   const window = commit.window(queue)
   window.prune()
-  const blockedUntilMs = commit.groups.unblock(queue)
+  const blockedUntilMs = commit.groups.unblock(queue, moveBatchMax)
   const claimed: StoredJob[] = []
-  for (;;) {
+  let cancelled = 0
+  while (cancelled < moveBatchMax) {
     const room = Math.min(max - claimed.length, window.free)
     const candidates = room > 0 ? nextCandidates(commit, queue, room) : []
     if (candidates.length === 0) break
@@ -28,12 +31,14 @@ export function claimReady(commit: QueueCommit, queue: number, max: number): Sto
       const job = (candidate.hasStanding ? readJob : readFreshJob)(commit.transaction, candidate.seq)!
       if (hasExpired(commit, job)) {
         commit.finish(job, 'cancel', { error: expired })
+        cancelled++
         // What waited for it may come before the other candidates.
         break
       }
       claimed.push(start(commit, job, candidate.isTurn))
     }
   }
+  if (cancelled >= moveBatchMax) commit.wake(queue)
   if (claimed.length < max) wakeLater(commit, queue, blockedUntilMs)
   return claimed
 }

@@ -45,7 +45,7 @@ import {
   totalsCodec
 } from '../store/records.ts'
 import type { CommitState, Reader, Transaction } from '../store/store.ts'
-import { forgetLinks, tellChildren } from './dependencies.ts'
+import { forgetLinks, roomForOne, tellChildren, toldPerCommitMax } from './dependencies.ts'
 import { readEvent, writeEvent } from './event-records.ts'
 import { followUpOf } from './follow-up.ts'
 import type { Growth } from './growth.ts'
@@ -61,7 +61,6 @@ const empty = Buffer.alloc(0)
 const hasRecord = Buffer.of(1)
 /** What the store needs for the entries of a job beside their keys and values. */
 const entryBytes = 16
-const childrenToldMax = 100
 
 /** Who is told what, after the commit. */
 export interface QueueListener {
@@ -100,6 +99,7 @@ export class QueueCommit implements CommitState {
   readonly nowMs: number
   /** Jobs that have a key. */
   readonly groups: KeyGroups
+  readonly linkRoom = { left: toldPerCommitMax }
   readonly #parts: CommitParts
   readonly #totals = new Map<number, QueueTotals>()
   /** As they were read; what has not changed is not written. */
@@ -113,6 +113,8 @@ export class QueueCommit implements CommitState {
   #upkeepAtMs = Number.POSITIVE_INFINITY
   readonly #later: (() => void)[] = []
   readonly #moves = new Map<number, Moves>()
+  /** Attempts, by job and number. */
+  readonly #cancelled = new Set<string>()
   /** Finished jobs whose children are to be told; undefined while nobody does that. */
   #finished: StoredJob[] | undefined
 
@@ -255,10 +257,13 @@ export class QueueCommit implements CommitState {
     this.#writeStanding(job)
   }
 
-  /** A waiting job goes to another queue. */
+  /** A waiting job goes to another queue, where it ages as those there do: ranks with and without ageing do not compare. */
   moveTo(job: StoredJob, queue: number): void {
     this.#unplace(job)
-    job.spec = { ...job.spec, queue }
+    const { ageingMs: _, ...others } = job.spec.rules ?? {}
+    const ageingMs = this.configOf(queue)?.ageingMs ?? null
+    const rules = { ...others, ...(ageingMs === null ? {} : { ageingMs }) }
+    job.spec = { ...job.spec, queue, rules: Object.keys(rules).length === 0 ? null : rules }
     this.writeSpec(job)
     this.#place(job)
     this.tell(job, 'moved')
@@ -305,9 +310,17 @@ export class QueueCommit implements CommitState {
   }
 
   /** Once the commit is on disk: the thread of the job must be killed. */
-  tellCancelled({ spec }: StoredJob): void {
+  tellCancelled({ seq, spec, standing }: StoredJob): void {
     const { listener, registry } = this.#parts
+    this.#cancelled.add(`${seq} ${standing.made}`)
     this.#later.push(() => listener.cancelled(registry.nameOf(spec.queue), spec.id))
+    // Where it was claimed in this commit nobody has it yet, and another can have its thread.
+    this.wake(spec.queue)
+  }
+
+  /** Whether an attempt was cancelled in this commit. */
+  hasCancelled(seq: number, attempt: number): boolean {
+    return this.#cancelled.has(`${seq} ${attempt}`)
   }
 
   /** Runs `action` once the commit is on disk. */
@@ -363,7 +376,7 @@ export class QueueCommit implements CommitState {
       return
     }
     this.#finished = [job]
-    const room = { left: childrenToldMax }
+    const room = roomForOne()
     for (let next = this.#finished.shift(); next !== undefined; next = this.#finished.shift()) {
       tellChildren(this, next, room)
     }

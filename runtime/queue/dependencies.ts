@@ -39,10 +39,19 @@ export interface LinkScope {
   amend(job: StoredJob, changes: Changes): void
   tell(job: StoredJob, type: 'ready'): void
   upkeepAt(atMs: number): void
+  /** Of the whole commit. */
+  readonly linkRoom: Room
 }
 
-/** Children told, and entries removed, by one commit. */
-const toldPerCommitMax = 100
+/** How many children may still be told, and entries removed; the others are for upkeep. */
+interface Room {
+  left: number
+}
+
+/** Of one job that finishes or is forgotten, with those that finish with it; and of one piece of upkeep. */
+const toldPerJobMax = 100
+/** Of all the jobs of one commit. */
+export const toldPerCommitMax = 500
 const empty = Buffer.alloc(0)
 
 /**
@@ -74,13 +83,17 @@ export function link(
 }
 
 /** Tells the children of a job that has finished, as many as there is room for; the others are for {@link tellSome}. */
-export function tellChildren(commit: LinkScope, job: StoredJob, room: { left: number }): void {
+export function tellChildren(commit: LinkScope, job: StoredJob, room: Room): void {
   tellOf(commit, job.seq, parentRecord(job), room)
+}
+
+export function roomForOne(): Room {
+  return { left: toldPerJobMax }
 }
 
 /** A job is forgotten: what still waits for it is told that it was cancelled, and what it depended on is let go. */
 export function forgetLinks(commit: LinkScope, job: StoredJob): void {
-  const room = { left: toldPerCommitMax }
+  const room = roomForOne()
   const record = parentRecord(job)
   const { state, dependencies } = job.standing
   if (!isFinished(state)) tellOf(commit, job.seq, record, room)
@@ -90,9 +103,9 @@ export function forgetLinks(commit: LinkScope, job: StoredJob): void {
 /** Goes on where the commit of a finish or removal had to stop; {@link hasUntold} says whether more is left. */
 export function tellSome(commit: LinkScope): void {
   const { transaction } = commit
-  const room = { left: toldPerCommitMax }
-  for (const { key, value } of [...transaction.entries({ ...untoldRange, limit: toldPerCommitMax })]) {
-    if (room.left <= 0) return
+  const room = roomForOne()
+  for (const { key, value } of [...transaction.entries({ ...untoldRange, limit: toldPerJobMax })]) {
+    if (leftOf(commit, room) === 0) return
     const seq = seqOfKey(key)
     transaction.remove(key)
     const record = parentCodec.decode(key, value)
@@ -123,21 +136,29 @@ export function parentIdsOf(reader: Reader, child: StoredJob, max: number): stri
   )
 }
 
-function tellOf(commit: LinkScope, seq: number, record: ParentRecord, room: { left: number }): void {
+function leftOf(commit: LinkScope, room: Room): number {
+  return Math.max(Math.min(room.left, commit.linkRoom.left), 0)
+}
+
+function take(commit: LinkScope, room: Room, count: number): void {
+  room.left -= count
+  commit.linkRoom.left -= count
+}
+
+function tellOf(commit: LinkScope, seq: number, record: ParentRecord, room: Room): void {
   const { transaction } = commit
   const { start, end } = childRange(seq)
+  const left = leftOf(commit, room)
   // One more than there is room for tells whether some are left.
-  const keys = [...transaction.keys({ start, end, limit: Math.max(room.left, 0) + 1 })]
-  for (const key of keys.slice(0, Math.max(room.left, 0))) {
-    room.left--
+  const keys = [...transaction.keys({ start, end, limit: left + 1 })]
+  for (const key of keys.slice(0, left)) {
+    take(commit, room, 1)
     transaction.remove(key)
     commit.counters.links--
     const child = readJob(transaction, seqOfKey(key))
     if (child !== undefined) tellChild(commit, child, seq, record)
   }
-  if (keys.length > 0 && room.left <= 0) {
-    for (const _ of transaction.keys({ start, end, limit: 1 })) mark(commit, seq, record)
-  }
+  if (keys.length > left) mark(commit, seq, record)
 }
 
 function tellChild(commit: LinkScope, child: StoredJob, parent: number, record: ParentRecord): void {
@@ -172,11 +193,12 @@ function parentFailed(id: string, state: FinishedState, rule: 'fail' | 'cancel')
 }
 
 /** @returns whether nothing is left */
-function letGo(commit: LinkScope, child: number, room: { left: number }): boolean {
+function letGo(commit: LinkScope, child: number, room: Room): boolean {
   const { transaction } = commit
   const { start, end } = parentRange(child)
-  const keys = [...transaction.keys({ start, end, limit: Math.max(room.left, 0) + 1 })]
-  const now = keys.slice(0, Math.max(room.left, 0))
+  const left = leftOf(commit, room)
+  const keys = [...transaction.keys({ start, end, limit: left + 1 })]
+  const now = keys.slice(0, left)
   for (const key of now) {
     transaction.remove(key)
     const link = childKey(seqOfKey(key), child)
@@ -184,7 +206,7 @@ function letGo(commit: LinkScope, child: number, room: { left: number }): boolea
     transaction.remove(link)
     commit.counters.links--
   }
-  room.left -= now.length
+  take(commit, room, now.length)
   return now.length === keys.length
 }
 

@@ -80,6 +80,8 @@ export interface DurableQueueParts {
 }
 
 const listedParentsMax = 100
+/** Commits of one promotion. */
+const promoteBatchesMax = 10
 const pageDefault = 50
 /** What one page may look at: some tens of milliseconds. */
 const pageLooksMax = 40_000
@@ -162,16 +164,19 @@ export class DurableQueue {
    * Takes up to `max` ready jobs of a queue, in the order of claiming.ts; none while the queue is paused, or in maintenance
    * mode. Where a limit or a pause ends at an instant, {@link QueueListener.readyAt} tells.
    */
-  claim(queue: string, max: number): Promise<ClaimedJob[]> {
+  async claim(queue: string, max: number): Promise<ClaimedJob[]> {
     const number = this.#registry.require(queue, 'claim from')
-    return this.#commit((commit, transaction) => {
+    const { commit, jobs } = await this.#commit((commit, transaction) => {
       const record = this.#registry.record(transaction, number)
       if (record.pausedUntilMs !== null && record.pausedUntilMs > commit.nowMs) {
         commit.wakeAt(number, record.pausedUntilMs)
       }
-      if (isPaused(record, commit.nowMs) || readScheduler(transaction).maintenance) return []
-      return claimReady(commit, number, max).map((job) => this.#claimed(job, transaction))
+      const isHeld = isPaused(record, commit.nowMs) || readScheduler(transaction).maintenance
+      const claimed = isHeld ? [] : claimReady(commit, number, max)
+      return { commit, jobs: claimed.map((job) => this.#claimed(job, transaction)) }
     })
+    // What a later operation of the same commit cancelled must not start any more.
+    return jobs.filter(({ seq, attempt }) => !commit.hasCancelled(seq, attempt))
   }
 
   /** The method runs at `atMs`: from then on its start counts in the window of a rate limit. */
@@ -217,15 +222,24 @@ export class DurableQueue {
     await Promise.all(stored)
   }
 
-  /** Moves what is due at `nowMs` to ready. @returns when the next job is due, or null where none is scheduled */
+  /**
+   * Moves what is due at `nowMs` to ready, so much of it that a stop need not wait long.
+   *
+   * @returns when the next job is due, which is in the past where more is due; null where none is scheduled
+   */
   async promoteDue(nowMs: number): Promise<number | null> {
     const dueAtMs = this.#nextDueAtMs()
     if (dueAtMs === null || dueAtMs > nowMs) return dueAtMs
-    await this.#visit('scheduled', dueRange(nowMs), (commit, job) => {
-      commit.move(job, 'due', { dueAtMs: null })
-      commit.tell(job, 'ready')
-      return true
-    })
+    await this.#visit(
+      'scheduled',
+      dueRange(nowMs),
+      (commit, job) => {
+        commit.move(job, 'due', { dueAtMs: null })
+        commit.tell(job, 'ready')
+        return true
+      },
+      promoteBatchesMax
+    )
     return this.#nextDueAtMs()
   }
 
@@ -549,10 +563,12 @@ export class DurableQueue {
   async #visit(
     state: JobState,
     { start, end }: KeyRange,
-    change: (commit: QueueCommit, job: StoredJob) => boolean
+    change: (commit: QueueCommit, job: StoredJob) => boolean,
+    batchesMax = Number.POSITIVE_INFINITY
   ): Promise<number> {
     let changed = 0
-    for (let from: Buffer | undefined = start; from !== undefined; ) {
+    let batches = 0
+    for (let from: Buffer | undefined = start; from !== undefined && batches < batchesMax; batches++) {
       const batchStart: Buffer = from
       const batch = await this.#commit((commit, transaction) => {
         const keys = [...transaction.keys({ start: batchStart, end, limit: moveBatchMax })]

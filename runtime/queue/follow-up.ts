@@ -13,7 +13,7 @@ export function followUpOf(job: StoredJob, context: DraftContext): JobDraft | un
   if (written === undefined) return undefined
   const { queue, params, ...request } = JSON.parse(written) as FollowUp
   const draft = draftJob({ ...request, ...configuredQueue(queue, context.queues) }, context)
-  return { ...draft, spec: { ...draft.spec, params: paramsOf(job, params ?? {}) } }
+  return { ...draft, spec: { ...draft.spec, params: paramsOf(job, params) } }
 }
 
 /** The configuration may have changed since it was asked for; the job runs all the same. */
@@ -22,10 +22,12 @@ function configuredQueue(queue: string | undefined, queues: ReadonlyMap<string, 
 }
 
 /** As JSON text. What does not fit is left out: the params of the job first, then its result. */
-function paramsOf({ spec, standing }: StoredJob, own: object): string {
+function paramsOf({ spec, standing }: StoredJob, params: FollowUp['params'] = {}): string {
   const { id, method } = spec
   const { state, error, result } = standing
   const job: FollowedJob = { id, method, state, ...(error === null ? {} : { error }) }
+  // In place of a param of that name, and behind the others: the texts of result and params go in at the end.
+  const { job: _, ...own } = params
   const head = JSON.stringify({ ...own, job })
   const withResult = result === null ? head : `${head.slice(0, -2)},"result":${result}}}`
   const withParams = `${withResult.slice(0, -2)},"params":${spec.params}}}`

@@ -111,18 +111,19 @@ export class KeyGroups {
 
   /**
    * Brings back into the rotation what was blocked until now, or for longer than the limit asks for, as after it was changed
-   * or the clock was set back. @returns when the next group will be, if any
+   * or the clock was set back; `max` groups at most. @returns when the next will be, now where there are more; undefined: none
    */
-  unblock(queue: number): number | undefined {
+  unblock(queue: number, max: number): number | undefined {
     const latestMs = this.#commit.nowMs + (this.#configOf(queue)?.keyRateLimit?.perMs ?? 0) + 1
-    for (;;) {
+    for (let unblocked = 0; ; unblocked++) {
       this.settle()
       const first = this.#blocked(queue, 'first')
       if (first === undefined) return undefined
       const last = this.#blocked(queue, 'last')!
-      if (first.untilMs <= this.#commit.nowMs) this.#change(queue, first.key)
-      else if (last.untilMs > latestMs) this.#change(queue, last.key)
-      else return first.untilMs
+      const isOver = first.untilMs <= this.#commit.nowMs
+      if (!isOver && last.untilMs <= latestMs) return first.untilMs
+      if (unblocked >= max) return this.#commit.nowMs
+      this.#change(queue, isOver ? first.key : last.key)
     }
   }
 

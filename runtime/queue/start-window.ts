@@ -15,8 +15,8 @@ import type { Transaction } from '../store/store.ts'
 
 const reserved = Buffer.of(0)
 const noted = Buffer.of(1)
-/** Entries looked at in one step of cleaning up after a limit that is no longer configured. */
-const leftoversMax = 1_000
+/** Entries that leave a window in one commit: with these gone, as many may start. */
+const goneMax = 1_000
 
 /** What a window needs of the commit. */
 export interface WindowScope {
@@ -62,12 +62,12 @@ export class StartWindow {
     const { nowMs, transaction } = this.#commit
     const gone: Buffer[] = []
     if (this.#rule === null) {
-      for (const { key } of this.#entries()) if (gone.push(key) === leftoversMax) break
+      for (const { key } of this.#entries()) if (gone.push(key) === goneMax) break
     } else {
       this.#bringBack()
       for (const { key, value } of this.#entries()) {
         if (instantOfStartKey(key) + this.#rule.perMs >= nowMs) break
-        if (value.equals(noted)) gone.push(key)
+        if (value.equals(noted) && gone.push(key) === goneMax) break
       }
     }
     for (const key of gone) transaction.remove(key)

@@ -37,13 +37,25 @@ export interface RetainedPlace {
  * them again. In memory: a new supervisor looks from the start.
  */
 export class RetentionFronts {
-  readonly #fronts = new Map<string, Buffer>()
-  readonly #counts = new Map<string, number>()
+  #fronts = new Map<string, Buffer>()
+  #counts = new Map<string, number>()
+
+  copy(): RetentionFronts {
+    const copy = new RetentionFronts()
+    copy.become(this)
+    return copy
+  }
+
+  become(other: RetentionFronts): void {
+    this.#fronts = new Map(other.#fronts)
+    this.#counts = new Map(other.#counts)
+  }
 
   of({ queue, state }: RetainedPlace): Buffer {
     return this.#fronts.get(`${queue} ${state}`) ?? finishedRange(state, queue).start
   }
 
+  /** To the instant of `key`: an older job may still finish in the same millisecond, and comes before it. */
   advance({ queue, state }: RetainedPlace, key: Buffer): void {
     this.#fronts.set(`${queue} ${state}`, finishedKey(state, queue, instantOfFinishedKey(key), 0))
   }
@@ -67,14 +79,17 @@ export function upkeepPiece(commit: QueueCommit, places: readonly RetainedPlace[
   tellSome(commit)
   endSome(commit)
   let room = moveBatchMax
+  // What a commit that fails has passed over is still there.
+  const ahead = fronts.copy()
   for (const place of places) {
     const { retained } = commit.totals(place.queue)
     // As many as have come since the last piece, and some more: else a fast queue outgrows any bound.
-    const grown = fronts.grown(place, retained[place.state].count)
-    const forgotten = trim(commit, place, fronts, grown + room)
+    const grown = ahead.grown(place, retained[place.state].count)
+    const forgotten = trim(commit, place, ahead, grown + room)
     room -= Math.min(Math.max(forgotten - grown, 0), room)
-    fronts.leave(place, retained[place.state].count)
+    ahead.leave(place, retained[place.state].count)
   }
+  commit.later(() => fronts.become(ahead))
 }
 
 /** @returns when there is something to do, 0 for at once; null: not as things are */

@@ -114,12 +114,22 @@ export class JobService implements Service {
     this.#refuseWhenStopping('enqueue')
     const [enqueued] = await this.#parts.queue.enqueue([request])
     if (request.isAsync !== false && request.now !== true) return enqueued!
-    const { state, result, error } = await this.#wait(enqueued!.id, undefined)
+    const { state, result, error } = await this.#outcomeOf(enqueued!)
     return {
       ...enqueued!,
       state,
       ...(result === undefined ? {} : { result }),
       ...(error === undefined ? {} : { error })
+    }
+  }
+
+  async #outcomeOf({ id, state }: EnqueueResult): Promise<Pick<JobView, 'state' | 'result' | 'error'>> {
+    try {
+      return await this.#wait(id, undefined)
+    } catch (error) {
+      // It had finished when it was asked for, and nothing more is kept of it.
+      if (isFinished(state) && error instanceof RuntimeError && error.code === 'JOB_UNKNOWN') return { state }
+      throw error
     }
   }
 

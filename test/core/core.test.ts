@@ -199,4 +199,16 @@ describe('schemas', () => {
     ])
     assert.deepEqual(words({ method: 'a.b', timeout: {} }), ['timeout: expected a number or a text, got an object.'])
   })
+
+  it('issue 5.1: refuse a key or an id with half of a surrogate pair, which the store could not tell from another', () => {
+    for (const half of ['tenant \ud83d', '\udc00', 'a\udc00\ud83d']) {
+      for (const name of ['jobId', 'key', 'jobName']) {
+        const problems = words({ method: 'a.b', [name]: half })
+        assert.equal(problems.length, 1)
+        assert.match(problems[0]!, /holds characters that are not allowed/)
+      }
+    }
+    const whole = 'Zwölf \u{1f600} 🧵'
+    assert.deepEqual(words({ method: 'a.b', jobId: whole, key: whole }), [])
+  })
 })

@@ -34,13 +34,13 @@ test('the store follows from the jobs after every commit, and nothing is left be
         await open.close()
       }
     }),
-    { numRuns: isLong ? 2_000 : 30 }
+    { numRuns: isLong ? 500 : 30 }
   )
   const often = ['enqueue', 'claim', 'start', 'settle', 'pass', 'promote', 'upkeep']
   const sometimes = ['cancel', 'retry', 'remove', 'move', 'bulk', 'purge', 'pause', 'fan', 'gather', 'crash']
   const refusals = ['JOB_EXISTS', 'JOB_UNKNOWN', 'JOB_STATE', 'PARAMS_INVALID', 'QUEUE_FULL']
-  for (const name of often) assert((done.get(name) ?? 0) >= 50, `${name}: ${done.get(name)} times`)
-  for (const name of [...sometimes, ...refusals]) assert((done.get(name) ?? 0) >= 3, `${name}: ${done.get(name)} times`)
+  for (const name of often) assert((done.get(name) ?? 0) >= 25, `${name}: ${done.get(name)} times`)
+  for (const name of [...sometimes, ...refusals]) assert((done.get(name) ?? 0) >= 1, `${name}: ${done.get(name)} times`)
 })
 
 test('issue 5.7: a bulk change leaves alone what an earlier job of the same commit has taken along', async () => {

@@ -32,7 +32,10 @@ export function enqueue(model: ModelQueue, requests: readonly EnqueueRequest[]):
   const plans = planAll(model, requests)
   if (plans === undefined) return against.add('JOB_EXISTS')
   const parents = requests.map((request, index) => parentsIn(plans, requests, request, index))
-  if (goesInCircle(parents)) return against.add('PARAMS_INVALID')
+  if (parentsFirst(parents).length < parents.length) {
+    model.saw('circle')
+    return against.add('PARAMS_INVALID')
+  }
   const stored = requests.map((request, index) =>
     plans[index]!.type === 'add' ? storedParents(request, requests) : []
   )
@@ -54,7 +57,7 @@ export function enqueue(model: ModelQueue, requests: readonly EnqueueRequest[]):
       ...parents[index]!.flatMap((at) => jobOf(plans, at) ?? [])
     ]
     const distinct = jobs.filter((job, at) => jobs.findIndex(({ number }) => number === job.number) === at)
-    model.link(plan.job!, distinct)
+    model.link(plan.job!, distinct, plan.waitsFor)
   }
   return plans.map((plan) => {
     if (plan.type !== 'same') return answerOf(plan)
@@ -195,20 +198,13 @@ function storedParents({ dependsOn = [] }: EnqueueRequest, requests: readonly En
   ) as string[]
 }
 
-function goesInCircle(parents: readonly (readonly number[])[]): boolean {
-  return parentsFirst(parents).length < parents.length
-}
-
 /** First those that depend on none of the others, in order; then each as soon as all of its own have had their turn. */
 function parentsFirst(parents: readonly (readonly number[])[]): number[] {
-  const done = parents.flatMap((of, index) => (of.length === 0 ? [index] : []))
+  const left = parents.map((of) => of.length)
+  const done = left.flatMap((count, index) => (count === 0 ? [index] : []))
   for (const index of done) {
     for (const [child, of] of parents.entries()) {
-      const isReady =
-        of.includes(index) &&
-        !done.includes(child) &&
-        of.every((parent) => done.indexOf(parent) <= done.indexOf(index) && done.includes(parent))
-      if (isReady) done.push(child)
+      for (const parent of of) if (parent === index && --left[child]! === 0) done.push(child)
     }
   }
   return done

@@ -125,20 +125,31 @@ function isInTime({ finishedAtMs }: ModelJob, { since, until }: JobSelection): b
   )
 }
 
-/** Place by place; one job is forgotten per part. */
+/** Place by place, a page of jobs per part; the finished ones the oldest first. */
 export function* purge(model: ModelQueue, queue: string, purged: readonly JobState[]): Generator<void, number> {
   let removed = 0
   for (const state of purged) {
     const places =
       state === 'ready' ? [(job: ModelJob) => job.key === null, (job: ModelJob) => job.key !== null] : [() => true]
+    const sign = isFinished(state) ? -1 : 1
     for (const isIn of places) {
-      const order = isFinished(state) ? model.walk(state, queue).reverse() : model.walk(state, queue)
-      for (const job of order.filter(isIn)) {
-        if (!model.jobs.includes(job) || job.state !== state) continue
-        model.forget(job, 'hand')
-        removed++
+      let last: number[] | undefined
+      do {
+        const page = model
+          .walk(state, state === 'scheduled' ? undefined : queue)
+          .filter(isIn)
+          .map((job) => ({ job, place: model.placeOf(job, state).map((part) => sign * part) }))
+          .sort((one, other) => comparePlaces(one.place, other.place))
+          .filter(({ place }) => last === undefined || comparePlaces(place, last) > 0)
+          .slice(0, pieceMax)
+        for (const { job } of page) {
+          if (job.queue !== queue || !model.jobs.includes(job) || job.state !== state) continue
+          model.forget(job, 'hand')
+          removed++
+        }
+        last = page.length < pieceMax ? undefined : page.at(-1)!.place
         yield
-      }
+      } while (last !== undefined)
     }
   }
   return removed

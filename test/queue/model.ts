@@ -63,6 +63,8 @@ export interface ModelJob extends ModelSpec {
   result: string | null
   history: { attempt: number; outcome: string }[]
   parents: ModelParent[]
+  /** Of a successor: the job whose end alone it waits for. */
+  predecessor?: number | undefined
 }
 
 /** In which no second job of an id is made. */
@@ -165,7 +167,8 @@ export class ModelQueue {
   }
 
   /** Enters what a job depends on. What has finished already is told at once. */
-  link(child: ModelJob, parents: readonly ModelJob[]): void {
+  link(child: ModelJob, parents: readonly ModelJob[], predecessor: ModelJob | undefined): void {
+    child.predecessor = predecessor?.number
     child.parents = parents
       .map((of) => ({ of, state: null, result: null }))
       .sort((one, other) => one.of.number - other.of.number)
@@ -309,7 +312,7 @@ export class ModelQueue {
     const waited = this.waitsForParents(child)
     Object.assign(parent, told)
     if (!waited) return
-    const isAwaitedOnly = told.of.id === `${child.id}~next` || child.id === `${told.of.id}~next`
+    const isAwaitedOnly = told.of.number === child.predecessor
     const rule = told.state === 'completed' || isAwaitedOnly ? 'release' : child.onParentFailure
     if (told.state !== 'completed') this.saw(`parent ${told.state}: ${rule}`)
     if (rule !== 'release') {
@@ -359,6 +362,7 @@ export class ModelQueue {
   moveTo(job: ModelJob, queue: string): void {
     this.turns.changed(job)
     job.queue = queue
+    job.ageingMs = this.queues.get(queue)!.ageingMs
     this.turns.changed(job)
   }
 

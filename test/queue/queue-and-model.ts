@@ -33,6 +33,8 @@ const bytesBounded = queues.flatMap(({ name, retention }) =>
   })
 )
 
+const manyCommits: ReadonlySet<string> = new Set(['bulk', 'purge', 'promote'])
+
 interface Claimed {
   number: number
   claim: ClaimedJob
@@ -42,15 +44,21 @@ export class QueueAndModel {
   open: OpenQueue
   readonly model: ModelQueue
   readonly #names: readonly string[]
+  readonly #isCrowd: boolean
   #claimed: Claimed[] = []
   readonly #awake = new Set<string>()
   readonly #readyAtMs = new Map<string, number>()
   #upkeepAtMs = 0
   #dueAtMs = 0
 
-  constructor(open: OpenQueue, names: readonly string[], seen: Map<string, number>) {
+  /**
+   * @param names of the queues that are used
+   * @param isCrowd there are more jobs than one commit deals with: what it leaves to upkeep is waited for after each step
+   */
+  constructor(open: OpenQueue, names: readonly string[], seen: Map<string, number>, isCrowd = false) {
     this.open = open
     this.#names = names
+    this.#isCrowd = isCrowd
     this.model = new ModelQueue(queues, open.clock.nowMs, seen)
     this.#wakeAll()
   }
@@ -83,6 +91,11 @@ export class QueueAndModel {
         break
       default:
         await this.#whole(this.#operationOf(step))
+    }
+    if (this.#isCrowd) {
+      await this.#catchUp(0)
+      this.#modelUpkeep()
+      this.#adoptForgotten()
     }
     this.#hear()
     this.compare()
@@ -121,13 +134,19 @@ export class QueueAndModel {
   }
 
   async #crash(during: Step | undefined, commits: number): Promise<void> {
+    // What runs and is not settled yet would hide which part was done.
+    if (this.#isCrowd && during !== undefined && manyCommits.has(during.do)) await this.#reopen()
     const operation = during === undefined ? undefined : this.#operationOf(during)
     if (during !== undefined && operation !== undefined) await this.#die(during, operation, commits)
+    await this.#reopen()
+    if (during?.do === 'purge' || during?.do === 'bulk') await this.perform(during)
+  }
+
+  async #reopen(): Promise<void> {
     this.open = await this.open.reopen()
     assert.equal(this.open.recovered, this.model.crash())
     this.model.turns.commitEnds()
     this.#wakeAll()
-    if (during?.do === 'purge' || during?.do === 'bulk') await this.perform(during)
   }
 
   async #die(step: Step, operation: Operation, commits: number): Promise<void> {
@@ -138,9 +157,18 @@ export class QueueAndModel {
     } catch (error) {
       if (!(error instanceof Died)) throw error
       this.model.saw(`died after ${commits}`)
+      if (this.#isCrowd) {
+        this.open = await this.open.reopen()
+        await this.#catchUp(commits)
+      }
       if (operation.isWhole) {
         if (commits > 0) this.#allParts(operation)
         if (commits > 0 && step.do === 'upkeep') this.#adoptForgotten()
+        if (this.#isCrowd) {
+          this.model.crash()
+          this.#modelUpkeep()
+          this.#adoptForgotten()
+        }
         this.compare()
       } else this.#findPrefix(operation, commits)
       return
@@ -154,13 +182,59 @@ export class QueueAndModel {
       if (done) this.compare()
       done = parts.next().done
       this.model.turns.commitEnds()
+      if (this.#isCrowd) this.#modelUpkeep()
     }
-    assert.ok(taken <= commits * 100, `${taken} jobs in ${commits} commits`)
+    assert.ok(taken <= commits * 100, `${taken} parts in ${commits} commits`)
     if (taken > 0) this.model.saw('died halfway')
+  }
+
+  /** Does what upkeep has to do; dies once in the middle of it, if there are so many commits. */
+  async #catchUp(commits: number): Promise<void> {
+    if (commits > 0) {
+      this.open.dieAfter(commits)
+      try {
+        await this.#upkeepAll()
+      } catch (error) {
+        if (!(error instanceof Died)) throw error
+        this.model.saw('died in upkeep')
+      }
+      this.#compareCounts()
+      this.open = await this.open.reopen()
+    }
+    await this.#upkeepAll()
+  }
+
+  #modelUpkeep(): void {
+    this.model.upkeep()
+    this.model.turns.commitEnds()
+  }
+
+  async #upkeepAll(): Promise<number | null> {
+    let pieces = 0
+    let nextAtMs: number | null
+    do {
+      nextAtMs = await this.open.queue.upkeep(this.open.clock.nowMs)
+      if (++pieces > 1) this.model.saw('upkeep in pieces')
+    } while (nextAtMs !== null && nextAtMs <= this.open.clock.nowMs)
+    return nextAtMs
+  }
+
+  /** Halfway as well, every job is counted where it is. */
+  #compareCounts(): void {
+    const { jobs } = this.open.queue.list({ limit: 1000 })
+    for (const name of this.#names) {
+      const { counts } = this.open.queue.queue(name)
+      for (const state of jobStates) {
+        const listed = jobs.filter((job) => job.queue === name && job.state === state)
+        assert.equal(counts[state], listed.length, `${state} in ${name}`)
+        assert.equal(this.open.queue.list({ queue: name, state, limit: 1000 }).jobs.length, listed.length)
+      }
+    }
   }
 
   #agrees(): boolean {
     try {
+      if (this.#isCrowd) this.#adoptForgotten()
       this.compare()
       return true
     } catch (error) {
@@ -174,7 +248,7 @@ export class QueueAndModel {
   }
 
   #jobOf(pick: number): ModelJob | undefined {
-    return this.model.jobs[pick % (this.model.jobs.length + 1)]
+    return pick % 30 === 29 ? undefined : this.model.jobs[pick % Math.max(this.model.jobs.length, 1)]
   }
 
   #operationOf(step: Step): Operation | undefined {
@@ -182,7 +256,7 @@ export class QueueAndModel {
     const { model } = this
     switch (step.do) {
       case 'enqueue': {
-        const requests = step.requests.map((request) => this.#requestOf(request, step.requests.length))
+        const requests = step.requests.map((request, at) => this.#requestOf(request, at, step.requests.length))
         return commitOf(
           () => codeOr(queue.enqueue(requests)),
           () => enqueue(model, requests),
@@ -239,10 +313,7 @@ export class QueueAndModel {
         return commitOf(
           async () => {
             this.#sizesBefore = new Map(bytesBounded.flatMap((place) => [...this.#sizesOf(place)]))
-            let nextAtMs: number | null
-            do nextAtMs = await queue.upkeep(clock.nowMs)
-            while (nextAtMs !== null && nextAtMs <= clock.nowMs)
-            return nextAtMs
+            return this.#upkeepAll()
           },
           () => model.upkeep(),
           (nextAtMs: number | null) => {
@@ -282,7 +353,7 @@ export class QueueAndModel {
     }
   }
 
-  #requestOf({ options, dependsOn }: RequestStep, jobs: number): EnqueueRequest {
+  #requestOf({ options, dependsOn }: RequestStep, own: number, jobs: number): EnqueueRequest {
     const { queue, onSuccess, onFailure, ...rest } = options
     const request: EnqueueRequest = {
       ...rest,
@@ -292,9 +363,12 @@ export class QueueAndModel {
     }
     if (dependsOn === undefined) return request
     if (dependsOn === 'others') return { ...request, dependsOn }
-    const ids = dependsOn.jobs.map((pick) => this.#jobOf(pick)?.id ?? 'gone').filter((id) => id !== '')
-    const indexes = jobs === 1 && dependsOn.jobs.length > 0 ? [] : dependsOn.indexes
-    return { ...request, dependsOn: [...ids, ...indexes] }
+    const { model } = this
+    const ids = dependsOn.jobs.map((pick) =>
+      pick % 30 === 29 ? 'gone' : (model.jobs[pick % Math.max(model.jobs.length, 1)]?.id ?? '')
+    )
+    const indexes = dependsOn.indexes.map((after) => (own + after) % jobs).filter((at) => jobs > 1 || at > 0)
+    return { ...request, dependsOn: [...ids.filter((id) => id !== ''), ...indexes] }
   }
 
   #claim(name: string, max: number): Operation {
@@ -310,7 +384,10 @@ export class QueueAndModel {
       },
       () =>
         model.turns.claim(name, max).map((job) => ({ job, ...job, parents: job.parents.map((each) => ({ ...each })) })),
-      (claims: ClaimedJob[], expected: (ModelJob & { job: ModelJob })[]) => {
+      (claims: ClaimedJob[], chosen: (ModelJob & { job: ModelJob })[]) => {
+        // What is cancelled in the same commit does not start.
+        const expected = chosen.filter(({ job, made }) => job.state === 'running' && job.made === made)
+        for (const [at, { job }] of expected.entries()) if (job.id === '') job.id = claims[at]?.id ?? ''
         assert.deepEqual(
           claims.map(({ id, attempt, alone, parents }) => [id, attempt, alone, parents ?? []]),
           expected.map(({ job, made, crashes, parents }) => [
@@ -497,9 +574,9 @@ export class QueueAndModel {
     if (views.length !== jobs.length) {
       assert.deepEqual(views.map(nameOf), jobs.map(nameOf))
     }
+    for (const [at, job] of jobs.entries()) if (job.id === '') job.id = views[at]!.id
     for (const [at, job] of jobs.entries()) {
       const view = views[at]!
-      if (job.id === '') job.id = view.id
       const shown = shownOf(view)
       const expected = expectedOf(job, model.unmet(job))
       if (JSON.stringify(shown) !== JSON.stringify(expected)) assert.deepEqual(shown, expected)
@@ -522,10 +599,7 @@ export class QueueAndModel {
     }
     const one = jobs[model.nowMs % Math.max(jobs.length, 1)]
     if (one !== undefined && !isFinished(one.state)) {
-      assert.deepEqual(
-        queue.get(one.id).dependsOn ?? [],
-        one.parents.map(({ of }) => of.id)
-      )
+      assert.deepEqual(queue.get(one.id).dependsOn ?? [], one.parents.map(({ of }) => of.id).slice(0, listedParentsMax))
     }
   }
 
@@ -540,6 +614,13 @@ export class QueueAndModel {
       const bytes = kept.reduce((sum, { number }) => sum + sizes.get(number)!, 0)
       assert.ok(bytes <= place.bytes, `${bytes} bytes of ${place.bytes}`)
       const forgotten = jobs.slice(0, jobs.length - kept.length)
+      const known = new Set(
+        forgotten.length === 0 ? [] : this.open.queue.list({ limit: 1000 }).jobs.map(({ id }) => id)
+      )
+      assert.deepEqual(
+        forgotten.filter(({ id }) => known.has(id)),
+        []
+      )
       const more = this.#sizesBefore.get(forgotten.at(-1)?.number ?? 0)
       if (more !== undefined) assert.ok(bytes + more > place.bytes, `${bytes + more} bytes fit into ${place.bytes}`)
       for (const job of forgotten) {
@@ -631,6 +712,7 @@ function nameOf({ id, state }: { id: string; state: string }): string {
 }
 
 const historyMax = 20
+const listedParentsMax = 100
 
 function shownOf(view: JobView): unknown[] {
   const hasEnded = isFinished(view.state)

@@ -1,7 +1,17 @@
 /** Makes a failing sequence short enough to read: leaves out steps, then requests and options, while it goes on failing. */
 import type { Sequence, Step } from './model-steps.ts'
 
-export async function shorten(sequence: Sequence, fails: (sequence: Sequence) => Promise<boolean>): Promise<Sequence> {
+/** So many requests are not looked at one by one. */
+const crowd = 8
+/** Then it is short enough. */
+const patienceMs = 30_000
+
+export async function shorten(
+  sequence: Sequence,
+  stillFails: (sequence: Sequence) => Promise<boolean>
+): Promise<Sequence> {
+  const untilMs = Date.now() + patienceMs
+  const fails = async (each: Sequence) => Date.now() < untilMs && (await stillFails(each))
   let best = sequence
   for (let size = best.steps.length >> 1; size > 0; size >>= 1) {
     for (let at = 0; at < best.steps.length; ) {
@@ -10,7 +20,7 @@ export async function shorten(sequence: Sequence, fails: (sequence: Sequence) =>
       else at += size
     }
   }
-  for (let isBetter = true; isBetter; ) {
+  for (let isBetter = true; isBetter && Date.now() < untilMs; ) {
     isBetter = false
     for (const steps of simpler(best.steps)) {
       if (!(await fails({ ...best, steps }))) continue
@@ -42,6 +52,13 @@ function* simplerStep(step: Step): Generator<Step> {
     for (const name of Object.keys(step.selection)) yield { ...step, selection: without(step.selection, name) }
   }
   if (step.do !== 'enqueue') return
+  const { requests } = step
+  if (requests.length > crowd) {
+    for (const count of [requests.length >> 1, requests.length >> 3, 1]) {
+      yield { ...step, requests: requests.toSpliced(1, count) }
+    }
+    return
+  }
   for (const [at, request] of step.requests.entries()) {
     if (step.requests.length > 1) yield { ...step, requests: step.requests.toSpliced(at, 1) }
     const changed = (other: typeof request) => ({ ...step, requests: step.requests.toSpliced(at, 1, other) })

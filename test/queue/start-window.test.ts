@@ -194,7 +194,7 @@ async function compare(isSetBack: boolean, numRuns: number): Promise<void> {
       }),
       { numRuns }
     )
-    assert(starts > 5 * numRuns, `${starts} starts`)
+    assert(starts > numRuns, `${starts} starts`)
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }

@@ -1,6 +1,7 @@
 /** What the service makes of requests, over a queue that remembers what it was asked. */
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { RuntimeError } from '../../runtime/core/errors.ts'
 import { EventStream, type JobEventType } from '../../runtime/core/events.ts'
 import type { QueueView } from '../../runtime/core/job.ts'
 import { JobService, type JobServiceParts } from '../../runtime/supervisor/job-service.ts'
@@ -20,6 +21,13 @@ class FakeQueue {
   queue(name: string): QueueView {
     this.looks += 1
     return queueView({ queue: name, counts: { ...this.counts[name]! } })
+  }
+  /** All that is remembered of the job is how it ended. */
+  async enqueue() {
+    return [{ id: 'gone', state: 'completed', deduplicated: true }]
+  }
+  get(id: string): never {
+    throw new RuntimeError('JOB_UNKNOWN', `Cannot show job "${id}".`)
   }
   async setPaused(...args: unknown[]): Promise<void> {
     this.calls.push(['setPaused', ...args])
@@ -56,6 +64,16 @@ function serviceOver(stopping = false) {
     events.emit({ type, job: 'j', queue, method: 'a.b', at: '2026-01-31T12:00:00.000Z' })
   return { service, methods: service.methods, queue, events, tell, time, trace }
 }
+
+describe('enqueue with isAsync: false (issue 5.9)', () => {
+  it('answers with how the job ended that its window remembers, where nothing else is kept of it', async () => {
+    const { methods } = serviceOver()
+    assert.deepEqual(
+      await methods.enqueue({ method: 'a.b', jobId: 'gone', deduplicate: { for: '10m' }, isAsync: false }),
+      { id: 'gone', state: 'completed', deduplicated: true }
+    )
+  })
+})
 
 describe('queue.pause until (issue 5.7)', () => {
   it('takes a duration from now or an instant; resume has no end', async () => {
