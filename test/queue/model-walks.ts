@@ -4,7 +4,9 @@ import { isFinished, type JobState } from '../../runtime/core/lifecycle.ts'
 import { comparePlaces, type ModelJob, type ModelQueue } from './model.ts'
 
 /** Jobs changed by one commit. */
+/** Jobs that one commit visits, and that one commit of a bulk change changes. */
 const pieceMax = 100
+const bulkPieceMax = 50
 
 export type ModelBulkChange =
   | { type: 'cancel' }
@@ -61,7 +63,7 @@ export function* bulk(
       model,
       { ...selection, state },
       at.place,
-      Math.min(limit - changed, pieceMax, Math.max(room, 1))
+      Math.min(limit - changed, bulkPieceMax, Math.max(room, 1))
     )
     if (room <= 0 && page.jobs.some((job) => change.type === 'move' && job.queue !== change.to && isWaiting(job))) {
       return 'QUEUE_FULL'

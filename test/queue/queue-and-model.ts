@@ -578,7 +578,7 @@ export class QueueAndModel {
     for (const [at, job] of jobs.entries()) {
       const view = views[at]!
       const shown = shownOf(view)
-      const expected = expectedOf(job, model.unmet(job))
+      const expected = expectedOf(job)
       if (JSON.stringify(shown) !== JSON.stringify(expected)) assert.deepEqual(shown, expected)
     }
     for (const name of this.#names) {
@@ -741,10 +741,9 @@ function shownOf(view: JobView): unknown[] {
   ]
 }
 
-function expectedOf(job: ModelJob, unmet: number): unknown[] {
+function expectedOf(job: ModelJob): unknown[] {
   const hasEnded = isFinished(job.state)
   const told = (state: string) => job.parents.filter((parent) => parent.state === state).length
-  void unmet
   return [
     job.id,
     job.state,
