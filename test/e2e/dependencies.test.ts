@@ -1,6 +1,6 @@
 /**
- * Jobs that depend on others, with real threads and two kills in the middle: a chain, a fan-out with a job that gathers all
- * results, diamonds, parents that fail or are cancelled under each rule, and follow-ups. In the end every job is in the state
+ * Jobs that depend on others, with real threads and two kills in the middle: a chain, one job with a fan of others that wait
+ * for it and a last one that gathers all results, diamonds, parents that fail or are cancelled under each rule, and follow-ups. In the end every job is in the state
  * that core/job.ts documents, no job has started before those it depends on had finished, and every follow-up is there once.
  *
  * Smaller numbers by default; `LONG=1`: those of issue 5. `DEPENDENCIES_SEED` repeats the moments of an earlier run.
@@ -16,7 +16,8 @@ import { TestProject } from '../support/supervisor-process.ts'
 const isLong = process.env.LONG === '1'
 const seed = Number(process.env.DEPENDENCIES_SEED ?? Date.now() % 2 ** 31)
 const chainJobs = isLong ? 1_000 : 100
-const fanJobs = isLong ? 10_000 : 1_000
+/** In the long form the last job has 10,000 parents, as many as `ctx.parents` holds. */
+const fanJobs = isLong ? 9_999 : 1_000
 const diamonds = isLong ? 200 : 30
 const families = isLong ? 40 : 6
 const followed = isLong ? 200 : 30
@@ -121,7 +122,8 @@ async function enqueueAll(runtime: Runtime): Promise<Enqueued> {
     )
   )
   const fan = await enqueueMany([
-    ...Array.from({ length: fanJobs }, (_, number) => give(number, { queue: 'fan' })),
+    give(-1, { queue: 'fan' }),
+    ...Array.from({ length: fanJobs }, (_, number) => give(number, { queue: 'fan', dependsOn: [0] })),
     { method: 'jobs.gather', queue: 'fan', dependsOn: 'others' }
   ])
   const queue = 'small'
@@ -197,12 +199,15 @@ function expectChain(jobs: Jobs, ids: readonly string[]): void {
 }
 
 function expectFan(jobs: Jobs, ids: readonly string[]): void {
+  const [first, ...rest] = ids
+  const parents = [{ id: first, state: 'completed', number: -1 }]
+  for (const [number, id] of rest.slice(0, -1).entries()) assert.deepEqual(givenBy(jobs, id), { number, parents })
   const last = jobs.get(ids.at(-1)!)!
   assert.equal(last.state, 'completed')
-  assert.deepEqual(last.dependencies, { total: fanJobs, completed: fanJobs, failed: 0, cancelled: 0 })
+  assert.deepEqual(last.dependencies, { total: fanJobs + 1, completed: fanJobs + 1, failed: 0, cancelled: 0 })
   assert.deepEqual(last.result, {
     states: ['completed'],
-    numbers: Array.from({ length: fanJobs }, (_, number) => number)
+    numbers: Array.from({ length: fanJobs + 1 }, (_, index) => index - 1)
   })
 }
 
