@@ -6,8 +6,8 @@
  * of all supervisors; by the methods' own clock, and by the `startedAt` of every attempt in the job views.
  *
  * Enough: a life counts from its first start to its kill. It must have used 95 % of what it was allowed, which is the
- * limit times the whole seconds of the life; in the long form, where nothing else runs, all lives together also 95 % of the
- * limit times their length.
+ * limit times the whole seconds of the life, and all lives together 95 % of the limit times their length. In the short form,
+ * beside which other tests run, 40 % of the former.
  *
  * Two kills in 5 s by default; `LONG=1`: three in 10 s, five times over. `RATE_SEED` repeats the moments.
  */
@@ -29,7 +29,8 @@ const rounds = isLong ? 5 : 1
 const lives = isLong ? 4 : 3
 const lifeMsMean = isLong ? 2_500 : 1_700
 const limit = { max: 100, perMs: 1_000 }
-const usedShareMin = 0.95
+/** In the short form other tests use the machine as well; that nothing is held back for long is seen all the same. */
+const usedShareMin = isLong ? 0.95 : 0.4
 
 const config = `workers:
   limited: { backgroundWorkers: 4, rateLimit: { max: 100, per: 1s } }

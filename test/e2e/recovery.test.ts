@@ -21,6 +21,7 @@ export function witness({ file, number }) {
 
 export function hold({ file, number }, ctx) {
   appendFileSync(file, number + '\\n')
+  ctx.log.info('holds')
   if (ctx.attempt === 1) for (;;);
 }
 `
@@ -34,7 +35,7 @@ test('kill -9 with ready, scheduled and running jobs: after a restart every one 
   const first = await project.serve()
   const before = await connected(t, project.socketPath)
 
-  const { seen: bothRun } = await nextEvents(before, 'started', 2)
+  const { seen: bothRun } = await nextEvents(before, 'log', 2)
   const held = await before.enqueueMany([0, 1].map((number) => ({ method: 'jobs.hold', params: { file, number } })))
   await bothRun
   const numbers = Array.from({ length: readyJobs + scheduledJobs }, (_, index) => index + 2)
