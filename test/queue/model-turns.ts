@@ -3,8 +3,8 @@
  * key-groups.ts and start-window.ts.
  *
  * A key is known while it has jobs that are ready or hold it, or starts in its window; it takes its first turn after those
- * that are known. Starts that are over are forgotten when the queue looks at the key again: when one of its jobs
- * changes, or at a claim.
+ * that are known. Starts that are over are forgotten when the queue looks at the key again: when what is ready or
+ * holds it changes, or at a claim.
  */
 import { comparePlaces, expired, type ModelJob, type ModelQueue, orderOf, rankOf } from './model.ts'
 
@@ -42,10 +42,10 @@ export class ModelTurns {
 
   /** Told before and after the place of a job changes. */
   changed(job: ModelJob): void {
-    if (job.key === null) return
+    if (job.key === null || !this.#uses(job)) return
     this.#touched.push({ ...job })
     const key = this.#keyOf(job.queue, job.key)
-    if (key === undefined && this.#uses(job) && this.#model.jobs.includes(job)) {
+    if (key === undefined && this.#model.jobs.includes(job)) {
       this.#keys.push({ queue: job.queue, key: job.key, number: ++this.#numbers, turn: this.#nextTurn(job.queue) })
     }
   }
