@@ -11,7 +11,7 @@ import { link } from './dependencies.ts'
 import type { JobDraft } from './job-draft.ts'
 import type { QueueRegistry } from './queue-registry.ts'
 import { dependsInACircle, idInUse, parentUnknown, queueFull, quotaReached, saysWhich } from './refusals.ts'
-import { findJob, type StoredJob, successorIdOf } from './stored-job.ts'
+import { findJob, type StoredJob, successorIdOf, withWindowOf } from './stored-job.ts'
 
 /** What is to be done for one job of a call. */
 type Plan =
@@ -77,7 +77,8 @@ function planAgain(earlier: Plan, draft: JobDraft, id: string): Plan {
   if (draft.deduplicate === null) throw idInUse(id, undefined)
   const takesNewest = draft.deduplicate.mode === 'debounce' || draft.deduplicate.mode === 'keepLast'
   if (takesNewest && (earlier.type === 'add' || earlier.type === 'replace')) {
-    earlier.draft = { ...draft, id: earlier.draft.id, dependsOn: earlier.draft.dependsOn }
+    const { id, dependsOn, deduplicate, rules } = earlier.draft
+    earlier.draft = { ...draft, id, dependsOn, deduplicate, rules: withWindowOf(rules, draft.rules) }
   }
   return { type: 'same', as: earlier }
 }
