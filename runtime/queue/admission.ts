@@ -20,7 +20,7 @@ import {
   saysWhich,
   tooManyLinks
 } from './refusals.ts'
-import { findJob, type StoredJob, successorIdOf } from './stored-job.ts'
+import { findJob, type StoredJob, successorIdOf, withWindowOf } from './stored-job.ts'
 
 /** What is to be done for one job of a call. */
 type Plan =
@@ -95,7 +95,9 @@ function planAgain(earlier: OwnPlan, draft: JobDraft, id: string): Plan {
   if (draft.deduplicate === null) throw idInUse(id, undefined)
   const takesNewest = draft.deduplicate.mode === 'debounce' || draft.deduplicate.mode === 'keepLast'
   if (takesNewest && (earlier.type === 'add' || earlier.type === 'replace')) {
-    earlier.draft = { ...draft, id: earlier.draft.id, dependsOn: earlier.draft.dependsOn }
+    const { id, dependsOn, deduplicate, spec } = earlier.draft
+    const rules = withWindowOf(spec.rules, draft.spec.rules)
+    earlier.draft = { ...draft, id, dependsOn, deduplicate, spec: { ...draft.spec, rules } }
   }
   return { type: 'same', as: earlier }
 }

@@ -55,7 +55,7 @@ import { holdsKey, KeyGroups } from './key-groups.ts'
 import type { QueueRegistry } from './queue-registry.ts'
 import type { Moves, Rates } from './rates.ts'
 import { StartWindow } from './start-window.ts'
-import { isMadeId, makeId, readyPlaceOf, type StoredJob, waitsForOthers } from './stored-job.ts'
+import { isMadeId, makeId, readyPlaceOf, type StoredJob, waitsForOthers, withWindowOf } from './stored-job.ts'
 
 const empty = Buffer.alloc(0)
 const hasRecord = Buffer.of(1)
@@ -191,12 +191,8 @@ export class QueueCommit implements CommitState {
     this.#unplace(job)
     const hadRecord = needsRecord(job.standing)
     const { id, rules } = job.spec
-    const spec = { ...draft.spec, queue: this.#parts.registry.numberOf(draft.queue.name)!, id }
-    // The window that it began goes on.
-    job.spec =
-      rules?.throttledUntilMs === undefined
-        ? spec
-        : { ...spec, rules: { ...spec.rules, throttledUntilMs: rules.throttledUntilMs } }
+    const number = this.#parts.registry.numberOf(draft.queue.name)!
+    job.spec = { ...draft.spec, queue: number, id, rules: withWindowOf(rules, draft.spec.rules) }
     const waits = waitsForOthers(job.standing)
     job.standing = { ...standingOf(job.spec, waits ? 1 : 0), dependencies }
     this.writeSpec(job)

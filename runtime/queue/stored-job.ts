@@ -1,7 +1,15 @@
 /** Finding and reading jobs. */
 import { RuntimeError } from '../core/errors.ts'
 import { idKey, jobKey, type ReadyPlace, rankOf, runningKey, scheduledKey, standingKey } from '../store/keys.ts'
-import { initialStanding, type JobSpec, type Standing, seqCodec, specCodec, standingCodec } from '../store/records.ts'
+import {
+  initialStanding,
+  type JobRules,
+  type JobSpec,
+  type Standing,
+  seqCodec,
+  specCodec,
+  standingCodec
+} from '../store/records.ts'
 import type { Reader } from '../store/store.ts'
 
 export interface StoredJob {
@@ -18,6 +26,12 @@ export interface StoredJob {
  */
 export function makeId(tag: string, seq: number): string {
   return `${tag}-${seq.toString(36)}`
+}
+
+/** What a job asks for that is made another one: the window that it began goes on. */
+export function withWindowOf(earlier: JobRules | null, rules: JobRules | null): JobRules | null {
+  const throttledUntilMs = earlier?.throttledUntilMs
+  return throttledUntilMs === undefined ? rules : { ...rules, throttledUntilMs }
 }
 
 /** Of the job that waits for the end of another one of the same identity. */

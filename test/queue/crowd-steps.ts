@@ -96,7 +96,7 @@ function diesIn(...steps: fc.Arbitrary<unknown>[]) {
 
 function stepsOf(crowds: fc.Arbitrary<Step>, steps: fc.Arbitrary<unknown>[]): fc.Arbitrary<Sequence> {
   return fc.record({
-    queues: fc.constantFrom(['default', 'aged'], ['kept', 'default']),
+    queues: fc.constantFrom(['default', 'aged'], ['counted', 'default']),
     steps: fc
       .tuple(
         crowds,

@@ -19,6 +19,13 @@ export const queues = [
       failed: { ...keepAll, ageMs: 100, count: 2 },
       cancelled: { ...keepAll, bytes: 500 }
     }
+  }),
+  queueConfig('counted', {
+    retention: {
+      completed: { ...keepAll, count: 3 },
+      failed: { ...keepAll, count: 3 },
+      cancelled: { ...keepAll, ageMs: 20 }
+    }
   })
 ]
 
@@ -109,7 +116,7 @@ const followUp = fc.oneof(
 
 const deduplicate = fc.oneof(
   fc.constant(true),
-  fc.constantFrom(0.05, 2).map((span) => ({ for: span })),
+  { weight: 3, arbitrary: fc.constantFrom(0.05, 2).map((span) => ({ for: span })) },
   fc.constantFrom(0.01, 0.05).map((span) => ({ debounce: span })),
   fc.constant({ keepLast: true } as const)
 )

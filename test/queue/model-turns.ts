@@ -3,8 +3,8 @@
  * key-groups.ts and start-window.ts.
  *
  * A key is known while it has jobs that are ready or hold it, or starts in its window; it takes its first turn after those
- * that are known. Starts that are over are forgotten when the queue looks at the key again: when one of its jobs
- * becomes ready, takes hold of the key or leaves off, or at a claim.
+ * that are known. Starts that are over are forgotten when the queue looks at the key again: when what is ready or
+ * holds it changes, or at a claim.
  */
 import { comparePlaces, expired, type ModelJob, type ModelQueue, orderOf, rankOf } from './model.ts'
 

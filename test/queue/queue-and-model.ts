@@ -215,6 +215,7 @@ export class QueueAndModel {
     do {
       nextAtMs = await this.open.queue.upkeep(this.open.clock.nowMs)
       if (++pieces > 1) this.model.saw('upkeep in pieces')
+      assert.ok(pieces < upkeepPiecesMax, 'upkeep comes to an end')
     } while (nextAtMs !== null && nextAtMs <= this.open.clock.nowMs)
     return nextAtMs
   }
@@ -679,8 +680,7 @@ export class QueueAndModel {
     await queue.bulk({ type: 'cancel', traceOf: () => undefined }, {})
     for (const { name } of queues) await queue.purge(name, ['scheduled', 'ready', 'completed', 'failed', 'cancelled'])
     clock.nowMs += 3_600_000
-    for (let next = await queue.upkeep(clock.nowMs); next !== null && next <= clock.nowMs; )
-      next = await queue.upkeep(clock.nowMs)
+    await this.#upkeepAll()
     for (const { name } of queues) assert.deepEqual(await queue.claim(name, 1), [])
     const left = [...store.reader.keys({ start: Buffer.of(0), end: Buffer.of(255) })]
       .map((key) => String.fromCharCode(key[0]!))
@@ -712,6 +712,7 @@ function nameOf({ id, state }: { id: string; state: string }): string {
 }
 
 const historyMax = 20
+const upkeepPiecesMax = 100
 const listedParentsMax = 100
 
 function shownOf(view: JobView): unknown[] {
