@@ -578,8 +578,8 @@ export class QueueAndModel {
     for (const [at, job] of jobs.entries()) if (job.id === '') job.id = views[at]!.id
     for (const [at, job] of jobs.entries()) {
       const view = views[at]!
-      const shown = shownOf(view)
       const expected = expectedOf(job)
+      const shown = withoutUnknownId(shownOf(view), expected)
       if (JSON.stringify(shown) !== JSON.stringify(expected)) assert.deepEqual(shown, expected)
     }
     for (const name of this.#names) {
@@ -714,6 +714,13 @@ function nameOf({ id, state }: { id: string; state: string }): string {
 const historyMax = 20
 const upkeepPiecesMax = 100
 const listedParentsMax = 100
+
+/** A job that was forgotten in the commit which nobody was told of has an id that only its follow-up names. */
+function withoutUnknownId<T>(shown: T, expected: unknown): T {
+  const unknown = '\\"job\\":{\\"id\\":\\"\\"'
+  if (!JSON.stringify(expected).includes(unknown)) return shown
+  return JSON.parse(JSON.stringify(shown).replace(/\\"job\\":{\\"id\\":\\"[^"]*\\"/, () => unknown)) as T
+}
 
 function shownOf(view: JobView): unknown[] {
   const hasEnded = isFinished(view.state)
