@@ -3,12 +3,18 @@
  * commit, and ends after a number of jobs or after looking at a number of them. Who wants all of them goes on from the
  * cursor; so nobody else waits, the caller sees progress, and a walk survives a restart.
  */
+import type { QueueConfig } from '../core/config.ts'
 import { RuntimeError } from '../core/errors.ts'
-import type { JobSelection } from '../core/job.ts'
+import type { BulkRequest, BulkStep } from '../core/job.ts'
 import type { JobState } from '../core/lifecycle.ts'
+import { bulkStepMax } from '../core/limits.ts'
+import { cancelJob, mayRetry, moveJob, requireTarget, retryJob, roomIn } from './changes-by-hand.ts'
 import type { AttemptTrace } from './claimed-job.ts'
 import type { QueueCommit } from './commit.ts'
-import type { StoredJob } from './stored-job.ts'
+import { encodePayload } from './job-draft.ts'
+import { type WalkRequest, walkJobs } from './job-walk.ts'
+import type { QueueRegistry } from './queue-registry.ts'
+import { readJob, type StoredJob } from './stored-job.ts'
 
 export type BulkChange =
   | { type: 'cancel'; traceOf: (queue: string, id: string) => AttemptTrace | undefined }
@@ -24,21 +30,23 @@ const states: Readonly<Record<BulkChange['type'], readonly JobState[]>> = {
   move: ['scheduled', 'ready']
 }
 
-export function statesOf(change: BulkChange, { state }: JobSelection): readonly JobState[] {
-  return state === undefined ? states[change.type] : [state]
-}
-
 /**
  * Jobs changed by one commit. Steps run without a pause, and whoever enqueues meanwhile waits for two such commits at worst;
  * the commit itself costs as much as some tens of jobs.
  */
-export const pieceChangesMax = 50
+const pieceChangesMax = 50
 /** What one step, and one commit of it, may look at; see `looksMax` in job-walk.ts. */
-export const stepLooksMax = 60_000
-export const pieceLooksMax = 3_000
+const stepLooksMax = 60_000
+const pieceLooksMax = 3_000
 
-/** A change of many jobs, ready to be applied. */
-export interface Bulk {
+export interface BulkParts {
+  registry: QueueRegistry
+  queues: ReadonlyMap<string, QueueConfig>
+  commit: <T>(operation: (commit: QueueCommit) => T) => Promise<T>
+}
+
+/** A change, ready to be applied. */
+interface Change {
   /** Jobs that may still be changed in this commit, at least 1. */
   room: (commit: QueueCommit) => number
   /**
@@ -46,6 +54,94 @@ export interface Bulk {
    * @throws RuntimeError where there is no room for it, which the first of a commit alone can meet
    */
   apply: (commit: QueueCommit, job: StoredJob) => boolean
+}
+
+export class BulkChanges {
+  readonly #parts: BulkParts
+
+  constructor(parts: BulkParts) {
+    this.#parts = parts
+  }
+
+  /** @throws RuntimeError `QUEUE_UNKNOWN`, `QUEUE_FULL`, `PARAMS_INVALID`, `PAYLOAD_TOO_LARGE` */
+  async step(bulk: BulkChange, request: BulkRequest): Promise<BulkStep> {
+    const { limit = bulkStepMax, cursor, ...selection } = request
+    const walked = selection.state === undefined ? states[bulk.type] : [selection.state]
+    const change = this.#changeOf(bulk)
+    let at = stepCursor.read(cursor)
+    let changed = 0
+    let looks = 0
+    while (at.state < walked.length && changed < limit && looks < stepLooksMax) {
+      const piece = { selection: { ...selection, state: walked[at.state]! }, cursor: at.key, limit: limit - changed }
+      const done = await this.#parts.commit((commit) => this.#piece(commit, change, piece))
+      changed += done.changed
+      looks += done.looks
+      at = done.cursor === null ? { state: at.state + 1, key: undefined } : { state: at.state, key: done.cursor }
+    }
+    return { changed, cursor: at.state >= walked.length ? null : stepCursor.write(at) }
+  }
+
+  #piece(commit: QueueCommit, { room, apply }: Change, request: Omit<WalkRequest, 'looksMax'>) {
+    const limit = Math.min(request.limit, pieceChangesMax, room(commit))
+    const walk = { ...request, limit, looksMax: pieceLooksMax }
+    const page = walkJobs(commit.transaction, this.#parts.registry, walk)
+    const changed = page.jobs.filter((listed) => {
+      const job = asItIsNow(commit, listed)
+      return job !== undefined && apply(commit, job)
+    })
+    return { changed: changed.length, cursor: page.cursor, looks: page.looks }
+  }
+
+  #changeOf(bulk: BulkChange): Change {
+    const { registry, queues } = this.#parts
+    const room = () => Number.POSITIVE_INFINITY
+    switch (bulk.type) {
+      case 'cancel':
+        return {
+          room,
+          apply: (commit, job) =>
+            cancelJob(commit, job, () => bulk.traceOf(registry.nameOf(job.spec.queue), job.spec.id))
+        }
+      case 'retry': {
+        const payload = bulk.params === undefined ? undefined : encodePayload(bulk.params, 'retry jobs')
+        return {
+          room,
+          apply: (commit, job) => {
+            if (!mayRetry(job)) return false
+            retryJob(commit, job, payload)
+            return true
+          }
+        }
+      }
+      case 'remove':
+        return {
+          room,
+          apply: (commit, job) => {
+            if (job.standing.state === 'running') return false
+            commit.forget(job, 'hand')
+            return true
+          }
+        }
+      case 'move': {
+        const target = requireTarget(queues, bulk.to)
+        return {
+          room: (commit) => Math.max(roomIn(commit, target), 1),
+          apply: (commit, job) => moveJob(commit, job, target, 'move jobs')
+        }
+      }
+    }
+  }
+}
+
+/**
+ * Where several jobs are changed in one commit, an earlier one may have taken along those that depend on it.
+ *
+ * @returns undefined: it is not in that state any more
+ */
+function asItIsNow({ transaction }: QueueCommit, listed: StoredJob): StoredJob | undefined {
+  if (listed.standing.dependencies === null) return listed
+  const job = readJob(transaction, listed.seq)
+  return job?.standing.state === listed.standing.state ? job : undefined
 }
 
 /** Where a step goes on: which of the states, and behind which entry of it. */
@@ -56,7 +152,7 @@ interface StepPosition {
 
 const form = /^(\d)\.([\w-]*)$/
 
-export const stepCursor = {
+const stepCursor = {
   write: ({ state, key = '' }: StepPosition): string => `${state}.${key}`,
   /** @throws RuntimeError `PARAMS_INVALID` */
   read(text: string | undefined): StepPosition {

@@ -152,6 +152,10 @@ export class QueueCommit implements CommitState {
     return window
   }
 
+  numberOf(queue: string): number {
+    return this.#parts.registry.numberOf(queue)!
+  }
+
   /** undefined: the configuration no longer has the queue. */
   configOf(queue: number): QueueConfig | undefined {
     return this.#parts.queues.get(this.#parts.registry.nameOf(queue))

@@ -7,22 +7,19 @@ import type { JobChange, QueueHealth, StoreGrowth } from '../core/api.ts'
 import type { MethodCatalogue } from '../core/catalogue.ts'
 import type { Clock } from '../core/clock.ts'
 import type { QueueConfig } from '../core/config.ts'
-import { RuntimeError } from '../core/errors.ts'
 import type { EventStream } from '../core/events.ts'
-import { iso } from '../core/instant.ts'
 import type {
   BulkRequest,
   BulkStep,
   EnqueueRequest,
   EnqueueResult,
-  JobError,
   JobFilter,
   JobPage,
   JobView,
   QueueView
 } from '../core/job.ts'
-import { finishedStates, isFinished, type JobState } from '../core/lifecycle.ts'
-import { bulkStepMax, moveBatchMax } from '../core/limits.ts'
+import { finishedStates, type JobState } from '../core/lifecycle.ts'
+import { moveBatchMax } from '../core/limits.ts'
 import {
   dueOfScheduledKey,
   dueRange,
@@ -32,35 +29,25 @@ import {
   runningRange,
   scheduledRange
 } from '../store/keys.ts'
-import { type QueueRecord, standingCodec } from '../store/records.ts'
+import { standingCodec } from '../store/records.ts'
 import type { Reader, Store, Transaction } from '../store/store.ts'
 import { type AdmissionRules, admit } from './admission.ts'
 import { type Ending, endAttempt } from './attempts.ts'
-import {
-  type Bulk,
-  type BulkChange,
-  pieceChangesMax,
-  pieceLooksMax,
-  statesOf,
-  stepCursor,
-  stepLooksMax
-} from './bulk.ts'
+import { type BulkChange, BulkChanges } from './bulk.ts'
+import { cancelJob, moveJob, requireTarget, retryJob } from './changes-by-hand.ts'
 import type { AttemptTrace, ClaimedJob } from './claimed-job.ts'
 import { claimReady } from './claiming.ts'
-import { type CommitParts, QueueCommit, type QueueListener, readTotals } from './commit.ts'
-import { parentIdsOf, parentsOf } from './dependencies.ts'
+import { type CommitParts, QueueCommit, type QueueListener } from './commit.ts'
+import { parentsOf } from './dependencies.ts'
 import { DurableSchedule } from './durable-schedule.ts'
 import { readScheduler } from './event-records.ts'
 import { Growth } from './growth.ts'
-import { healthOf } from './health.ts'
-import { historyForRetry } from './history.ts'
 import { draftJob, encodePayload, type JobDraft } from './job-draft.ts'
-import { jobView } from './job-view.ts'
-import { type WalkRequest, walkJobs } from './job-walk.ts'
 import { rangesOf, seqIn } from './places.ts'
-import { QueueRegistry } from './queue-registry.ts'
+import { isPaused, QueueRegistry } from './queue-registry.ts'
+import { QueueViews } from './queue-views.ts'
 import { Rates } from './rates.ts'
-import { queueFull, saysWhich, wrongState } from './refusals.ts'
+import { saysWhich, wrongState } from './refusals.ts'
 import { readJob, requireJob, type StoredJob, unmetDependencies, waitsForOthers } from './stored-job.ts'
 import { nextUpkeepAtMs, type RetainedPlace, RetentionFronts, upkeepPiece } from './upkeep.ts'
 
@@ -79,12 +66,8 @@ export interface DurableQueueParts {
   listener: QueueListener
 }
 
-const listedParentsMax = 100
 /** Commits of one promotion. */
 const promoteBatchesMax = 10
-const pageDefault = 50
-/** What one page may look at: some tens of milliseconds. */
-const pageLooksMax = 40_000
 
 export class DurableQueue {
   readonly #parts: DurableQueueParts
@@ -93,6 +76,8 @@ export class DurableQueue {
   readonly #growth: Growth
   readonly #commitParts: CommitParts
   readonly #admission: AdmissionRules
+  readonly #views: QueueViews
+  readonly #bulkChanges: BulkChanges
   readonly #fronts = new RetentionFronts()
   #retained: readonly RetainedPlace[] = []
   #lastCommitAtMs = 0
@@ -105,6 +90,9 @@ export class DurableQueue {
     this.#growth = new Growth(usedBytes)
     this.#commitParts = { ...parts, registry: this.#registry, rates: this.#rates, growth: this.#growth }
     this.#admission = { registry: this.#registry, tag: parts.tag, maxStoreBytes: parts.maxStoreBytes, usedBytes }
+    const { registry, rates } = this.#commitParts
+    this.#views = new QueueViews({ ...parts, registry, rates })
+    this.#bulkChanges = new BulkChanges({ ...parts, registry, commit: (operation) => this.#commit(operation) })
     this.schedule = new DurableSchedule({
       reader: () => parts.store.reader,
       registry: this.#registry,
@@ -260,8 +248,7 @@ export class DurableQueue {
   cancel(id: string, traceOf: (queue: string) => AttemptTrace | undefined): Promise<JobChange> {
     return this.#commit((commit, transaction) => {
       const job = requireJob(transaction, id, this.#parts.tag, 'cancel')
-      const changed = !isFinished(job.standing.state)
-      if (changed) this.#cancel(commit, job, traceOf)
+      const changed = cancelJob(commit, job, () => traceOf(this.#registry.nameOf(job.spec.queue)))
       return { id, state: job.standing.state, changed }
     })
   }
@@ -303,14 +290,14 @@ export class DurableQueue {
    * @throws RuntimeError `JOB_UNKNOWN`, `JOB_STATE`, `QUEUE_UNKNOWN`, `QUEUE_FULL`
    */
   move(id: string, queue: string): Promise<JobChange> {
-    const target = this.#requireTarget(queue)
+    const target = requireTarget(this.#parts.queues, queue)
     return this.#commit((commit, transaction) => {
       const job = requireJob(transaction, id, this.#parts.tag, 'move')
       const { state } = job.standing
       if (state !== 'ready' && state !== 'scheduled') {
         throw wrongState('move', id, state, 'Only scheduled and ready jobs can be moved.')
       }
-      return { id, state, changed: this.#moveTo(commit, job, target, `move job "${id}"`) }
+      return { id, state, changed: moveJob(commit, job, target, `move job "${id}"`) }
     })
   }
 
@@ -320,21 +307,8 @@ export class DurableQueue {
    * @throws RuntimeError `QUEUE_UNKNOWN`, `QUEUE_FULL`, `JOB_STATE` where jobs in the selected state cannot be changed so,
    * `PARAMS_INVALID`, `PAYLOAD_TOO_LARGE`
    */
-  async bulk(change: BulkChange, request: BulkRequest): Promise<BulkStep> {
-    const states = statesOf(change, request)
-    const bulk = this.#bulkOf(change)
-    const { limit = bulkStepMax, cursor, ...selection } = request
-    let at = stepCursor.read(cursor)
-    let changed = 0
-    let looks = 0
-    while (at.state < states.length && changed < limit && looks < stepLooksMax) {
-      const piece = { selection: { ...selection, state: states[at.state]! }, cursor: at.key, limit: limit - changed }
-      const done = await this.#commit((commit) => this.#bulkPiece(commit, bulk, piece))
-      changed += done.changed
-      looks += done.looks
-      at = done.cursor === null ? { state: at.state + 1, key: undefined } : { state: at.state, key: done.cursor }
-    }
-    return { changed, cursor: at.state >= states.length ? null : stepCursor.write(at) }
+  bulk(change: BulkChange, request: BulkRequest): Promise<BulkStep> {
+    return this.#bulkChanges.step(change, request)
   }
 
   /**
@@ -374,51 +348,26 @@ export class DurableQueue {
 
   /** @throws RuntimeError `JOB_UNKNOWN` */
   get(id: string): JobView {
-    const { store, tag } = this.#parts
-    const job = requireJob(store.reader, id, tag, 'show')
-    const { dependencies } = job.standing
-    return {
-      ...this.#view(job),
-      ...(dependencies === null ? {} : { dependsOn: parentIdsOf(store.reader, job, listedParentsMax) })
-    }
+    return this.#views.job(id)
   }
 
   /** @throws RuntimeError `QUEUE_UNKNOWN`, `PARAMS_INVALID` for a cursor that is none */
-  list({ limit = pageDefault, cursor, ...selection }: JobFilter): JobPage {
-    const request = { selection, limit, cursor, looksMax: pageLooksMax }
-    const page = walkJobs(this.#parts.store.reader, this.#registry, request)
-    return { jobs: page.jobs.map((job) => this.#view(job)), cursor: page.cursor }
+  list(filter: JobFilter): JobPage {
+    return this.#views.jobs(filter)
   }
 
   queues(): QueueView[] {
-    return [...this.#registry.names].map((name) => this.queue(name))
+    return this.#views.queues()
   }
 
   /** @throws RuntimeError `QUEUE_UNKNOWN` */
   queue(name: string): QueueView {
-    const number = this.#registry.require(name, 'show')
-    const { reader } = this.#parts.store
-    const config = this.#parts.queues.get(name)
-    const nowMs = this.#parts.clock.wallMs()
-    const record = this.#registry.record(reader, number)
-    const paused = isPaused(record, nowMs)
-    return {
-      queue: name,
-      paused,
-      pausedUntil: paused && record.pausedUntilMs !== null ? iso(record.pausedUntilMs) : null,
-      configured: config !== undefined,
-      backgroundWorkers: config?.backgroundWorkers ?? 0,
-      timeoutMs: config?.timeoutMs ?? 0,
-      counts: readTotals(reader, number).counts,
-      rates: this.#rates.of(name, nowMs)
-    }
+    return this.#views.queue(name)
   }
 
   /** For the diagnosis of a supervisor; a bounded look. */
   health(): QueueHealth[] {
-    const { reader } = this.#parts.store
-    const nowMs = this.#parts.clock.wallMs()
-    return [...this.#registry.names].map((name) => healthOf(reader, name, this.#registry.numberOf(name)!, nowMs))
+    return this.#views.health()
   }
 
   growth(): StoreGrowth {
@@ -431,10 +380,6 @@ export class DurableQueue {
       return dueAtMs === noInstantMs ? null : dueAtMs
     }
     return null
-  }
-
-  #view(job: StoredJob): JobView {
-    return jobView(job, this.#registry.nameOf(job.spec.queue))
   }
 
   #claimed(job: StoredJob, reader: Reader): ClaimedJob {
@@ -453,92 +398,6 @@ export class DurableQueue {
       startIsCounted: standing.startTurn !== null,
       ...(standing.dependencies === null ? {} : { parents: parentsOf(reader, job) })
     }
-  }
-
-  #cancel(commit: QueueCommit, job: StoredJob, traceOf: (queue: string) => AttemptTrace | undefined): void {
-    const { state } = job.standing
-    const error: JobError = { code: 'CANCELLED', name: 'Cancelled', message: `The job was cancelled while ${state}.` }
-    const trace = state === 'running' ? traceOf(this.#registry.nameOf(job.spec.queue)) : undefined
-    if (state === 'running') commit.tellCancelled(job)
-    commit.finish(job, 'cancel', { ...trace, error })
-  }
-
-  #bulkPiece(commit: QueueCommit, { room, apply }: Bulk, request: Omit<WalkRequest, 'looksMax'>) {
-    const limit = Math.min(request.limit, pieceChangesMax, room(commit))
-    const page = walkJobs(commit.transaction, this.#registry, { ...request, limit, looksMax: pieceLooksMax })
-    const changed = page.jobs.filter((listed) => {
-      const job = asItIsNow(commit.transaction, listed)
-      return job !== undefined && apply(commit, job)
-    })
-    return { changed: changed.length, cursor: page.cursor, looks: page.looks }
-  }
-
-  #bulkOf(change: BulkChange): Bulk {
-    const room = () => Number.POSITIVE_INFINITY
-    switch (change.type) {
-      case 'cancel':
-        return {
-          room,
-          apply: (commit, job) => {
-            if (isFinished(job.standing.state)) return false
-            this.#cancel(commit, job, (queue) => change.traceOf(queue, job.spec.id))
-            return true
-          }
-        }
-      case 'retry': {
-        const payload = change.params === undefined ? undefined : encodePayload(change.params, 'retry jobs')
-        return {
-          room,
-          apply: (commit, job) => {
-            if (!mayRetry(job)) return false
-            retryJob(commit, job, payload)
-            return true
-          }
-        }
-      }
-      case 'remove':
-        return {
-          room,
-          apply: (commit, job) => {
-            if (job.standing.state === 'running') return false
-            commit.forget(job, 'hand')
-            return true
-          }
-        }
-      case 'move': {
-        const target = this.#requireTarget(change.to)
-        return {
-          room: (commit) => Math.max(this.#roomIn(commit, target), 1),
-          apply: (commit, job) => this.#moveTo(commit, job, target, 'move jobs')
-        }
-      }
-    }
-  }
-
-  #requireTarget(name: string): QueueConfig {
-    const config = this.#parts.queues.get(name)
-    if (config !== undefined) return config
-    throw new RuntimeError(
-      'QUEUE_UNKNOWN',
-      `Cannot move jobs to queue "${name}": it is not configured. Queues: ${[...this.#parts.queues.keys()].join(', ')}.`,
-      { queue: name }
-    )
-  }
-
-  #roomIn(commit: QueueCommit, target: QueueConfig): number {
-    if (target.maxQueued === null) return Number.POSITIVE_INFINITY
-    const { ready, scheduled } = commit.counts(this.#registry.numberOf(target.name)!)
-    return target.maxQueued - ready - scheduled
-  }
-
-  /** @throws RuntimeError `QUEUE_FULL` where the job would have to be moved */
-  #moveTo(commit: QueueCommit, job: StoredJob, target: QueueConfig, attempted: string): boolean {
-    const number = this.#registry.numberOf(target.name)!
-    const { state } = job.standing
-    if (job.spec.queue === number || (state !== 'ready' && state !== 'scheduled')) return false
-    if (this.#roomIn(commit, target) <= 0) throw queueFull(target, attempted)
-    commit.moveTo(job, number)
-    return true
   }
 
   /** Runs `operation` in the next commit. It may throw only before its first write. */
@@ -590,46 +449,4 @@ export class DurableQueue {
 function methodsOf({ method, onSuccess, onFailure }: EnqueueRequest): string[] {
   const followUps = [onSuccess, onFailure].filter((each) => each !== undefined)
   return [method, ...followUps.map((each) => (typeof each === 'string' ? each : each.method))]
-}
-
-/**
- * Where several jobs are changed in one commit, an earlier one may have taken along those that depend on it.
- *
- * @returns undefined: it is not in that state any more
- */
-function asItIsNow(reader: Reader, listed: StoredJob): StoredJob | undefined {
-  if (listed.standing.dependencies === null) return listed
-  const job = readJob(reader, listed.seq)
-  return job?.standing.state === listed.standing.state ? job : undefined
-}
-
-function mayRetry({ standing }: StoredJob): boolean {
-  const { state } = standing
-  return state !== 'ready' && state !== 'running' && !waitsForOthers(standing)
-}
-
-function isPaused({ paused, pausedUntilMs }: QueueRecord, nowMs: number): boolean {
-  return paused && (pausedUntilMs === null || pausedUntilMs > nowMs)
-}
-
-/** Who asks for it by hand wants it to run, also if it has expired. @param payload in place of the params; undefined keeps them */
-function retryJob(commit: QueueCommit, job: StoredJob, payload: string | undefined): void {
-  const { expiresAtMs, ...rules } = job.spec.rules ?? {}
-  const spec = {
-    ...(payload === undefined ? {} : { params: payload }),
-    ...(expiresAtMs === undefined ? {} : { rules })
-  }
-  const again = {
-    failures: 0,
-    crashes: 0,
-    dueAtMs: null,
-    finishedAtMs: null,
-    error: null,
-    result: null,
-    progress: null,
-    logs: [],
-    history: historyForRetry(job)
-  }
-  commit.move(job, 'retry', again, Object.keys(spec).length === 0 ? undefined : spec)
-  commit.tell(job, 'ready')
 }

@@ -65,3 +65,7 @@ export class QueueRegistry {
     this.#names.set(number, name)
   }
 }
+
+export function isPaused({ paused, pausedUntilMs }: QueueRecord, nowMs: number): boolean {
+  return paused && (pausedUntilMs === null || pausedUntilMs > nowMs)
+}
