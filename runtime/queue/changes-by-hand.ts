@@ -15,7 +15,7 @@ export function cancelJob(commit: QueueCommit, job: StoredJob, traceOf: () => At
   if (isFinished(state)) return false
   const error: JobError = { code: 'CANCELLED', name: 'Cancelled', message: `The job was cancelled while ${state}.` }
   const trace = state === 'running' ? traceOf() : undefined
-  if (state === 'running') commit.tellCancelled(job)
+  if (state === 'running') commit.after.tellCancelled(job)
   commit.finish(job, 'cancel', { ...trace, error })
   return true
 }

@@ -9,9 +9,9 @@
  * - a finished job that its queue's retention looks after is in the `retained` totals
  */
 import type { QueueConfig } from '../core/config.ts'
-import type { EventStream, JobEvent, JobEventType } from '../core/events.ts'
+import type { JobEvent, JobEventType } from '../core/events.ts'
 import { iso } from '../core/instant.ts'
-import type { JobError, JobView } from '../core/job.ts'
+import type { JobError } from '../core/job.ts'
 import { type FinishedState, isFinished, type LifecycleEvent, lifecycle } from '../core/lifecycle.ts'
 import { bytesOfDigest, encodeDigest, keepsItself } from '../store/digest.ts'
 import {
@@ -45,15 +45,13 @@ import {
   totalsCodec
 } from '../store/records.ts'
 import type { CommitState, Reader, Transaction } from '../store/store.ts'
+import { AfterCommit, type AfterCommitParts } from './after-commit.ts'
 import { forgetLinks, roomForOne, tellChildren, toldPerCommitMax } from './dependencies.ts'
 import { readEvent, writeEvent } from './event-records.ts'
 import { followUpOf } from './follow-up.ts'
 import type { Growth } from './growth.ts'
 import type { JobDraft } from './job-draft.ts'
-import { jobView } from './job-view.ts'
 import { holdsKey, KeyGroups } from './key-groups.ts'
-import type { QueueRegistry } from './queue-registry.ts'
-import type { Moves, Rates } from './rates.ts'
 import { StartWindow } from './start-window.ts'
 import { isMadeId, makeId, readyPlaceOf, type StoredJob, waitsForOthers, withWindowOf } from './stored-job.ts'
 
@@ -62,32 +60,8 @@ const hasRecord = Buffer.of(1)
 /** What the store needs for the entries of a job beside their keys and values. */
 const entryBytes = 16
 
-/** Who is told what, after the commit. */
-export interface QueueListener {
-  /** Jobs of the queue can be claimed. */
-  ready(queue: string): void
-  /** Jobs of the queue may be claimed at that instant, which none may now. */
-  readyAt(queue: string, atMs: number): void
-  /** A job is due at that instant, and perhaps none before it. */
-  scheduled(atMs: number): void
-  /** `upkeep` has something to do at that instant. */
-  upkeepAt(atMs: number): void
-  /** A running job was cancelled; its thread must be killed. */
-  cancelled(queue: string, id: string): void
-  /** The last job of a scheduler event has finished or was removed, and another instant of it waits for that. */
-  eventFinished(event: string): void
-  /** Whether somebody waits for the end of a job. */
-  isAwaited(id: string): boolean
-  /** A job that is awaited has finished, as `job` shows it; or it was removed before it had. */
-  ended(id: string, job: JobView | undefined): void
-}
-
-export interface CommitParts {
-  registry: QueueRegistry
+export interface CommitParts extends AfterCommitParts {
   queues: ReadonlyMap<string, QueueConfig>
-  listener: QueueListener
-  events: EventStream
-  rates: Rates
   growth: Growth
   /** Begins the ids that the store makes. */
   tag: string
@@ -99,6 +73,8 @@ export class QueueCommit implements CommitState {
   readonly nowMs: number
   /** Jobs that have a key. */
   readonly groups: KeyGroups
+  /** Who is told what, once it is on disk. */
+  readonly after: AfterCommit
   readonly linkRoom = { left: toldPerCommitMax }
   readonly #parts: CommitParts
   readonly #totals = new Map<number, QueueTotals>()
@@ -107,14 +83,6 @@ export class QueueCommit implements CommitState {
   readonly #windows = new Map<number, StartWindow>()
   #counters: Counters | undefined
   #countersBefore: Counters | undefined
-  readonly #ready = new Set<number>()
-  readonly #readyAtMs = new Map<number, number>()
-  #dueAtMs = Number.POSITIVE_INFINITY
-  #upkeepAtMs = Number.POSITIVE_INFINITY
-  readonly #later: (() => void)[] = []
-  readonly #moves = new Map<number, Moves>()
-  /** Attempts, by job and number. */
-  readonly #cancelled = new Set<string>()
   /** Finished jobs whose children are to be told; undefined while nobody does that. */
   #finished: StoredJob[] | undefined
 
@@ -123,6 +91,7 @@ export class QueueCommit implements CommitState {
     this.nowMs = nowMs
     this.#parts = parts
     this.groups = new KeyGroups(this, (queue) => this.configOf(queue))
+    this.after = new AfterCommit(nowMs, parts)
   }
 
   totals(queue: number): QueueTotals {
@@ -184,7 +153,7 @@ export class QueueCommit implements CommitState {
     this.writeSpec(job)
     if (draft.id !== null) this.transaction.put(idKey(draft.id), seqCodec.encode(idKey(draft.id), seq))
     this.#place(job)
-    this.#movesOf(number).enqueued++
+    this.after.movesOf(number).enqueued++
     this.tell(job, 'enqueued', spec.runAtMs === null ? {} : { runAt: iso(spec.runAtMs) })
     return job
   }
@@ -242,11 +211,11 @@ export class QueueCommit implements CommitState {
     const { spec, standing } = job
     const state = standing.state as FinishedState
     this.tell(job, state, standing.error === null || state === 'completed' ? {} : { error: standing.error })
-    if (state !== 'cancelled') this.#movesOf(spec.queue)[state]++
+    if (state !== 'cancelled') this.after.movesOf(spec.queue)[state]++
     if (spec.event !== null) this.#eventFinished(job, spec.event)
     const followUp = followUpOf(job, { queues: this.#parts.queues, tag: this.#parts.tag, nowMs: this.nowMs })
     if (followUp !== undefined) this.add(followUp)
-    this.#tellWaiting(job, true)
+    this.after.tellWaiting(job, true)
     this.#tellChildren(job)
     if (spec.rules?.keepMs?.[state] === 0) this.forget(job, 'retention')
   }
@@ -280,67 +249,27 @@ export class QueueCommit implements CommitState {
     if ((spec.rules?.throttledUntilMs ?? 0) > this.nowMs) this.#endThrottle(job, by)
     forgetLinks(this, job)
     this.tell(job, 'removed')
-    if (!isFinished(standing.state)) this.#tellWaiting(job, false)
+    if (!isFinished(standing.state)) this.after.tellWaiting(job, false)
   }
 
-  /** Once the commit is on disk: an event about the job as it is now. */
-  tell({ spec, standing }: StoredJob, type: JobEventType, more: Partial<JobEvent> = {}): void {
-    const { events, registry } = this.#parts
-    if (!events.listened) return
-    const event: JobEvent = {
-      type,
-      job: spec.id,
-      queue: registry.nameOf(spec.queue),
-      method: spec.method,
-      at: iso(this.nowMs),
-      ...(type === 'removed' ? {} : { state: standing.state }),
-      ...(standing.made > 0 ? { attempt: standing.made } : {}),
-      ...more
-    }
-    this.#later.push(() => events.emit(event))
+  /** @see AfterCommit.tell */
+  tell(job: StoredJob, type: JobEventType, more: Partial<JobEvent> = {}): void {
+    this.after.tell(job, type, more)
   }
 
-  /** Once the commit is on disk: instants of a scheduler event that get no job. */
-  tellUnfired(type: 'skipped' | 'missed', event: { id: string; queue: string; method: string }, count: number): void {
-    const { events } = this.#parts
-    if (count === 0 || !events.listened) return
-    const { id, queue, method } = event
-    const told: JobEvent = { type, job: id, queue, method, at: iso(this.nowMs), count }
-    this.#later.push(() => events.emit(told))
-  }
-
-  /** Once the commit is on disk: the thread of the job must be killed. */
-  tellCancelled({ seq, spec, standing }: StoredJob): void {
-    const { listener, registry } = this.#parts
-    this.#cancelled.add(`${seq} ${standing.made}`)
-    this.#later.push(() => listener.cancelled(registry.nameOf(spec.queue), spec.id))
-    // Where it was claimed in this commit nobody has it yet, and another can have its thread.
-    this.wake(spec.queue)
-  }
-
-  /** Whether an attempt was cancelled in this commit. */
-  hasCancelled(seq: number, attempt: number): boolean {
-    return this.#cancelled.has(`${seq} ${attempt}`)
-  }
-
-  /** Runs `action` once the commit is on disk. */
-  later(action: () => void): void {
-    this.#later.push(action)
-  }
-
-  /** Once the commit is on disk: jobs of the queue may be claimed. */
+  /** @see AfterCommit.wake */
   wake(queue: number): void {
-    this.#ready.add(queue)
+    this.after.wake(queue)
   }
 
-  /** Once the commit is on disk: jobs of the queue may be claimed at that instant. */
+  /** @see AfterCommit.wakeAt */
   wakeAt(queue: number, atMs: number): void {
-    this.#readyAtMs.set(queue, Math.min(this.#readyAtMs.get(queue) ?? Number.POSITIVE_INFINITY, atMs))
+    this.after.wakeAt(queue, atMs)
   }
 
-  /** Once the commit is on disk: there is upkeep to do at that instant. */
+  /** @see AfterCommit.upkeepAt */
   upkeepAt(atMs: number): void {
-    this.#upkeepAtMs = Math.min(this.#upkeepAtMs, atMs)
+    this.after.upkeepAt(atMs)
   }
 
   beforeCommit(): void {
@@ -359,13 +288,7 @@ export class QueueCommit implements CommitState {
   }
 
   afterCommit(): void {
-    const { listener, registry, rates } = this.#parts
-    for (const [queue, moves] of this.#moves) rates.count(registry.nameOf(queue), moves, this.nowMs)
-    for (const action of this.#later) action()
-    for (const queue of this.#ready) listener.ready(registry.nameOf(queue))
-    for (const [queue, atMs] of this.#readyAtMs) listener.readyAt(registry.nameOf(queue), atMs)
-    if (this.#dueAtMs !== Number.POSITIVE_INFINITY) listener.scheduled(this.#dueAtMs)
-    if (this.#upkeepAtMs !== Number.POSITIVE_INFINITY) listener.upkeepAt(this.#upkeepAtMs)
+    this.after.run()
   }
 
   /** Those whose children fail with them wait in line: a long chain must not nest. */
@@ -383,14 +306,6 @@ export class QueueCommit implements CommitState {
     this.#finished = undefined
   }
 
-  #tellWaiting(job: StoredJob, hasFinished: boolean): void {
-    const { listener, registry } = this.#parts
-    const { id, queue } = job.spec
-    if (!listener.isAwaited(id)) return
-    const view = hasFinished ? jobView(job, registry.nameOf(queue)) : undefined
-    this.#later.push(() => listener.ended(id, view))
-  }
-
   /** What the schedule shows of the last run is part of the commit that ends it, or forgets it before its end. */
   #eventFinished({ spec, standing }: StoredJob, id: string): void {
     const event = readEvent(this.transaction, id)
@@ -399,7 +314,7 @@ export class QueueCommit implements CommitState {
       ...event,
       ...(isFinished(standing.state) ? endOf(event, standing) : { lastJob: null })
     })
-    if (event.queuedAtMs !== null) this.later(() => this.#parts.listener.eventFinished(id))
+    if (event.queuedAtMs !== null) this.after.tellEventFinished(id)
   }
 
   #endThrottle({ spec, standing }: StoredJob, by: 'hand' | 'retention'): void {
@@ -412,15 +327,6 @@ export class QueueCommit implements CommitState {
         key,
         throttleCodec.encode(key, { ...throttleCodec.decode(key, value), state: standing.state })
       )
-  }
-
-  #movesOf(queue: number): Moves {
-    let moves = this.#moves.get(queue)
-    if (moves === undefined) {
-      moves = { enqueued: 0, completed: 0, failed: 0 }
-      this.#moves.set(queue, moves)
-    }
-    return moves
   }
 
   #place(job: StoredJob): void {
@@ -437,7 +343,7 @@ export class QueueCommit implements CommitState {
     switch (standing.state) {
       case 'scheduled':
         transaction.put(scheduledKey(standing.dueAtMs ?? noInstantMs, seq), empty)
-        if (standing.dueAtMs !== null) this.#dueAtMs = Math.min(this.#dueAtMs, standing.dueAtMs)
+        if (standing.dueAtMs !== null) this.after.dueAt(standing.dueAtMs)
         break
       case 'ready':
         if (key !== undefined) this.groups.place(job, key, needsRecord(standing))

@@ -32,12 +32,13 @@ import {
 import { standingCodec } from '../store/records.ts'
 import type { Reader, Store, Transaction } from '../store/store.ts'
 import { type AdmissionRules, admit } from './admission.ts'
+import type { QueueListener } from './after-commit.ts'
 import { type Ending, endAttempt } from './attempts.ts'
 import { type BulkChange, BulkChanges } from './bulk.ts'
 import { cancelJob, moveJob, requireTarget, retryJob } from './changes-by-hand.ts'
 import type { AttemptTrace, ClaimedJob } from './claimed-job.ts'
 import { claimReady } from './claiming.ts'
-import { type CommitParts, QueueCommit, type QueueListener } from './commit.ts'
+import { type CommitParts, QueueCommit } from './commit.ts'
 import { parentsOf } from './dependencies.ts'
 import { DurableSchedule } from './durable-schedule.ts'
 import { readScheduler } from './event-records.ts'
@@ -164,7 +165,7 @@ export class DurableQueue {
       return { commit, jobs: claimed.map((job) => this.#claimed(job, transaction)) }
     })
     // What a later operation of the same commit cancelled must not start any more.
-    return jobs.filter(({ seq, attempt }) => !commit.hasCancelled(seq, attempt))
+    return jobs.filter(({ seq, attempt }) => !commit.after.hasCancelled(seq, attempt))
   }
 
   /** The method runs at `atMs`: from then on its start counts in the window of a rate limit. */

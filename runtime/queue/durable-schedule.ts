@@ -202,8 +202,8 @@ export class DurableSchedule {
       for (const { atMs, draft } of runs) event = this.#run(commit, event, atMs, draft)
     }
     const { queue, method, misses } = firing
-    commit.tellUnfired('skipped', { id: event.id, queue, method }, event.skips - before.skips)
-    commit.tellUnfired('missed', { id: event.id, queue, method }, misses)
+    commit.after.tellUnfired('skipped', { id: event.id, queue, method }, event.skips - before.skips)
+    commit.after.tellUnfired('missed', { id: event.id, queue, method }, misses)
     this.#replace(transaction, before, event)
   }
 

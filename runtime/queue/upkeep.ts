@@ -89,7 +89,7 @@ export function upkeepPiece(commit: QueueCommit, places: readonly RetainedPlace[
     room -= Math.min(Math.max(forgotten - grown, 0), room)
     ahead.leave(place, retained[place.state].count)
   }
-  commit.later(() => fronts.become(ahead))
+  commit.after.later(() => fronts.become(ahead))
 }
 
 /** @returns when there is something to do, 0 for at once; null: not as things are */
