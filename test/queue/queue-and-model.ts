@@ -497,7 +497,7 @@ export class QueueAndModel {
       if (typeof expected === 'string' || typeof done === 'string' || done.cursor === null) return
       cursor = done.cursor
       at = expected.cursor
-      this.compare()
+      if (!this.#isCrowd) this.compare()
     }
   }
 
