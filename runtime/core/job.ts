@@ -172,7 +172,7 @@ export interface JobView {
   keyConcurrency: number | null
   /** Of the jobs that it depends on: how many there are, and how many have finished in which way. */
   dependencies: DependencyCounts | null
-  /** Only from `job.get`: ids of the jobs that it depends on, 100 at most, until it has finished. */
+  /** Only from `job.get`: ids of the jobs that it depends on, the first 100. */
   dependsOn?: string[]
   /** When it is cancelled unless it has started. */
   expiresAt: string | null

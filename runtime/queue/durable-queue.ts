@@ -305,8 +305,7 @@ export class DurableQueue {
   /**
    * One step of a change of many jobs; see bulk.ts.
    *
-   * @throws RuntimeError `QUEUE_UNKNOWN`, `QUEUE_FULL`, `JOB_STATE` where jobs in the selected state cannot be changed so,
-   * `PARAMS_INVALID`, `PAYLOAD_TOO_LARGE`
+   * @throws RuntimeError `QUEUE_UNKNOWN`, `QUEUE_FULL`, `PARAMS_INVALID`, `PAYLOAD_TOO_LARGE`
    */
   bulk(change: BulkChange, request: BulkRequest): Promise<BulkStep> {
     return this.#bulkChanges.step(change, request)
