@@ -142,7 +142,7 @@ export const jobViewSchema = {
     dependsOn: {
       type: 'array',
       items: text,
-      description: 'Only from `job.get`, until it has finished: ids of the jobs that it depends on, 100 at most.'
+      description: 'Only from `job.get`: ids of the jobs that it depends on, the first 100.'
     },
     expiresAt: { ...instantOrNull, description: 'When it is cancelled unless it has started. ISO 8601, UTC.' },
     enqueuedAt: instant,
