@@ -3,6 +3,7 @@
  * commit, and ends after a number of jobs or after looking at a number of them. Who wants all of them goes on from the
  * cursor; so nobody else waits, the caller sees progress, and a walk survives a restart.
  */
+import { setImmediate } from 'node:timers/promises'
 import type { QueueConfig } from '../core/config.ts'
 import { RuntimeError } from '../core/errors.ts'
 import type { BulkRequest, BulkStep } from '../core/job.ts'
@@ -30,11 +31,8 @@ const states: Readonly<Record<BulkChange['type'], readonly JobState[]>> = {
   move: ['scheduled', 'ready']
 }
 
-/**
- * Jobs changed by one commit. Steps run without a pause, and whoever enqueues meanwhile waits for two such commits at worst;
- * the commit itself costs as much as some tens of jobs.
- */
-const pieceChangesMax = 50
+/** Jobs changed by one commit. Between two of them others have a commit of their own, which need not wait for ours. */
+const pieceChangesMax = 25
 /** What one step, and one commit of it, may look at; see `looksMax` in job-walk.ts. */
 const stepLooksMax = 60_000
 const pieceLooksMax = 3_000
@@ -77,6 +75,7 @@ export class BulkChanges {
       changed += done.changed
       looks += done.looks
       at = done.cursor === null ? { state: at.state + 1, key: undefined } : { state: at.state, key: done.cursor }
+      await letOthersCommit()
     }
     return { changed, cursor: at.state >= walked.length ? null : stepCursor.write(at) }
   }
@@ -142,6 +141,12 @@ function asItIsNow({ transaction }: QueueCommit, listed: StoredJob): StoredJob |
   if (listed.standing.dependencies === null) return listed
   const job = readJob(transaction, listed.seq)
   return job?.standing.state === listed.standing.state ? job : undefined
+}
+
+/** What was asked for during the last commit is committed in the next turn; whoever comes in the one after shares ours. */
+async function letOthersCommit(): Promise<void> {
+  await setImmediate()
+  await setImmediate()
 }
 
 /** Where a step goes on: which of the states, and behind which entry of it. */

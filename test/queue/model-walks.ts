@@ -6,7 +6,7 @@ import { comparePlaces, type ModelJob, type ModelQueue } from './model.ts'
 /** Jobs changed by one commit. */
 /** Jobs that one commit visits, and that one commit of a bulk change changes. */
 const pieceMax = 100
-const bulkPieceMax = 50
+const bulkPieceMax = 25
 
 export type ModelBulkChange =
   | { type: 'cancel' }
