@@ -153,6 +153,8 @@ function tellOf(commit: LinkScope, seq: number, record: ParentRecord, room: Room
   const keys = [...transaction.keys({ start, end, limit: left + 1 })]
   for (const key of keys.slice(0, left)) {
     take(commit, room, 1)
+    // A child that was told before may have taken this one along, and it may be forgotten already.
+    if (!transaction.has(key)) continue
     transaction.remove(key)
     commit.counters.links--
     const child = readJob(transaction, seqOfKey(key))

@@ -27,6 +27,27 @@ test('issue 5.4: many parents that end in one commit tell a bounded number of ch
   assert.deepEqual([counts.cancelled, counts.failed, counts.scheduled], [50, 2_000, 0])
 })
 
+test('issue 5.4: children that go with each other are told once, and what waits for another job is still told', async (t) => {
+  const open = await openQueue(queueConfig('default'))
+  t.after(open.close)
+  const { queue } = open
+  const notKept = { failed: { age: 0 } }
+  await queue.enqueue([{ method: 'a.parent', jobId: 'other' }])
+  const [claimed] = await queue.claim('default', 1)
+  await queue.enqueue([
+    { method: 'a.parent', jobId: 'removed' },
+    { method: 'a.child', jobId: 'child', dependsOn: ['removed', 'other'] },
+    { method: 'a.grandchild', dependsOn: ['removed', 'child'], retention: notKept },
+    { method: 'a.grandchild', dependsOn: ['removed', 'child'], retention: notKept },
+    { method: 'a.waiting', jobId: 'waiting', dependsOn: ['other'] }
+  ])
+  await queue.remove('removed')
+  assert.deepEqual(queue.get('child').dependencies, { total: 2, completed: 0, failed: 0, cancelled: 1 })
+  await queue.settle(claimed!, { type: 'completed', result: 'null' }, { progress: null, logs: [] })
+  assert.equal(queue.get('waiting').state, 'ready')
+  assert.deepEqual(queue.get('child').dependencies, { total: 2, completed: 1, failed: 0, cancelled: 1 })
+})
+
 test('issue 5.4: many jobs that are removed in one commit let go of their parents in pieces, and leave nothing behind', async (t) => {
   const open = await openQueue(queueConfig('default'))
   t.after(open.close)
