@@ -10,7 +10,8 @@ import type { EnqueueRequest, EnqueueResult, JobSelection, JobView } from '../..
 import { type FinishedState, finishedStates, isFinished, jobStates } from '../../runtime/core/lifecycle.ts'
 import type { ClaimedJob } from '../../runtime/queue/claimed-job.ts'
 import { bytesOfDigest } from '../../runtime/store/digest.ts'
-import { finishedRange, seqOfKey } from '../../runtime/store/keys.ts'
+import { finishedRange, metaKey, seqOfKey } from '../../runtime/store/keys.ts'
+import { countersCodec } from '../../runtime/store/records.ts'
 import { type ModelJob, ModelQueue } from './model.ts'
 import { enqueue } from './model-admission.ts'
 import { endings, queues, type RequestStep, type SelectionStep, type Step } from './model-steps.ts'
@@ -686,6 +687,8 @@ export class QueueAndModel {
       .map((key) => String.fromCharCode(key[0]!))
       .filter((kind) => !'CQM'.includes(kind))
     assert.deepEqual(left, [], 'entries that are left')
+    const meta = metaKey('counters')
+    assert.equal(countersCodec.decode(meta, store.reader.get(meta)!).links, 0, 'links that are counted')
     for (const { name } of queues) {
       assert.deepEqual(
         jobStates.map((state) => queue.queue(name).counts[state]),

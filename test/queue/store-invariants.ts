@@ -14,6 +14,7 @@ import {
 import { bytesOfDigest, keepsItself } from '../../runtime/store/digest.ts'
 import * as keys from '../../runtime/store/keys.ts'
 import {
+  countersCodec,
   groupCodec,
   initialStanding,
   type JobSpec,
@@ -305,6 +306,10 @@ class Scan {
   }
 
   #checkLinks(): void {
+    const meta = keys.metaKey('counters')
+    const counters = this.#of('M').find(({ key }) => key.equals(meta))
+    const { links: counted } = countersCodec.decode(meta, counters!.value)
+    assert.equal(counted, this.#of('A').length, 'links that are counted')
     const untold = new Set(this.#of('Y').map(({ key }) => keys.seqOfKey(key)))
     const waiting = new Set(this.#of('A').map(({ key }) => hex(key.subarray(1))))
     const links = this.#of('P').map(({ key, value }) => ({
