@@ -53,7 +53,7 @@ const forms = [
     arbitrary: crowdSequence,
     runs: isLong ? 400 : 14,
     features: crowdFeatures,
-    runsPerSight: 14,
+    runsPerSight: 40,
     isCrowd: true
   }
 ]
