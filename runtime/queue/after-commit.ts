@@ -32,8 +32,6 @@ export interface AfterCommitParts {
   listener: QueueListener
   events: EventStream
   rates: Rates
-  /** Begins the ids that the store makes. */
-  tag: string
 }
 
 export class AfterCommit {

@@ -146,9 +146,8 @@ export class QueueCommit implements CommitState {
    */
   add(draft: JobDraft, parents = 0): StoredJob {
     const seq = this.counters.nextSeq++
-    const { registry, tag } = this.#parts
-    const number = registry.numberOf(draft.queue.name)!
-    const spec: JobSpec = { ...draft.spec, queue: number, id: draft.id ?? makeId(tag, seq) }
+    const number = this.numberOf(draft.queue.name)
+    const spec: JobSpec = { ...draft.spec, queue: number, id: draft.id ?? makeId(this.#parts.tag, seq) }
     const job = { seq, spec, specBytes: 0, standing: standingOf(spec, parents) }
     this.writeSpec(job)
     if (draft.id !== null) this.transaction.put(idKey(draft.id), seqCodec.encode(idKey(draft.id), seq))
@@ -164,7 +163,7 @@ export class QueueCommit implements CommitState {
     this.#unplace(job)
     const hadRecord = needsRecord(job.standing)
     const { id, rules } = job.spec
-    const number = this.#parts.registry.numberOf(draft.queue.name)!
+    const number = this.numberOf(draft.queue.name)
     job.spec = { ...draft.spec, queue: number, id, rules: withWindowOf(rules, draft.spec.rules) }
     const waits = waitsForOthers(job.standing)
     job.standing = { ...standingOf(job.spec, waits ? 1 : 0), dependencies }

@@ -17,7 +17,7 @@ import {
   nextEventRange,
   nextOfNextEventKey
 } from '../store/keys.ts'
-import { type EventRecord, eventCodec, type SchedulerRecord } from '../store/records.ts'
+import { type EventRecord, eventCodec, freshEvent, type SchedulerRecord } from '../store/records.ts'
 import type { Reader, Transaction } from '../store/store.ts'
 import { addDraft } from './admission.ts'
 import type { QueueCommit } from './commit.ts'
@@ -87,7 +87,7 @@ export class DurableSchedule {
         if (dryRun) continue
         const { id, timing, fingerprint } = event
         const nextAtMs = before?.timing === timing ? before.nextAtMs : event.firstAtMs()
-        this.#replace(transaction, before, { ...(before ?? newEvent(id)), timing, fingerprint, nextAtMs })
+        this.#replace(transaction, before, { ...(before ?? { ...freshEvent, id }), timing, fingerprint, nextAtMs })
       }
       for (const event of stored.values()) {
         found.removed.push(event.id)
@@ -233,24 +233,4 @@ function readEvents(reader: Reader): EventRecord[] {
 
 function removeNext(transaction: Transaction, { nextAtMs, id }: EventRecord): void {
   if (nextAtMs !== null) transaction.remove(nextEventKey(nextAtMs, id))
-}
-
-function newEvent(id: string): EventRecord {
-  return {
-    id,
-    timing: '',
-    fingerprint: '',
-    nextAtMs: null,
-    paused: false,
-    skipsNext: false,
-    lastAtMs: null,
-    lastJob: null,
-    lastOutcome: null,
-    lastDurationMs: null,
-    queuedAtMs: null,
-    runs: 0,
-    failures: 0,
-    skips: 0,
-    misses: 0
-  }
 }

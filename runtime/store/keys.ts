@@ -117,10 +117,7 @@ export function readyKey(queue: number, place: ReadyPlace): Buffer {
 
 /** Of a job that has a key; `group` stands for that. */
 export function keyedReadyKey(queue: number, group: number, place: ReadyPlace): Buffer {
-  const key = Buffer.allocUnsafe(20)
-  key[0] = kind.keyedReady
-  key.writeUInt16BE(queue, 1)
-  key.writeUIntBE(group, 3, 6)
+  const key = groupedKey(kind.keyedReady, queue, group, 20)
   writePlace(key, 9, place)
   return key
 }
@@ -176,10 +173,7 @@ export function groupKey(queue: number, name: string): Buffer {
 
 /** @param group 0: of the queue as a whole */
 export function startKey(queue: number, group: number, atMs: number, turn: number): Buffer {
-  const key = Buffer.allocUnsafe(21)
-  key[0] = kind.start
-  key.writeUInt16BE(queue, 1)
-  key.writeUIntBE(group, 3, 6)
+  const key = groupedKey(kind.start, queue, group, 21)
   key.writeUIntBE(atMs, 9, 6)
   key.writeUIntBE(turn, 15, 6)
   return key
@@ -336,11 +330,7 @@ export function keyedReadyRange(queue: number): KeyRange {
 }
 
 export function groupReadyRange(queue: number, group: number): KeyRange {
-  const prefix = Buffer.allocUnsafe(9)
-  prefix[0] = kind.keyedReady
-  prefix.writeUInt16BE(queue, 1)
-  prefix.writeUIntBE(group, 3, 6)
-  return rangeOf(prefix)
+  return rangeOf(groupedKey(kind.keyedReady, queue, group, 9))
 }
 
 export function rotationRange(queue: number): KeyRange {
@@ -352,11 +342,7 @@ export function blockedRange(queue: number): KeyRange {
 }
 
 export function startRange(queue: number, group: number): KeyRange {
-  const prefix = Buffer.allocUnsafe(9)
-  prefix[0] = kind.start
-  prefix.writeUInt16BE(queue, 1)
-  prefix.writeUIntBE(group, 3, 6)
-  return rangeOf(prefix)
+  return rangeOf(groupedKey(kind.start, queue, group, 9))
 }
 
 export function finishedRange(state: FinishedState, queue: number): KeyRange {
@@ -372,6 +358,15 @@ function seqKey(kindByte: number, seq: number): Buffer {
   const key = Buffer.allocUnsafe(7)
   key[0] = kindByte
   key.writeUIntBE(seq, 1, 6)
+  return key
+}
+
+/** @returns a key of so many bytes, whose first nine say kind, queue and group */
+function groupedKey(kindByte: number, queue: number, group: number, bytes: number): Buffer {
+  const key = Buffer.allocUnsafe(bytes)
+  key[0] = kindByte
+  key.writeUInt16BE(queue, 1)
+  key.writeUIntBE(group, 3, 6)
   return key
 }
 

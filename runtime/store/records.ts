@@ -194,24 +194,46 @@ export interface Owner {
   birth: string
 }
 
+/** The standing of a job of which nothing has become yet. The order of the fields is the format. */
+const untouched: Standing = {
+  state: 'ready',
+  made: 0,
+  failures: 0,
+  crashes: 0,
+  dueAtMs: null,
+  startedAtMs: null,
+  finishedAtMs: null,
+  error: null,
+  result: null,
+  progress: null,
+  logs: [],
+  history: [],
+  dependencies: null,
+  startTurn: null
+}
+
 /** The standing of a job that has only been enqueued. */
 export function initialStanding(spec: JobSpec, state: 'scheduled' | 'ready'): Standing {
-  return {
-    state,
-    made: 0,
-    failures: 0,
-    crashes: 0,
-    dueAtMs: spec.runAtMs,
-    startedAtMs: null,
-    finishedAtMs: null,
-    error: null,
-    result: null,
-    progress: null,
-    logs: [],
-    history: [],
-    dependencies: null,
-    startTurn: null
-  }
+  return { ...untouched, state, dueAtMs: spec.runAtMs }
+}
+
+/** A scheduler event that has never run and is not planned. The order of the fields is the format. */
+export const freshEvent: EventRecord = {
+  id: '',
+  timing: '',
+  fingerprint: '',
+  nextAtMs: null,
+  paused: false,
+  skipsNext: false,
+  lastAtMs: null,
+  lastJob: null,
+  lastOutcome: null,
+  lastDurationMs: null,
+  queuedAtMs: null,
+  runs: 0,
+  failures: 0,
+  skips: 0,
+  misses: 0
 }
 
 interface Codec<T> {
@@ -298,25 +320,7 @@ export const specCodec = codec<JobSpec>(
   { backoff: backoffPacking }
 )
 
-export const standingCodec = codec<Standing>(
-  {
-    state: 'ready',
-    made: 0,
-    failures: 0,
-    crashes: 0,
-    dueAtMs: null,
-    startedAtMs: null,
-    finishedAtMs: null,
-    error: null,
-    result: null,
-    progress: null,
-    logs: [],
-    history: [],
-    dependencies: null,
-    startTurn: null
-  },
-  { state: statePacking }
-)
+export const standingCodec = codec<Standing>(untouched, { state: statePacking })
 
 export const queueCodec = codec<QueueRecord>({ name: '', paused: false, pausedUntilMs: null })
 
@@ -375,23 +379,7 @@ export const countersCodec = codec<Counters>({ nextSeq: 1, nextQueue: 1, nextGro
 
 export const ownerCodec = codec<Owner>({ pid: 0, birth: '' })
 
-export const eventCodec = codec<EventRecord>({
-  id: '',
-  timing: '',
-  fingerprint: '',
-  nextAtMs: null,
-  paused: false,
-  skipsNext: false,
-  lastAtMs: null,
-  lastJob: null,
-  lastOutcome: null,
-  lastDurationMs: null,
-  queuedAtMs: null,
-  runs: 0,
-  failures: 0,
-  skips: 0,
-  misses: 0
-})
+export const eventCodec = codec<EventRecord>(freshEvent)
 
 export const schedulerCodec = codec<SchedulerRecord>({ paused: false, maintenance: false })
 
