@@ -25,6 +25,8 @@ interface QueuePending extends Pending {
 const lookedAtMax = 2_000
 /** Jobs asked for at a time: their params come with them. */
 const pageJobsMax = 200
+/** A page may hold few jobs of the queue, where others are scheduled between them. */
+const pagesMax = 20
 
 export async function pending({ runtime, output }: ClientSession, options: { queue?: string }): Promise<void> {
   const all = await runtime.queue.list()
@@ -39,7 +41,7 @@ export async function pending({ runtime, output }: ClientSession, options: { que
   if (cut.length > 0) {
     output.note(
       () =>
-        `Not all jobs of ${cut.join(', ')} were looked at: ${lookedAtMax} in each state. Their methods may have more.`
+        `Not all jobs of ${cut.join(', ')} were looked at: ${lookedAtMax} in each state at most. Their methods may have more.`
     )
   }
 }
@@ -50,6 +52,7 @@ async function pendingOf(runtime: Runtime, { queue, counts }: QueueView): Promis
   for (const state of states) {
     if (counts[state] === 0) continue
     let looked = 0
+    let pages = 0
     let cursor: string | null = null
     do {
       const page = await runtime.job.list({ queue, state, limit: pageJobsMax, ...(cursor !== null && { cursor }) })
@@ -60,8 +63,8 @@ async function pendingOf(runtime: Runtime, { queue, counts }: QueueView): Promis
       }
       looked += page.jobs.length
       cursor = page.cursor
-    } while (cursor !== null && looked < lookedAtMax)
-    if (cursor !== null) complete = false
+    } while (cursor !== null && looked < Math.min(counts[state], lookedAtMax) && ++pages < pagesMax)
+    if (cursor !== null && looked < counts[state]) complete = false
   }
   const { scheduled, ready, running } = counts
   const sorted = [...methods].map(([method, of]) => ({ method, ...of })).sort((a, b) => totalOf(b) - totalOf(a))
