@@ -1,0 +1,165 @@
+/**
+ * Loss of power (issue 7): a program works on a store while journal.c writes down what it does to its files. From that,
+ * disks are made as they may be after the power was lost at any point, and opened. Whatever was acknowledged before the loss
+ * must be there. Needs a C compiler and Linux.
+ */
+import assert from 'node:assert/strict'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { describe, type TestContext, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { randomFrom } from '../support/random.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
+import { Disk, type JournalRecord, readJournal } from './disk-images.ts'
+import type { Opened } from './open-images.ts'
+
+const isLong = process.env.LONG !== undefined
+const runs = isLong ? 50 : 3
+const imagesPerRun = isLong ? 200 : 20
+const operations = 60
+/** Of the images: opened as after a crash, with the check of every record in a process of its own, which takes longer. */
+const fullyCheckedShare = 0.05
+const source = join(fileURLToPath(new URL('.', import.meta.url)).replace(/\.?build\/[^/]+\/|dist\//, ''), 'journal.c')
+const compiler = ['cc', 'gcc', 'clang'].find((name) => spawnSync(name, ['--version']).status === 0)
+const cannotRun =
+  process.platform !== 'linux' ? 'Linux only' : compiler === undefined ? 'there is no C compiler' : false
+const memory = existsSync('/dev/shm') ? '/dev/shm' : undefined
+
+function compiled(t: TestContext): string {
+  const library = join(temporaryFolder(t), 'journal.so')
+  execFileSync(compiler!, ['-O2', '-shared', '-fPIC', '-o', library, source])
+  return library
+}
+
+/** What a program did to its disk. */
+function recorded(t: TestContext, library: string, seed: number): JournalRecord[] {
+  const folder = temporaryFolder(t)
+  const disk = join(folder, 'disk')
+  execFileSync('mkdir', [disk])
+  const journal = join(folder, 'journal')
+  const program = fileURLToPath(new URL('./workload.js', import.meta.url))
+  execFileSync(process.execPath, [program, disk, String(seed), String(operations)], {
+    env: { ...process.env, LD_PRELOAD: library, POWER_LOSS_FOLDER: disk, POWER_LOSS_JOURNAL: journal },
+    stdio: ['ignore', 'ignore', 'inherit']
+  })
+  return readJournal(readFileSync(journal))
+}
+
+interface Image {
+  folder: string
+  /** What was acknowledged before the loss, by id; see workload.ts. */
+  acknowledged: Map<string, number>
+  wasOpen: boolean
+  /** For the words of a failure. */
+  name: string
+}
+
+/** Disks after a loss at random points, in the order of these points. */
+function* imagesOf(records: readonly JournalRecord[], root: string, seed: number, options = {}): Generator<Image> {
+  const random = randomFrom(seed)
+  const points = Array.from({ length: imagesPerRun }, () => Math.floor(random() * (records.length + 1))).sort(
+    (one, two) => one - two
+  )
+  const disk = new Disk(options)
+  const acknowledged = new Map<string, number>()
+  let wasOpen = false
+  let at = 0
+  for (const [number, point] of points.entries()) {
+    for (; at < point; at++) {
+      const record = records[at]!
+      if (record.path !== '/acknowledged') disk.apply(record)
+      else if (record.kind === 'write') {
+        for (const line of record.data.toString('utf8').trim().split('\n')) {
+          const [id, progress] = line.split(' ')
+          if (progress === undefined) wasOpen = true
+          else acknowledged.set(id!, Number(progress))
+        }
+      }
+    }
+    const folder = join(root, `image-${number}`)
+    const last = records[at]?.path === '/acknowledged' ? undefined : records[at]
+    disk.writeImage(folder, last, random)
+    if (random() >= fullyCheckedShare) rmSync(join(folder, 'data', 'owner.json'), { force: true })
+    const name = `seed ${seed}, loss at record ${point} of ${records.length}, image ${number}`
+    yield { folder: join(folder, 'data'), acknowledged: new Map(acknowledged), wasOpen, name }
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** Opens images one after the other in a process, and another one where that dies. */
+class Opener {
+  #process = this.#start()
+
+  #start() {
+    const program = fileURLToPath(new URL('./open-images.js', import.meta.url))
+    const child = spawn(process.execPath, [program], { stdio: ['pipe', 'pipe', 'ignore'] })
+    const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+    return { child, lines }
+  }
+
+  async open(folder: string): Promise<Opened> {
+    this.#process.child.stdin.write(`${folder}\n`)
+    const { value, done } = await this.#process.lines.next()
+    if (!done) return JSON.parse(value) as Opened
+    this.#process = this.#start()
+    return { jobs: {}, error: 'the process that opened it has died' }
+  }
+
+  async stop(): Promise<void> {
+    this.#process.child.stdin.end()
+    await new Promise((resolve) => this.#process.child.once('close', resolve))
+  }
+}
+
+/** @returns what is wrong with the disk after the loss; undefined: nothing */
+function lossIn({ acknowledged, name, wasOpen }: Image, { jobs, error }: Opened): string | undefined {
+  if (error !== null) return `${name}${wasOpen ? '' : ' (not open yet)'}: ${error}`
+  for (const [id, progress] of acknowledged) {
+    const found = jobs[id]
+    if (progress === 4 && found !== undefined) return `${name}: ${id} was removed and is there`
+    if (progress < 3 && found === undefined) return `${name}: ${id} is lost`
+    if (found !== undefined && found < Math.min(progress, 2)) return `${name}: ${id} was completed and is not`
+  }
+  return undefined
+}
+
+async function lossesOver(
+  t: TestContext,
+  seeds: number[],
+  options = {}
+): Promise<{ images: number; losses: string[] }> {
+  const library = compiled(t)
+  const root = mkdtempSync(join(memory ?? temporaryFolder(t), 'ar-power-'))
+  t.after(() => rmSync(root, { recursive: true, force: true }))
+  const opener = new Opener()
+  const losses: string[] = []
+  let images = 0
+  for (const seed of seeds) {
+    const records = recorded(t, library, seed)
+    for (const image of imagesOf(records, root, seed, options)) {
+      images++
+      const loss = lossIn(image, await opener.open(image.folder))
+      if (loss !== undefined) losses.push(loss)
+    }
+  }
+  await opener.stop()
+  return { images, losses }
+}
+
+describe('loss of power (issue 7.3)', { skip: cannotRun }, () => {
+  test('whatever was acknowledged before it is there', { timeout: 3_600_000 }, async (t) => {
+    const seeds = Array.from({ length: runs }, (_, index) => index + 1)
+    const { images, losses } = await lossesOver(t, seeds)
+    t.diagnostic(`${images} images`)
+    assert.deepEqual(losses, [])
+    assert.equal(images, runs * imagesPerRun)
+  })
+
+  test('a disk that does not sync when it says so is found out', { timeout: 600_000 }, async (t) => {
+    const { images, losses } = await lossesOver(t, [1], { ignoresSyncs: true })
+    t.diagnostic(`${losses.length} of ${images} images`)
+    assert(losses.length > 0)
+  })
+})
