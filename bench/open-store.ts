@@ -22,8 +22,9 @@ export interface OpenStore {
 
 /** Knows every method; nothing runs it. */
 const anyMethod: MethodCatalogue = {
-  known: (method) => ({ method, file: '/none.js', functionName: '', sourceHash: '' }),
+  known: (method) => ({ method, file: '/none.js', functionName: '', sourceHash: '', documentType: null }),
   resolve: (method) => Promise.reject(new Error(`unknown method ${method}`)),
+  documentType: () => undefined,
   list: () => [],
   problems: []
 }

@@ -1,5 +1,6 @@
 /** The door for programs: everything that `import … from 'actor-runtime'` gives. */
 export { connect } from './client/connect.ts'
+export { Actor } from './core/actor.ts'
 export type {
   ActorFunction,
   BulkOptions,

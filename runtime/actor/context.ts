@@ -36,6 +36,16 @@ export function createContext(job: JobMessage, tell: (message: ThreadMessage) =>
       ...(result === undefined ? {} : { result: JSON.parse(result) as Json })
     })),
     signal: softDeadline(job),
+    document: null,
+    enqueue: notBuilt,
+    enqueueMany: notBuilt,
+    enqueueDoc: notBuilt,
+    step: notBuilt,
+    sleep: notBuilt,
+    waitFor: notBuilt,
+    remind: notBuilt,
+    cancelReminder: notBuilt,
+    removeDocument: notBuilt,
     progress: (percent, stage) => progress.report(percent, stage),
     log: {
       debug: log.writer('debug'),
@@ -128,4 +138,8 @@ function printed(args: readonly unknown[]): string {
   } catch {
     return '(a value that cannot be printed)'
   }
+}
+
+function notBuilt(): never {
+  throw new Error('not built yet')
 }

@@ -4,6 +4,7 @@
  * `createRuntime` made it in this process or `connect` made it over the socket.
  */
 import type { Context } from './context.ts'
+import type { DocumentId, DocumentPage, DocumentView } from './document.ts'
 import type { Duration } from './duration.ts'
 import type { EventFilter, EventListener, EventStream, GapListener } from './events.ts'
 import type {
@@ -20,11 +21,24 @@ import type {
 } from './job.ts'
 import type { JobState } from './lifecycle.ts'
 import type { MigrationView, SchedulerView } from './scheduler-event.ts'
+import type { PreparedView, TransactionOperation, TransactionResult } from './transaction.ts'
 
 /** One function per protocol method: one object in, one value out. `rpc/methods.ts` holds schema and documentation of each. */
 export interface ServiceMethods {
   enqueue(params: EnqueueRequest): Promise<EnqueueResult>
   enqueueMany(params: { jobs: EnqueueRequest[] }): Promise<{ ids: string[] }>
+  enqueueDoc(params: EnqueueDocRequest): Promise<EnqueueResult>
+  transaction(params: { operations: TransactionOperation[] }): Promise<TransactionResult>
+  'outbox.prepare'(params: PrepareRequest): Promise<PreparedView>
+  'outbox.commit'(params: { id: string }): Promise<TransactionResult>
+  'outbox.abort'(params: { id: string }): Promise<{ id: string; aborted: true }>
+  'outbox.list'(params: { outbox?: string }): Promise<{ prepared: PreparedView[] }>
+  'doc.get'(params: DocumentId): Promise<DocumentView>
+  'doc.list'(params: { type: string; limit?: number; cursor?: string }): Promise<DocumentPage>
+  'doc.export'(params: { type?: string; limit?: number; cursor?: string }): Promise<DocumentPage>
+  'doc.remove'(params: DocumentId): Promise<DocumentId & { removed: true }>
+  'doc.cancelReminder'(params: DocumentId & { reminder: string }): Promise<DocumentView>
+  'job.signal'(params: { id: string; name: string; payload?: unknown }): Promise<JobChange>
   'job.get'(params: { id: string }): Promise<JobView>
   'job.list'(params: JobFilter): Promise<JobPage>
   'job.wait'(params: { id: string; timeout?: Duration }): Promise<JobView>
@@ -55,6 +69,23 @@ export interface ServiceMethods {
   shutdown(params: { deadline?: Duration }): Promise<{ stopping: true }>
 }
 
+/** A job that calls a method of a document. Its key is the document. */
+export interface EnqueueDocRequest extends Omit<EnqueueOptions, 'document' | 'key' | 'keyConcurrency'>, DocumentId {
+  /** Name of a method of the class. */
+  method: string
+  params?: unknown
+}
+
+/** Operations that do not take effect before `outbox.commit`. */
+export interface PrepareRequest {
+  /** Name by which the program that prepares finds them again. */
+  outbox: string
+  /** Without a `revision`: once it is prepared, nothing may speak against it. */
+  operations: TransactionOperation[]
+  /** After this the program should have decided. Default 1 minute. */
+  timeout?: Duration
+}
+
 export interface Service {
   readonly methods: ServiceMethods
   readonly events: EventStream
@@ -78,6 +109,8 @@ export interface MethodView {
   file: string
   functionName: string
   sourceHash: string
+  /** Path of the class, where it is a method of a document type; the two above are the class's then. Else null. */
+  documentType: string | null
 }
 
 export interface StatusView {

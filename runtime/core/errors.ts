@@ -18,6 +18,14 @@ export const errorCodes = {
   WAIT_TIMEOUT: { rpc: -32011, meaning: 'The job did not finish within the time to wait. It goes on.' },
   EVENT_UNKNOWN: { rpc: -32012, meaning: 'No scheduler event has that name, key or method.' },
   DOCUMENT_UNKNOWN: { rpc: -32013, meaning: 'No document has that type and name.' },
+  DOCUMENT_CHANGED: {
+    rpc: -32023,
+    meaning: 'The document has changed since it was read; nothing of the transaction was done.'
+  },
+  OUTBOX_UNKNOWN: {
+    rpc: -32024,
+    meaning: 'Nothing is prepared under that id; it may be committed or aborted already.'
+  },
   FRAME_TOO_LARGE: { rpc: -32014, meaning: 'The request is larger than one frame may be.' },
   TOO_MANY_REQUESTS: { rpc: -32015, meaning: 'Too many connections, or too many unanswered requests on one.' },
   STORAGE_FAILED: { rpc: -32016, meaning: 'The store failed. Nothing of the request was acknowledged.' },

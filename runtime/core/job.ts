@@ -1,6 +1,8 @@
 import type { Backoff } from './backoff.ts'
+import type { DocumentId } from './document.ts'
 import type { Duration } from './duration.ts'
 import type { JobErrorCode } from './errors.ts'
+import type { StepView } from './journal.ts'
 import type { JobState } from './lifecycle.ts'
 
 /** What JSON can say. Everything that crosses a thread, the socket or the disk is of this form. */
@@ -70,6 +72,13 @@ export interface EnqueueOptions {
   retention?: JobRetention
   /** As `retention.completed.age`: 0 keeps nothing of a completed job. */
   resultTtl?: Duration
+  /** Name of a document of the type whose method this is (E11). Such jobs of one document run one at a time, in order. */
+  document?: string
+  /**
+   * Of `ctx.enqueue`: true, the default there, enqueues if and only if the job that asks completes, in the same commit;
+   * false at once, and not again on a later attempt (E8). Elsewhere it says nothing: see `Runtime.transaction`.
+   */
+  enqueueAfterCommit?: boolean
 }
 
 /**
@@ -145,12 +154,15 @@ export interface JobLogLine {
   message: string
 }
 
-/** One attempt that ended. `interrupted`: the supervisor stopped or died under it. `crashed`: its host did. Neither is a failure. */
+/**
+ * One attempt that ended. `interrupted`: the supervisor stopped or died under it, or its document was changed by hand;
+ * `crashed`: its host did; `suspended`: it sleeps, or waits for a signal. None of these is a failure.
+ */
 export interface AttemptView {
   attempt: number
   startedAt: string
   finishedAt: string
-  outcome: 'completed' | 'failed' | 'cancelled' | 'interrupted' | 'crashed' | 'retryLater'
+  outcome: 'completed' | 'failed' | 'cancelled' | 'interrupted' | 'crashed' | 'retryLater' | 'suspended'
   error?: JobError
 }
 
@@ -189,6 +201,12 @@ export interface JobView {
   logs: JobLogLine[]
   /** Past attempts, oldest first; the newest 20 are kept. */
   history: AttemptView[]
+  /** Of the method of a document. */
+  document?: DocumentId
+  /** Only from `job.get`: what `ctx.step` and its like have kept, in order. */
+  steps?: StepView[]
+  /** Only from `job.get`: signals that no `ctx.waitFor` has taken yet. */
+  signals?: { name: string; payload: Json; at: string }[]
 }
 
 export interface DependencyCounts {

@@ -77,6 +77,29 @@ export const logLineCharsMax = 4_000
 export const errorMessageCharsMax = 8_000
 export const errorStackCharsMax = 16_000
 
+/** Largest state of one document as JSON text. Beyond: the job fails with `RESULT_INVALID`; elsewhere `PAYLOAD_TOO_LARGE`. */
+export const stateBytesMax = 8 * 1024 * 1024
+/** A larger state is not sent along with a job: its thread asks for it, unless it has it from the job before. */
+export const stateSentBytesMax = 4 * 1024
+/** Documents in one page of `doc.list`, and about the bytes of their states. */
+export const documentPageMax = 1_000
+export const documentPageBytesMax = 4 * 1024 * 1024
+/** Reminders of one document. */
+export const remindersMax = 1_000
+/** Steps, sleeps and waits of one job. */
+export const journalEntriesMax = 1_000
+/** Largest result of one step, and results of all steps of one job together. */
+export const stepResultBytesMax = 1024 * 1024
+export const journalBytesMax = 8 * 1024 * 1024
+/** Signals of one job that no `ctx.waitFor` has taken. */
+export const signalsMax = 1_000
+/** Largest payload of a signal. */
+export const signalBytesMax = 1024 * 1024
+/** Jobs that one job enqueues as it completes. */
+export const jobsPerCompletionMax = 10_000
+/** Operations of one transaction. */
+export const transactionOperationsMax = 10_000
+
 /** What a running job says is stored at most this often, so that it survives the end of the process. */
 export const traceStoreIntervalMs = 1_000
 

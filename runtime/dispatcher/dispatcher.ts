@@ -74,6 +74,7 @@ export class Dispatcher {
       called: (id) => this.#called(id),
       progress: (id, percent, stage) => this.#progress(id, percent, stage),
       log: (id, line) => this.#log(id, line),
+      asked: () => undefined,
       outcome: (id, outcome) => this.#finish(id, outcome)
     })
   }

@@ -108,6 +108,8 @@ class ScannedCatalogue implements Catalogue {
     })
   }
 
+  documentType(_type: string): undefined {}
+
   list(): MethodView[] {
     return [...this.#methods.values()].sort((a, b) => (a.method < b.method ? -1 : 1))
   }
@@ -154,7 +156,7 @@ class ScannedCatalogue implements Catalogue {
     if ('failure' in scanned) return
     for (const { name, functionName, sourceHash } of scanned.exports.filter(isMethod)) {
       const method = `${module.path}.${name}`
-      this.#methods.set(method, { method, file: module.file, functionName, sourceHash })
+      this.#methods.set(method, { method, file: module.file, functionName, sourceHash, documentType: null })
     }
   }
 

@@ -4,7 +4,7 @@
  * what they run, and hosts of one job each, for jobs under which a host has ended before.
  */
 import { strict as assert } from 'node:assert'
-import type { JobMessage, Pool, PoolListener } from '../core/pool.ts'
+import type { JobAnswer, JobMessage, Pool, PoolListener } from '../core/pool.ts'
 import type { Timers } from '../core/timers.ts'
 import { HostProcess } from './host-process.ts'
 
@@ -54,6 +54,10 @@ export class HostPool implements Pool {
 
   kill(id: string): void {
     for (const host of this.#hosts) host.kill(id)
+  }
+
+  answer(_id: string, _number: number, _answer: JobAnswer): void {
+    throw new Error('not built yet')
   }
 
   renew(): void {

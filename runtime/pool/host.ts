@@ -21,6 +21,7 @@ const listener: PoolListener = {
   called: (id) => outbox.post({ type: 'called', id, run: runs.get(id)! }),
   progress: (id, percent, stage) => outbox.post({ type: 'progress', id, run: runs.get(id)!, percent, stage }),
   log: (id, line) => outbox.post({ type: 'log', id, run: runs.get(id)!, line }),
+  asked: () => undefined,
   outcome: (id, outcome) => {
     outbox.post({ type: 'outcome', id, run: runs.get(id)!, outcome })
     runs.delete(id)

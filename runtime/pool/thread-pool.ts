@@ -19,7 +19,7 @@ import { MessageChannel, type MessagePort, receiveMessageOnPort, type Worker } f
 import { Piscina } from 'piscina'
 import type { TaskValue, ThreadMessage, ThreadTask } from '../actor/messages.ts'
 import { threadEndGraceMs } from '../core/limits.ts'
-import type { JobMessage, Outcome, Pool, PoolListener } from '../core/pool.ts'
+import type { JobAnswer, JobMessage, Outcome, Pool, PoolListener } from '../core/pool.ts'
 import { inheritedFlags } from './inherited-flags.ts'
 import { hasUnreapedChildren, killChildrenOfThread, killProcessesOfJob } from './job-processes.ts'
 import { threadEndOutcome } from './thread-end.ts'
@@ -102,6 +102,10 @@ export class ThreadPool implements Pool {
     run.abort.abort()
     void this.#watchEnd(run)
     this.#dropIfUnused(run.piscina)
+  }
+
+  answer(_id: string, _number: number, _answer: JobAnswer): void {
+    throw new Error('not built yet')
   }
 
   renew(): void {

@@ -32,6 +32,7 @@ import {
   type Counters,
   countersCodec,
   type EventRecord,
+  initialCounters,
   initialStanding,
   type JobSpec,
   noTotals,
@@ -492,5 +493,5 @@ export function readTotals(reader: Reader, queue: number): QueueTotals {
 function readCounters(transaction: Transaction): Counters {
   const key = metaKey('counters')
   const value = transaction.get(key)
-  return value === undefined ? { nextSeq: 1, nextQueue: 1, nextGroup: 1, links: 0 } : countersCodec.decode(key, value)
+  return value === undefined ? { ...initialCounters } : countersCodec.decode(key, value)
 }

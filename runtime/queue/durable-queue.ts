@@ -127,15 +127,7 @@ export class DurableQueue {
    * `JOB_UNKNOWN` of a job that it depends on, `QUEUE_FULL`, `STORAGE_FULL`; of several jobs, `data.index` says which
    */
   async enqueue(requests: readonly EnqueueRequest[]): Promise<EnqueueResult[]> {
-    const { catalogue, queues, tag, clock } = this.#parts
-    for (const method of requests.flatMap(methodsOf)) {
-      if (catalogue.known(method) === undefined) await catalogue.resolve(method)
-    }
-    const context = { queues, tag, nowMs: clock.wallMs() }
-    const jobs = requests.length
-    const drafts = requests.map((request, index) =>
-      saysWhich(requests, index, () => draftJob(request, context, { index, jobs }))
-    )
+    const drafts = await this.#draftAll(requests)
     return this.#commit((commit) => admit(commit, this.#admission, drafts))
   }
 
@@ -372,6 +364,19 @@ export class DurableQueue {
 
   growth(): StoreGrowth {
     return this.#growth.list(this.#parts.store.reader)
+  }
+
+  /** Looks the methods up, and checks everything that can be without a commit. @throws RuntimeError as {@link DurableQueue.enqueue} */
+  async #draftAll(requests: readonly EnqueueRequest[]): Promise<JobDraft[]> {
+    const { catalogue, queues, tag, clock } = this.#parts
+    for (const method of requests.flatMap(methodsOf)) {
+      if (catalogue.known(method) === undefined) await catalogue.resolve(method)
+    }
+    const context = { queues, tag, nowMs: clock.wallMs() }
+    const jobs = requests.length
+    return requests.map((request, index) =>
+      saysWhich(requests, index, () => draftJob(request, context, { index, jobs }))
+    )
   }
 
   #nextDueAtMs(): number | null {

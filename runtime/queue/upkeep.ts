@@ -123,7 +123,7 @@ function endSome(commit: QueueCommit): void {
   for (const key of due) {
     const subject = subjectOfEndingKey(key)
     if ('id' in subject) endThrottle(commit, key, subject.id)
-    else endJob(commit, key, subject.seq)
+    else if ('seq' in subject) endJob(commit, key, subject.seq)
   }
 }
 

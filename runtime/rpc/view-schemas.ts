@@ -3,6 +3,7 @@
  * of `core/`: a key that is missing or too many does not compile.
  */
 import type { DoctorView, Finding, JobChange, MethodView, SchedulerState, StatusView } from '../core/api.ts'
+import type { DocumentId, DocumentPage, DocumentView, ReminderView } from '../core/document.ts'
 import { jobErrorCodes } from '../core/errors.ts'
 import { type EventGap, type JobEvent, jobEventTypes } from '../core/events.ts'
 import type {
@@ -17,9 +18,11 @@ import type {
   QueueView
 } from '../core/job.ts'
 import { stateSchema } from '../core/job-options.ts'
+import type { StepView } from '../core/journal.ts'
 import { jobStates } from '../core/lifecycle.ts'
 import type { EventView, MigrationView, SchedulerView } from '../core/scheduler-event.ts'
 import type { compileSchema } from '../core/schema.ts'
+import type { PreparedView, TransactionResult } from '../core/transaction.ts'
 
 export type JsonSchema = Parameters<typeof compileSchema>[0]
 
@@ -62,6 +65,86 @@ const logLineSchema = {
   required: ['at', 'level', 'message'],
   properties: { at: instant, level: { type: 'string', enum: ['debug', 'info', 'warn', 'error'] }, message: text }
 } as const satisfies ObjectSchema<JobLogLine>
+
+const documentIdSchema = {
+  type: 'object',
+  required: ['type', 'name'],
+  properties: { type: { ...text, description: 'Path of the class.' }, name: text }
+} as const satisfies ObjectSchema<DocumentId>
+
+const stepViewSchema = {
+  title: 'StepView',
+  description: 'A call of `ctx.step`, `ctx.sleep`, `ctx.waitFor`, or `ctx.enqueue` at once.',
+  type: 'object',
+  required: ['name', 'kind', 'state', 'runs', 'cuts', 'startedAt', 'finishedAt', 'until'],
+  properties: {
+    name: text,
+    kind: { type: 'string', enum: ['step', 'sleep', 'signal', 'enqueue'] },
+    state: { type: 'string', enum: ['running', 'sleeping', 'waiting', 'done', 'failed', 'timedOut'] },
+    runs: { ...count, description: 'How often the function of a step was called.' },
+    cuts: { ...count, description: 'How many of these calls a kill has cut in their middle.' },
+    startedAt: instant,
+    finishedAt: instantOrNull,
+    until: { ...instantOrNull, description: 'When a sleep is over, or a signal not waited for any longer.' },
+    result: { description: 'Of a step what it returned, of a signal its payload.' },
+    error: jobErrorSchema
+  }
+} as const satisfies ObjectSchema<StepView>
+
+const reminderViewSchema = {
+  title: 'ReminderView',
+  description: 'A call that a document has asked for.',
+  type: 'object',
+  required: ['name', 'method', 'params', 'nextAt', 'cron', 'timezone'],
+  properties: {
+    name: text,
+    method: text,
+    params: anything,
+    nextAt: instant,
+    cron: { type: ['string', 'null'], description: 'null: it happens once.' },
+    timezone: { type: ['string', 'null'] }
+  }
+} as const satisfies ObjectSchema<ReminderView>
+
+export const documentViewSchema = {
+  title: 'DocumentView',
+  description: 'A document.',
+  type: 'object',
+  required: ['type', 'name', 'state', 'version', 'revision', 'bytes', 'createdAt', 'updatedAt', 'reminders'],
+  properties: {
+    ...documentIdSchema.properties,
+    state: anything,
+    version: { ...count, description: 'Version of the class that wrote the state.' },
+    revision: { ...count, description: 'Changes with every change of the state.' },
+    bytes: { ...count, description: 'Of the state, as JSON text.' },
+    createdAt: instant,
+    updatedAt: instant,
+    reminders: { type: 'array', items: reminderViewSchema }
+  }
+} as const satisfies ObjectSchema<DocumentView>
+
+export const documentPageSchema = {
+  type: 'object',
+  required: ['documents', 'cursor'],
+  properties: {
+    documents: { type: 'array', items: documentViewSchema, description: 'By type, then by name.' },
+    cursor: { type: ['string', 'null'], description: 'For the next page; null on the last.' }
+  }
+} as const satisfies ObjectSchema<DocumentPage>
+
+export const preparedViewSchema = {
+  title: 'PreparedView',
+  description: 'Operations that wait for the decision of the program that prepared them.',
+  type: 'object',
+  required: ['id', 'outbox', 'operations', 'preparedAt', 'undecidedAt'],
+  properties: {
+    id: text,
+    outbox: text,
+    operations: count,
+    preparedAt: instant,
+    undecidedAt: { ...instant, description: 'When whoever prepared it should have decided.' }
+  }
+} as const satisfies ObjectSchema<PreparedView>
 
 const progressSchema = {
   type: 'object',
@@ -153,7 +236,22 @@ export const jobViewSchema = {
     result: { description: 'What the method returned; only when completed.' },
     error: jobErrorSchema,
     logs: { type: 'array', items: logLineSchema },
-    history: { type: 'array', items: attemptViewSchema, description: 'Past attempts, oldest first.' }
+    history: { type: 'array', items: attemptViewSchema, description: 'Past attempts, oldest first.' },
+    document: { ...documentIdSchema, description: 'Of the method of a document.' },
+    steps: {
+      type: 'array',
+      items: stepViewSchema,
+      description: 'Only from `job.get`: what `ctx.step`, `ctx.sleep` and `ctx.waitFor` have kept, in order.'
+    },
+    signals: {
+      type: 'array',
+      items: {
+        type: 'object',
+        required: ['name', 'payload', 'at'],
+        properties: { name: text, payload: anything, at: instant }
+      },
+      description: 'Only from `job.get`: signals that no `ctx.waitFor` has taken yet.'
+    }
   }
 } as const satisfies ObjectSchema<JobView>
 
@@ -239,12 +337,16 @@ export const methodViewSchema = {
   title: 'MethodView',
   description: 'A method that can be enqueued.',
   type: 'object',
-  required: ['method', 'file', 'functionName', 'sourceHash'],
+  required: ['method', 'file', 'functionName', 'sourceHash', 'documentType'],
   properties: {
     method: text,
     file: { ...text, description: 'Absolute path of the module.' },
     functionName: { ...text, description: 'The `name` of the function.' },
-    sourceHash: { ...text, description: 'SHA-256 of the source text of the function, hexadecimal.' }
+    sourceHash: { ...text, description: 'SHA-256 of the source text of the function, hexadecimal.' },
+    documentType: {
+      type: ['string', 'null'],
+      description: 'Path of the class of a document method; functionName and sourceHash are those of the class then.'
+    }
   }
 } as const satisfies ObjectSchema<MethodView>
 
@@ -442,3 +544,11 @@ export const migrationViewSchema = {
   required: ['added', 'changed', 'removed', 'unchanged'],
   properties: { added: eventIds, changed: eventIds, removed: eventIds, unchanged: count }
 } as const satisfies ObjectSchema<MigrationView>
+
+export const transactionResultSchema = {
+  type: 'object',
+  required: ['jobs'],
+  properties: {
+    jobs: { type: 'array', items: enqueueResultSchema, description: 'The answer to each enqueue, in order.' }
+  }
+} as const satisfies ObjectSchema<TransactionResult>

@@ -43,6 +43,19 @@ export class JobService implements Service {
       this.#refuseWhenStopping('enqueue')
       return { ids: (await this.#parts.queue.enqueue(jobs)).map(({ id }) => id) }
     },
+    enqueueDoc: ({ type, name, method, ...options }) =>
+      this.#enqueue({ ...options, method: `${type}.${method}`, document: name }),
+    transaction: () => notBuilt(),
+    'outbox.prepare': () => notBuilt(),
+    'outbox.commit': () => notBuilt(),
+    'outbox.abort': () => notBuilt(),
+    'outbox.list': () => notBuilt(),
+    'doc.get': () => notBuilt(),
+    'doc.list': () => notBuilt(),
+    'doc.export': () => notBuilt(),
+    'doc.remove': () => notBuilt(),
+    'doc.cancelReminder': () => notBuilt(),
+    'job.signal': () => notBuilt(),
     'job.get': async ({ id }) => this.#get(id),
     'job.list': async (filter) => this.#parts.queue.list(filter),
     'job.wait': ({ id, timeout }) => this.#wait(id, timeout),
@@ -256,4 +269,8 @@ interface Wait<Value> {
   timeout: Duration | undefined
   timedOut: (waited: string) => RuntimeError
   stopped: () => RuntimeError
+}
+
+function notBuilt(): never {
+  throw new Error('not built yet')
 }

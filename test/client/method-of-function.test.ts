@@ -18,7 +18,8 @@ export function broken() {}
 `
 
 function view(file: string, method: string, { name, source }: { name: string; source: string }): MethodView {
-  return { method, file, functionName: name, sourceHash: createHash('sha256').update(source).digest('hex') }
+  const sourceHash = createHash('sha256').update(source).digest('hex')
+  return { method, file, functionName: name, sourceHash, documentType: null }
 }
 
 /** A module with methods, the resolver over its list, and how often the list was asked for. */

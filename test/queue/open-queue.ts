@@ -26,10 +26,13 @@ class FakeClock {
 /** Knows every method of the form `a.x`. */
 const anyMethod: MethodCatalogue = {
   known: (method) =>
-    method.startsWith('a.') ? { method, file: '/a.js', functionName: method.slice(2), sourceHash: '' } : undefined,
+    method.startsWith('a.')
+      ? { method, file: '/a.js', functionName: method.slice(2), sourceHash: '', documentType: null }
+      : undefined,
   resolve: async (method) => {
     throw new Error(`unknown method ${method}`)
   },
+  documentType: () => undefined,
   list: () => [],
   problems: []
 }

@@ -33,11 +33,14 @@ export interface MachineOptions {
 /** Knows every method but those that begin with `gone.`. */
 const catalogue: MethodCatalogue = {
   known: (method) =>
-    method.startsWith('gone.') ? undefined : { method, file: '/a.js', functionName: 'a', sourceHash: '' },
+    method.startsWith('gone.')
+      ? undefined
+      : { method, file: '/a.js', functionName: 'a', sourceHash: '', documentType: null },
   resolve: async (method) => {
     if (!method.startsWith('gone.')) return catalogue.known(method)!
     throw new RuntimeError('METHOD_UNKNOWN', `no ${method}`)
   },
+  documentType: () => undefined,
   list: () => [],
   problems: []
 }

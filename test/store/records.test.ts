@@ -163,6 +163,7 @@ const standing: fc.Arbitrary<Standing> = record({
   logs: fc.array(logLine, { maxLength: 4 }),
   history: fc.array(pastAttempt, { maxLength: 4 }),
   dependencies: orNull(record({ total: count, completed: count, failed: count, cancelled: count })),
+  journal: fc.option(fc.record({ entries: fc.nat(), bytes: fc.nat(), signals: fc.nat(), nextSignal: fc.nat() })),
   startTurn: orNull(seqs)
 })
 const queue: fc.Arbitrary<QueueRecord> = record({
@@ -221,7 +222,13 @@ const event: fc.Arbitrary<EventRecord> = record({
   misses: number
 })
 const scheduler: fc.Arbitrary<SchedulerRecord> = record({ paused: fc.boolean(), maintenance: fc.boolean() })
-const counters: fc.Arbitrary<Counters> = record({ nextSeq: number, nextQueue: count, nextGroup: number, links: number })
+const counters: fc.Arbitrary<Counters> = record({
+  nextSeq: number,
+  nextQueue: count,
+  nextGroup: number,
+  nextRevision: fc.nat(),
+  links: number
+})
 const owner: fc.Arbitrary<Owner> = record({ pid: count, birth: text })
 
 /** One kind of record: its keys, its values, and the way there and back. */
