@@ -2,24 +2,27 @@
  * The {@link Runtime} that programs hold, over whatever carries its calls: a socket, or the service in this process.
  */
 import type {
-  ActorFunction,
   BulkOptions,
   DoctorView,
+  EnqueueDocOptions,
   JobChange,
   Runtime,
   SchedulerState,
   StatusView
 } from '../core/api.ts'
+import type { DocumentId, DocumentPage, DocumentView } from '../core/document.ts'
 import type { BulkStep, EnqueueOptions, EnqueueResult, JobPage, JobView, QueueView } from '../core/job.ts'
+import type { ActorClass, ActorFunction } from '../core/method-types.ts'
 import type { MigrationView, SchedulerView } from '../core/scheduler-event.ts'
-import { functionResolver } from './method-of-function.ts'
+import { pathResolver } from './method-of-function.ts'
 import type { Transport } from './transport.ts'
 
 /** @returns the runtime whose every call goes through `transport` */
 export function runtimeOver(transport: Transport): Runtime {
   /** The result types of `core/api.ts`; `rpc/methods.ts` holds them against the protocol. */
   const call = <Result>(method: string, params: unknown) => transport.call(method, params) as Promise<Result>
-  const pathOf = functionResolver(transport)
+  const resolve = pathResolver(transport)
+  const pathOf = async (type: string | ActorClass) => (typeof type === 'string' ? type : resolve(type))
 
   /** Asks for one step after the other until no job is left to change. */
   async function inSteps(method: string, params: object, { onProgress }: BulkOptions = {}): Promise<number> {
@@ -34,14 +37,50 @@ export function runtimeOver(transport: Transport): Runtime {
     return changed
   }
 
+  /** Asks for one page after the other, as the reader comes to them. */
+  async function* exported(type: string | ActorClass | undefined): AsyncGenerator<DocumentView> {
+    const filter = type === undefined ? {} : { type: await pathOf(type) }
+    let cursor: string | null = null
+    do {
+      const page: DocumentPage = await call('doc.export', { ...filter, ...(cursor !== null && { cursor }) })
+      yield* page.documents
+      cursor = page.cursor
+    } while (cursor !== null)
+  }
+
   return {
     async enqueue(method: string | ActorFunction, params?: unknown, options: EnqueueOptions = {}) {
-      const path = typeof method === 'function' ? await pathOf(method) : method
+      const path = typeof method === 'string' ? method : await resolve(method)
       const request = { ...options, method: path, ...(params === undefined ? {} : { params }) }
-      return call<EnqueueResult>('enqueue', withInstantTexts(request))
+      return call<EnqueueResult<never>>('enqueue', withInstantTexts(request))
+    },
+    async enqueueDoc(
+      type: string | ActorClass,
+      name: string,
+      method: string,
+      params?: unknown,
+      options: EnqueueDocOptions = {}
+    ) {
+      const request = {
+        ...options,
+        type: await pathOf(type),
+        name,
+        method,
+        ...(params === undefined ? {} : { params })
+      }
+      return call<EnqueueResult<never>>('enqueueDoc', withInstantTexts(request))
     },
     async enqueueMany(jobs) {
       return call<{ ids: string[] }>('enqueueMany', { jobs: jobs.map(withInstantTexts) })
+    },
+    doc: {
+      get: async (type, name) => call<DocumentView>('doc.get', { type: await pathOf(type), name }),
+      list: async (type, options) => call<DocumentPage>('doc.list', { ...options, type: await pathOf(type) }),
+      export: ({ type } = {}) => exported(type),
+      remove: async (type, name) =>
+        call<DocumentId & { removed: true }>('doc.remove', { type: await pathOf(type), name }),
+      cancelReminder: async (type, name, reminder) =>
+        call<DocumentView>('doc.cancelReminder', { type: await pathOf(type), name, reminder })
     },
     job: {
       get: (id) => call<JobView>('job.get', { id }),
@@ -50,6 +89,8 @@ export function runtimeOver(transport: Transport): Runtime {
       cancel: (id) => call<JobChange>('job.cancel', { id }),
       retry: (id, options) => call<JobChange>('job.retry', { ...options, id }),
       remove: (id) => call<{ id: string; removed: true }>('job.remove', { id }),
+      signal: (id, name, payload) =>
+        call<JobChange>('job.signal', { id, name, ...(payload === undefined ? {} : { payload }) }),
       move: (id, queue) => call<JobChange>('job.move', { id, queue }),
       cancelMany: (selection, options) => inSteps('job.cancelMany', withInstantTexts(selection), options),
       retryMany: (selection, { params, ...options } = {}) =>

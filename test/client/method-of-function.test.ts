@@ -4,9 +4,10 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
-import { functionResolver } from '../../runtime/client/method-of-function.ts'
-import type { ActorFunction, MethodView } from '../../runtime/core/api.ts'
+import { pathResolver } from '../../runtime/client/method-of-function.ts'
+import type { MethodView } from '../../runtime/core/api.ts'
 import type { Context } from '../../runtime/core/context.ts'
+import type { ActorFunction } from '../../runtime/core/method-types.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 
 const source = `
@@ -31,7 +32,7 @@ async function actorModule(test: TestContext) {
     view(file, `reports.daily.${name}`, { name: method.name, source: method.toString() })
   )
   let asked = 0
-  const pathOf = functionResolver({
+  const pathOf = pathResolver({
     async call() {
       asked += 1
       return { methods }
