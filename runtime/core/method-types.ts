@@ -49,7 +49,7 @@ type OptionalParams<Method extends ActorFunction, Options> = [
 export type ResultOf<Method extends ActorFunction> = AsJson<Awaited<ReturnType<Method>>>
 
 /** What JSON makes of a value: a date becomes a text, undefined null, and of a class its fields stay. */
-export type AsJson<Value> = unknown extends Value
+type AsJson<Value> = unknown extends Value
   ? Json
   : Value extends Json
     ? Value
