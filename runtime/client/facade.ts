@@ -22,7 +22,9 @@ export function runtimeOver(transport: Transport): Runtime {
   /** The result types of `core/api.ts`; `rpc/methods.ts` holds them against the protocol. */
   const call = <Result>(method: string, params: unknown) => transport.call(method, params) as Promise<Result>
   const resolve = pathResolver(transport)
-  const pathOf = async (type: string | ActorClass) => (typeof type === 'string' ? type : resolve(type))
+  /** Sends at once where a path is given, so that calls are made in their order. */
+  const withPath = <Result>(named: string | ActorFunction | ActorClass, send: (path: string) => Promise<Result>) =>
+    typeof named === 'string' ? send(named) : resolve(named).then(send)
 
   /** Asks for one step after the other until no job is left to change. */
   async function inSteps(method: string, params: object, { onProgress }: BulkOptions = {}): Promise<number> {
@@ -39,7 +41,7 @@ export function runtimeOver(transport: Transport): Runtime {
 
   /** Asks for one page after the other, as the reader comes to them. */
   async function* exported(type: string | ActorClass | undefined): AsyncGenerator<DocumentView> {
-    const filter = type === undefined ? {} : { type: await pathOf(type) }
+    const filter = type === undefined ? {} : { type: typeof type === 'string' ? type : await resolve(type) }
     let cursor: string | null = null
     do {
       const page: DocumentPage = await call('doc.export', { ...filter, ...(cursor !== null && { cursor }) })
@@ -50,9 +52,10 @@ export function runtimeOver(transport: Transport): Runtime {
 
   return {
     async enqueue(method: string | ActorFunction, params?: unknown, options: EnqueueOptions = {}) {
-      const path = typeof method === 'string' ? method : await resolve(method)
-      const request = { ...options, method: path, ...(params === undefined ? {} : { params }) }
-      return call<EnqueueResult<never>>('enqueue', withInstantTexts(request))
+      const given = { ...options, ...(params === undefined ? {} : { params }) }
+      return withPath(method, (path) =>
+        call<EnqueueResult<never>>('enqueue', withInstantTexts({ ...given, method: path }))
+      )
     },
     async enqueueDoc(
       type: string | ActorClass,
@@ -61,26 +64,22 @@ export function runtimeOver(transport: Transport): Runtime {
       params?: unknown,
       options: EnqueueDocOptions = {}
     ) {
-      const request = {
-        ...options,
-        type: await pathOf(type),
-        name,
-        method,
-        ...(params === undefined ? {} : { params })
-      }
-      return call<EnqueueResult<never>>('enqueueDoc', withInstantTexts(request))
+      const given = { ...options, name, method, ...(params === undefined ? {} : { params }) }
+      return withPath(type, (path) =>
+        call<EnqueueResult<never>>('enqueueDoc', withInstantTexts({ ...given, type: path }))
+      )
     },
     async enqueueMany(jobs) {
       return call<{ ids: string[] }>('enqueueMany', { jobs: jobs.map(withInstantTexts) })
     },
     doc: {
-      get: async (type, name) => call<DocumentView>('doc.get', { type: await pathOf(type), name }),
-      list: async (type, options) => call<DocumentPage>('doc.list', { ...options, type: await pathOf(type) }),
+      get: (type, name) => withPath(type, (path) => call<DocumentView>('doc.get', { type: path, name })),
+      list: (type, options) => withPath(type, (path) => call<DocumentPage>('doc.list', { ...options, type: path })),
       export: ({ type } = {}) => exported(type),
-      remove: async (type, name) =>
-        call<DocumentId & { removed: true }>('doc.remove', { type: await pathOf(type), name }),
-      cancelReminder: async (type, name, reminder) =>
-        call<DocumentView>('doc.cancelReminder', { type: await pathOf(type), name, reminder })
+      remove: (type, name) =>
+        withPath(type, (path) => call<DocumentId & { removed: true }>('doc.remove', { type: path, name })),
+      cancelReminder: (type, name, reminder) =>
+        withPath(type, (path) => call<DocumentView>('doc.cancelReminder', { type: path, name, reminder }))
     },
     job: {
       get: (id) => call<JobView>('job.get', { id }),

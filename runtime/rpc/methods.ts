@@ -103,7 +103,7 @@ const operations = {
 const documentType = {
   type: 'string',
   maxLength: 512,
-  pattern: '^[A-Za-z_$][A-Za-z0-9_$-]*(\\.[A-Za-z_$][A-Za-z0-9_$-]*)+$',
+  pattern: '^[A-Za-z0-9_$.-]+$',
   description: 'Dotted path of the class, such as "billing.Invoice".'
 } as const
 const preparedParams = {

@@ -113,6 +113,20 @@ for (const [name, make] of Object.entries(transports)) {
     })
   })
 
+  test(`${name}: calls that are not awaited are made in their order, of documents too`, async (test) => {
+    const service = fakeService()
+    const runtime = await make(test, service)
+    await Promise.all([
+      runtime.enqueueDoc('a.Counter', 'x', 'add'),
+      runtime.enqueue('a.b'),
+      runtime.enqueueDoc('a.Counter', 'x', 'reset')
+    ])
+    assert.deepEqual(
+      service.enqueued.map(({ method }) => method),
+      ['a.Counter.add', 'a.b', 'a.Counter.reset']
+    )
+  })
+
   test(`${name}: an export asks for a page when the loop comes to it, and for none after a break (issue 6.1)`, async (test) => {
     const asked: unknown[] = []
     const pages: Record<string, DocumentPage> = {
