@@ -90,6 +90,12 @@ const queue = { ...nameSchema, description: 'Name of the queue.' } as const
 const timeout = { ...durationSchema, description: 'Longest time to wait. Default: no limit.' } as const
 const noParams = { type: 'object', additionalProperties: false, properties: {} } as const
 const queueParams = { type: 'object', additionalProperties: false, required: ['queue'], properties: { queue } } as const
+const preparedParams = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['id'],
+  properties: { id: { ...nameSchema, description: 'The `id` that `outbox.prepare` gave.' } }
+} as const
 const idParams = { type: 'object', additionalProperties: false, required: ['id'], properties: { id } } as const
 
 const operations = {
@@ -105,12 +111,6 @@ const documentType = {
   maxLength: 512,
   pattern: '^[A-Za-z0-9_$.-]+$',
   description: 'Dotted path of the class, such as "billing.Invoice".'
-} as const
-const preparedParams = {
-  type: 'object',
-  additionalProperties: false,
-  required: ['id'],
-  properties: { id: { type: 'string', minLength: 1, description: 'As `outbox.prepare` answered.' } }
 } as const
 const documentName = { ...nameSchema, description: 'Name of the document.' } as const
 const documentParams = {
