@@ -4,8 +4,7 @@
  * With `--output FILE` they go into a file, which only its owner may read, and which has its name once it is complete: an
  * export that is broken off leaves what was there before. `--json` prints `{"exported", "file"}` then.
  */
-import { createWriteStream } from 'node:fs'
-import { rename, rm } from 'node:fs/promises'
+import { open, rename, rm } from 'node:fs/promises'
 import { pipeline } from 'node:stream/promises'
 import { RuntimeError } from '../../core/errors.ts'
 import type { ClientSession } from '../client-session.ts'
@@ -36,15 +35,19 @@ export async function exportDocuments(
   }
   const partial = `${file}.partial`
   try {
-    await pipeline(lines, createWriteStream(partial, { mode: 0o600, flush: true }))
+    // Opened before anything is asked for: what cannot be written is told at once.
+    const opened = await open(partial, 'w', 0o600)
+    await pipeline(lines, opened.createWriteStream({ flush: true }))
     await rename(partial, file)
   } catch (error) {
     await rm(partial, { force: true })
-    if (error instanceof RuntimeError) throw error
-    const reason = (error as Error).message
-    throw new RuntimeError('PARAMS_INVALID', `Cannot write the documents to ${file}: ${reason}`, { file })
+    throw error instanceof RuntimeError ? error : notWritten(file, error as Error)
   } finally {
     output.clearProgress()
   }
   output.answer({ exported, file }, () => `Exported ${counted(exported, 'document')} to ${oneLine(file)}.`)
+}
+
+function notWritten(file: string, { message }: Error): RuntimeError {
+  return new RuntimeError('PARAMS_INVALID', `Cannot write the documents to ${file}: ${message}`, { file })
 }
