@@ -17,7 +17,7 @@ import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { MessageChannel, type MessagePort, receiveMessageOnPort, type Worker } from 'node:worker_threads'
 import { Piscina } from 'piscina'
-import type { TaskValue, ThreadMessage, ThreadTask } from '../actor/messages.ts'
+import type { TaskValue, ThreadAnswer, ThreadMessage, ThreadTask } from '../actor/messages.ts'
 import { threadEndGraceMs } from '../core/limits.ts'
 import type { JobAnswer, JobMessage, Outcome, Pool, PoolListener } from '../core/pool.ts'
 import { inheritedFlags } from './inherited-flags.ts'
@@ -49,6 +49,8 @@ interface Run {
   readonly abort: AbortController
   readonly piscina: Piscina
   taskId: number | null
+  /** Questions without an answer: the number that the thread gave, by the one that the listener was told. */
+  questions: Map<number, number> | undefined
 }
 
 /** A thread that ends while a file is being opened for it leaves the descriptor open, and memory is never quite given back. */
@@ -63,6 +65,7 @@ export class ThreadPool implements Pool {
   /** Threads that have not ended, killed ones included, each with a promise of its end. */
   readonly #threads = new Map<Worker, Promise<void>>()
   #threadEnds = 0
+  #questions = 0
   /** Renewed, but still running a job. */
   readonly #outdated = new Set<Piscina>()
   #piscina: Piscina | undefined
@@ -82,7 +85,14 @@ export class ThreadPool implements Pool {
     assert(!this.#current.has(job.id), `The pool of queue "${queue}" was given job ${job.id} while it runs`)
     this.#piscina ??= this.#open()
     const { port1, port2 } = new MessageChannel()
-    const run: Run = { job, port: port1, abort: new AbortController(), piscina: this.#piscina, taskId: null }
+    const run: Run = {
+      job,
+      port: port1,
+      abort: new AbortController(),
+      piscina: this.#piscina,
+      taskId: null,
+      questions: undefined
+    }
     this.#current.set(job.id, run)
     port1.on('message', (message: ThreadMessage) => this.#hear(run, message))
     const task: ThreadTask = { job, port: port2 }
@@ -104,8 +114,12 @@ export class ThreadPool implements Pool {
     this.#dropIfUnused(run.piscina)
   }
 
-  answer(_id: string, _number: number, _answer: JobAnswer): void {
-    throw new Error('not built yet')
+  answer(id: string, number: number, answer: JobAnswer): void {
+    const run = this.#current.get(id)
+    const asked = run?.questions?.get(number)
+    if (run === undefined || asked === undefined) return
+    run.questions?.delete(number)
+    run.port.postMessage({ number: asked, answer } satisfies ThreadAnswer)
   }
 
   renew(): void {
@@ -145,7 +159,12 @@ export class ThreadPool implements Pool {
     } else if (message.type === 'called') listener.called(id)
     else if (message.type === 'progress') listener.progress(id, message.percent, message.stage)
     else if (message.type === 'log') listener.log(id, message.line)
-    else this.#settle(run, message.outcome)
+    else if (message.type === 'asked') {
+      this.#questions += 1
+      run.questions ??= new Map()
+      run.questions.set(this.#questions, message.number)
+      listener.asked(id, this.#questions, message.question)
+    } else this.#settle(run, message.outcome)
   }
 
   /** The task is over. What the job said before that may still wait in the port: two channels have no common order. */
