@@ -42,11 +42,13 @@ export interface ThreadAnswer {
 /** One export of a module, as the child process of scan.ts tells it. */
 export interface ScannedExport {
   name: string
-  /** `function` for what can be a method; otherwise what it is, for messages. */
+  /** `function` for what can be a method, `document` for a document type; otherwise what it is, for messages. */
   kind: string
   functionName: string
   /** SHA-256 of the function's source text, hexadecimal. */
   sourceHash: string
+  /** Of a document type: the version of its state, and the methods that can be called. */
+  document?: { version: number; methods: string[] }
 }
 
 /** `ready` once; then one of the others for each file asked for, in that order. */

@@ -9,6 +9,8 @@
  * another in its place. A thread in a native call does not end: it is `stuck`, and only the end of the process ends it. A
  * job without any outcome of its own, because its thread ended, gets the reason of that end as its outcome.
  *
+ * The job of a document goes to the free thread that ran the document last, if there is one: it may still have the state.
+ *
  * `renew` puts a new Piscina in the place of the old one, since a thread never loads a module twice; the old one is
  * destroyed after its last run.
  */
@@ -16,10 +18,11 @@ import { strict as assert } from 'node:assert'
 import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { MessageChannel, type MessagePort, receiveMessageOnPort, type Worker } from 'node:worker_threads'
-import { Piscina } from 'piscina'
+import { Piscina, queueOptionsSymbol } from 'piscina'
 import type { TaskValue, ThreadAnswer, ThreadMessage, ThreadTask } from '../actor/messages.ts'
 import { threadEndGraceMs } from '../core/limits.ts'
-import type { JobAnswer, JobMessage, Outcome, Pool, PoolListener } from '../core/pool.ts'
+import type { DocumentMessage, JobAnswer, JobMessage, Outcome, Pool, PoolListener } from '../core/pool.ts'
+import { DocumentThreads } from './document-threads.ts'
 import { inheritedFlags } from './inherited-flags.ts'
 import { hasUnreapedChildren, killChildrenOfThread, killProcessesOfJob } from './job-processes.ts'
 import { threadEndOutcome } from './thread-end.ts'
@@ -96,6 +99,7 @@ export class ThreadPool implements Pool {
     this.#current.set(job.id, run)
     port1.on('message', (message: ThreadMessage) => this.#hear(run, message))
     const task: ThreadTask = { job, port: port2 }
+    if (job.document !== undefined) Object.assign(task, { [queueOptionsSymbol]: job.document })
     const ended: Promise<TaskValue> = run.piscina.run(task, { transferList: [port2], signal: run.abort.signal })
     ended.then(
       (value) => this.#end(run, value ?? threadEndOutcome(undefined)),
@@ -206,6 +210,7 @@ export class ThreadPool implements Pool {
   #open(): Piscina {
     const { threads, heapLimitMb, execArgv, env } = this.#options
     const ready = new Set<number>()
+    const documents = new DocumentThreads()
     const piscina = new Piscina({
       filename: threadEntry,
       minThreads: threads,
@@ -214,8 +219,16 @@ export class ThreadPool implements Pool {
       recordTiming: false,
       // Piscina's own choice includes threads that are still starting: a job would wait there while another is free, and
       // a kill there would be taken for a thread that cannot start, after which dead threads are no longer replaced.
-      loadBalancer: (_task, candidates) =>
-        candidates.find(({ id, currentUsage }) => currentUsage === 0 && ready.has(id)) ?? null,
+      loadBalancer: (task, candidates) => {
+        const isFree = ({ id, currentUsage }: { id: number; currentUsage: number }) =>
+          currentUsage === 0 && ready.has(id)
+        const document = task[queueOptionsSymbol] as DocumentMessage | null
+        if (document === null) return candidates.find(isFree) ?? null
+        const last = documents.lastOf(document)
+        const chosen = candidates.find((thread) => thread.id === last && isFree(thread)) ?? candidates.find(isFree)
+        if (chosen !== undefined) documents.note(document, chosen.id)
+        return chosen ?? null
+      },
       ...(heapLimitMb === null ? {} : { resourceLimits: { maxOldGenerationSizeMb: heapLimitMb } }),
       ...(execArgv === undefined ? inheritedFlags() : { execArgv }),
       ...(env === undefined ? {} : { env })
