@@ -53,7 +53,8 @@ test('every exported function is a method, with its name and the hash of its sou
     method: 'reports.daily.outer',
     file: join(folder, 'reports', 'daily.js'),
     functionName: 'inner',
-    sourceHash: createHash('sha256').update('() => 2').digest('hex')
+    sourceHash: createHash('sha256').update('() => 2').digest('hex'),
+    documentType: null
   })
   assert.equal(catalogue.known('reports.daily.value'), undefined)
 })
