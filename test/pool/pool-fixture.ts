@@ -26,6 +26,8 @@ interface Said {
 
 class Recorder implements PoolListener {
   readonly said: Said[] = []
+  /** Answers questions; they are recorded all the same. */
+  whenAsked: (id: string, number: number, question: JobQuestion) => void = () => {}
   #waiting: { test: (said: Said) => boolean; resolve: (said: Said) => void }[] = []
 
   started(id: string): void {
@@ -42,6 +44,7 @@ class Recorder implements PoolListener {
   }
   asked(id: string, number: number, question: JobQuestion): void {
     this.#add({ id, type: 'asked', number, question })
+    this.whenAsked(id, number, question)
   }
   outcome(id: string, outcome: Outcome): void {
     this.#add({ id, type: 'outcome', outcome })
