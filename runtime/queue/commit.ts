@@ -52,7 +52,8 @@ import { readEvent, writeEvent } from './event-records.ts'
 import { followUpOf } from './follow-up.ts'
 import type { Growth } from './growth.ts'
 import type { JobDraft } from './job-draft.ts'
-import { holdsKey, KeyGroups } from './key-groups.ts'
+import { groupOf, holdsGroup } from './job-group.ts'
+import { KeyGroups } from './key-groups.ts'
 import { StartWindow } from './start-window.ts'
 import { isMadeId, makeId, readyPlaceOf, type StoredJob, waitsForOthers, withWindowOf } from './stored-job.ts'
 
@@ -72,7 +73,7 @@ export class QueueCommit implements CommitState {
   readonly transaction: Transaction
   /** The instant of everything that happens in this commit. */
   readonly nowMs: number
-  /** Jobs that have a key. */
+  /** Jobs that have a key or a document. */
   readonly groups: KeyGroups
   /** Who is told what, once it is on disk. */
   readonly after: AfterCommit
@@ -332,9 +333,9 @@ export class QueueCommit implements CommitState {
   #place(job: StoredJob): void {
     const { transaction } = this
     const { seq, spec, standing } = job
-    const key = spec.rules?.key
+    const group = groupOf(spec)
     this.counts(spec.queue)[standing.state]++
-    if (key !== undefined && holdsKey(standing, spec.rules)) this.groups.hold(spec.queue, key, 1)
+    if (group !== undefined && holdsGroup(spec, standing)) this.groups.hold(job, group, 1)
     const endsAtMs = endsByItselfAtMs(job)
     if (endsAtMs !== undefined) {
       transaction.put(jobEndingKey(endsAtMs, seq), empty)
@@ -346,7 +347,7 @@ export class QueueCommit implements CommitState {
         if (standing.dueAtMs !== null) this.after.dueAt(standing.dueAtMs)
         break
       case 'ready':
-        if (key !== undefined) this.groups.place(job, key, needsRecord(standing))
+        if (group !== undefined) this.groups.place(job, group, needsRecord(standing))
         else {
           transaction.put(readyKey(spec.queue, readyPlaceOf(job)), needsRecord(standing) ? hasRecord : empty)
           this.wake(spec.queue)
@@ -364,9 +365,9 @@ export class QueueCommit implements CommitState {
   #unplace(job: StoredJob): void {
     const { transaction } = this
     const { seq, spec, standing } = job
-    const key = spec.rules?.key
+    const group = groupOf(spec)
     this.counts(spec.queue)[standing.state]--
-    if (key !== undefined && holdsKey(standing, spec.rules)) this.groups.hold(spec.queue, key, -1)
+    if (group !== undefined && holdsGroup(spec, standing)) this.groups.hold(job, group, -1)
     const endsAtMs = endsByItselfAtMs(job)
     if (endsAtMs !== undefined) transaction.remove(jobEndingKey(endsAtMs, seq))
     switch (standing.state) {
@@ -374,7 +375,7 @@ export class QueueCommit implements CommitState {
         transaction.remove(scheduledKey(standing.dueAtMs ?? noInstantMs, seq))
         break
       case 'ready':
-        if (key !== undefined) this.groups.unplace(job, key)
+        if (group !== undefined) this.groups.unplace(job, group)
         else transaction.remove(readyKey(spec.queue, readyPlaceOf(job)))
         break
       case 'running':
@@ -387,12 +388,12 @@ export class QueueCommit implements CommitState {
   }
 
   /** Where the starts of the queue or of the job's key are counted: it started at `atMs`. The first note counts. */
-  noteStart({ spec, standing }: StoredJob, atMs: number): void {
+  noteStart(job: StoredJob, atMs: number): void {
+    const { spec, standing } = job
     const { startedAtMs, startTurn } = standing
     if (startTurn === null || startedAtMs === null) return
-    const key = spec.rules?.key
     this.window(spec.queue).note(startedAtMs, startTurn, atMs)
-    if (key !== undefined) this.groups.window(spec.queue, key).note(startedAtMs, startTurn, atMs)
+    this.groups.window(job)?.note(startedAtMs, startTurn, atMs)
     this.wake(spec.queue)
   }
 
