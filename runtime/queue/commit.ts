@@ -51,7 +51,7 @@ import { forgetLinks, roomForOne, tellChildren, toldPerCommitMax } from './depen
 import { readEvent, writeEvent } from './event-records.ts'
 import { followUpOf } from './follow-up.ts'
 import type { Growth } from './growth.ts'
-import type { JobDraft } from './job-draft.ts'
+import type { DraftContext, JobDraft } from './job-draft.ts'
 import { groupOf, holdsGroup } from './job-group.ts'
 import { KeyGroups } from './key-groups.ts'
 import { StartWindow } from './start-window.ts'
@@ -125,6 +125,11 @@ export class QueueCommit implements CommitState {
 
   numberOf(queue: string): number {
     return this.#parts.registry.numberOf(queue)!
+  }
+
+  /** For jobs that are made in this commit. */
+  get draftContext(): DraftContext {
+    return { queues: this.#parts.queues, tag: this.#parts.tag, nowMs: this.nowMs }
   }
 
   /** undefined: the configuration no longer has the queue. */
@@ -214,7 +219,7 @@ export class QueueCommit implements CommitState {
     this.tell(job, state, standing.error === null || state === 'completed' ? {} : { error: standing.error })
     if (state !== 'cancelled') this.after.movesOf(spec.queue)[state]++
     if (spec.event !== null) this.#eventFinished(job, spec.event)
-    const followUp = followUpOf(job, { queues: this.#parts.queues, tag: this.#parts.tag, nowMs: this.nowMs })
+    const followUp = followUpOf(job, this.draftContext)
     if (followUp !== undefined) this.add(followUp)
     this.after.tellWaiting(job, true)
     this.#tellChildren(job)
