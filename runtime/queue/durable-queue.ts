@@ -141,7 +141,9 @@ export class DurableQueue {
    * `JOB_UNKNOWN` of a job that it depends on, `QUEUE_FULL`, `STORAGE_FULL`; of several jobs, `data.index` says which
    */
   async enqueue(requests: readonly EnqueueRequest[]): Promise<EnqueueResult[]> {
-    const drafts = await this.#draftAll(requests)
+    // Where all methods are known the commit is asked for in this turn, before what is asked for after it.
+    for (const method of this.#unknownIn(requests)) await this.#parts.catalogue.resolve(method)
+    const drafts = this.#draftAll(requests)
     return this.#commit((commit) => admit(commit, this.#admission, drafts))
   }
 
@@ -198,11 +200,10 @@ export class DurableQueue {
     const { catalogue, clock, nextInstant } = this.#parts
     let plan: EffectsPlan
     try {
-      for (const method of requestsOf(effects, claimed.document).flatMap(methodsOf)) {
-        if (catalogue.known(method) === undefined) await catalogue.resolve(method)
-      }
+      const requests = requestsOf(effects, claimed.document)
+      for (const method of this.#unknownIn(requests)) await catalogue.resolve(method)
       plan = planEffects(effects, claimed.document, {
-        draft: (requests) => this.#draftKnown(requests),
+        draft: (jobs) => this.#draftAll(jobs),
         nextInstant,
         nowMs: clock.wallMs()
       })
@@ -417,17 +418,13 @@ export class DurableQueue {
     return this.#growth.list(this.#parts.store.reader)
   }
 
-  /** Looks the methods up, and checks everything that can be without a commit. @throws RuntimeError as {@link DurableQueue.enqueue} */
-  async #draftAll(requests: readonly EnqueueRequest[]): Promise<JobDraft[]> {
-    const { catalogue } = this.#parts
-    for (const method of requests.flatMap(methodsOf)) {
-      if (catalogue.known(method) === undefined) await catalogue.resolve(method)
-    }
-    return this.#draftKnown(requests)
+  /** Methods that have to be looked up before the jobs can be drafted. */
+  #unknownIn(requests: readonly EnqueueRequest[]): string[] {
+    return requests.flatMap(methodsOf).filter((method) => this.#parts.catalogue.known(method) === undefined)
   }
 
-  /** Of methods that have been looked up. */
-  #draftKnown(requests: readonly EnqueueRequest[]): JobDraft[] {
+  /** Checks everything that can be without a commit. @throws RuntimeError as {@link DurableQueue.enqueue} */
+  #draftAll(requests: readonly EnqueueRequest[]): JobDraft[] {
     const { catalogue, queues, tag, clock } = this.#parts
     const context = { queues, tag, nowMs: clock.wallMs() }
     const jobs = requests.length
