@@ -20,6 +20,7 @@ import type {
 } from '../core/job.ts'
 import { finishedStates, type JobState } from '../core/lifecycle.ts'
 import { moveBatchMax } from '../core/limits.ts'
+import type { TransactionOperation, TransactionResult } from '../core/transaction.ts'
 import {
   dueOfScheduledKey,
   dueRange,
@@ -44,12 +45,14 @@ import { DurableSchedule } from './durable-schedule.ts'
 import { readScheduler } from './event-records.ts'
 import { Growth } from './growth.ts'
 import { draftJob, encodePayload, type JobDraft } from './job-draft.ts'
+import { DurableOutbox } from './outbox.ts'
 import { rangesOf, seqIn } from './places.ts'
 import { isPaused, QueueRegistry } from './queue-registry.ts'
 import { QueueViews } from './queue-views.ts'
 import { Rates } from './rates.ts'
 import { saysWhich, wrongState } from './refusals.ts'
 import { readJob, requireJob, type StoredJob, unmetDependencies, waitsForOthers } from './stored-job.ts'
+import { knownOperations, perform, requestsOf, type TraceOf, workOf } from './transaction.ts'
 import { nextUpkeepAtMs, type RetainedPlace, RetentionFronts, upkeepPiece } from './upkeep.ts'
 
 export interface DurableQueueParts {
@@ -84,6 +87,8 @@ export class DurableQueue {
   #lastCommitAtMs = 0
   /** Scheduler events, in the same store, so that an instant and its job are one commit. */
   readonly schedule: DurableSchedule
+  /** Transactions that wait for the decision of the program that prepared them. */
+  readonly outbox: DurableOutbox
 
   constructor(parts: DurableQueueParts) {
     this.#parts = parts
@@ -98,6 +103,13 @@ export class DurableQueue {
       reader: () => parts.store.reader,
       registry: this.#registry,
       tag: parts.tag,
+      commit: (operation) => this.#commit(operation)
+    })
+    this.outbox = new DurableOutbox({
+      ...parts,
+      reader: () => parts.store.reader,
+      admission: this.#admission,
+      draftAll: (requests) => this.#draftAll(requests),
       commit: (operation) => this.#commit(operation)
     })
   }
@@ -129,6 +141,17 @@ export class DurableQueue {
   async enqueue(requests: readonly EnqueueRequest[]): Promise<EnqueueResult[]> {
     const drafts = await this.#draftAll(requests)
     return this.#commit((commit) => admit(commit, this.#admission, drafts))
+  }
+
+  /**
+   * All of the operations or none, in one commit; see transaction.ts.
+   *
+   * @throws RuntimeError as {@link DurableQueue.enqueue}; `DOCUMENT_CHANGED`; `JOB_UNKNOWN` of a job to cancel
+   */
+  async transaction(operations: readonly TransactionOperation[], traceOf: TraceOf): Promise<TransactionResult> {
+    const known = await knownOperations(operations, this.#parts.catalogue)
+    const work = workOf(known, await this.#draftAll(requestsOf(known)))
+    return this.#commit((commit) => ({ jobs: perform(commit, this.#admission, work, traceOf) }))
   }
 
   /**

@@ -90,6 +90,12 @@ const queue = { ...nameSchema, description: 'Name of the queue.' } as const
 const timeout = { ...durationSchema, description: 'Longest time to wait. Default: no limit.' } as const
 const noParams = { type: 'object', additionalProperties: false, properties: {} } as const
 const queueParams = { type: 'object', additionalProperties: false, required: ['queue'], properties: { queue } } as const
+const preparedParams = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['id'],
+  properties: { id: { ...nameSchema, description: 'The `id` that `outbox.prepare` gave.' } }
+} as const
 const idParams = { type: 'object', additionalProperties: false, required: ['id'], properties: { id } } as const
 
 const operations = {
@@ -235,13 +241,13 @@ export const serviceMethods = exactly({
   },
   'outbox.commit': {
     summary: 'What was prepared takes effect, in one durable commit.',
-    params: idParams,
+    params: preparedParams,
     result: transactionResultSchema,
     errors: ['OUTBOX_UNKNOWN', ...writeErrors]
   },
   'outbox.abort': {
     summary: 'What was prepared is forgotten.',
-    params: idParams,
+    params: preparedParams,
     result: {
       type: 'object',
       required: ['id', 'aborted'],
