@@ -41,6 +41,7 @@ export async function openStore(dataDir: string, options: RuntimeOptions): Promi
     catalogue: anyMethod,
     clock: systemClock,
     random: Math.random,
+    nextInstant: () => null,
     events: new EventStream(),
     listener: {
       ready: () => {},

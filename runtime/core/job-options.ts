@@ -104,7 +104,8 @@ const followUpSchema = {
     backoff: backoffSchema,
     priority: prioritySchema,
     jobName: nameSchema,
-    delay: durationSchema
+    delay: durationSchema,
+    document: nameSchema
   }
 } as const
 

@@ -96,7 +96,10 @@ export type ParentFailureRule = 'fail' | 'cancel' | 'release'
 
 /** A job that follows another. It receives `{...params, job}`, where `job` is a {@link FollowedJob}. */
 export interface FollowUp
-  extends Pick<EnqueueOptions, 'queue' | 'timeout' | 'attempts' | 'backoff' | 'priority' | 'jobName' | 'delay'> {
+  extends Pick<
+    EnqueueOptions,
+    'queue' | 'timeout' | 'attempts' | 'backoff' | 'priority' | 'jobName' | 'delay' | 'document'
+  > {
   method: string
   params?: { readonly [key: string]: Json }
 }

@@ -84,8 +84,9 @@ export const stateSentBytesMax = 4 * 1024
 /** Documents in one page of `doc.list`, and about the bytes of their states. */
 export const documentPageMax = 1_000
 export const documentPageBytesMax = 4 * 1024 * 1024
-/** Reminders of one document. */
+/** Reminders of one document, and the bytes of its type, its name and the name of one of them together. */
 export const remindersMax = 1_000
+export const reminderNamesBytesMax = 1_900
 /** Steps, sleeps and waits of one job. */
 export const journalEntriesMax = 1_000
 /** Largest result of one step, and results of all steps of one job together. */

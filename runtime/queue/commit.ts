@@ -51,8 +51,9 @@ import { forgetLinks, roomForOne, tellChildren, toldPerCommitMax } from './depen
 import { readEvent, writeEvent } from './event-records.ts'
 import { followUpOf } from './follow-up.ts'
 import type { Growth } from './growth.ts'
-import type { JobDraft } from './job-draft.ts'
-import { holdsKey, KeyGroups } from './key-groups.ts'
+import type { DraftContext, JobDraft } from './job-draft.ts'
+import { groupOf, holdsGroup } from './job-group.ts'
+import { KeyGroups } from './key-groups.ts'
 import { StartWindow } from './start-window.ts'
 import { isMadeId, makeId, readyPlaceOf, type StoredJob, waitsForOthers, withWindowOf } from './stored-job.ts'
 
@@ -72,7 +73,7 @@ export class QueueCommit implements CommitState {
   readonly transaction: Transaction
   /** The instant of everything that happens in this commit. */
   readonly nowMs: number
-  /** Jobs that have a key. */
+  /** Jobs that have a key or a document. */
   readonly groups: KeyGroups
   /** Who is told what, once it is on disk. */
   readonly after: AfterCommit
@@ -124,6 +125,11 @@ export class QueueCommit implements CommitState {
 
   numberOf(queue: string): number {
     return this.#parts.registry.numberOf(queue)!
+  }
+
+  /** For jobs that are made in this commit. */
+  get draftContext(): DraftContext {
+    return { queues: this.#parts.queues, tag: this.#parts.tag, nowMs: this.nowMs }
   }
 
   /** undefined: the configuration no longer has the queue. */
@@ -213,7 +219,7 @@ export class QueueCommit implements CommitState {
     this.tell(job, state, standing.error === null || state === 'completed' ? {} : { error: standing.error })
     if (state !== 'cancelled') this.after.movesOf(spec.queue)[state]++
     if (spec.event !== null) this.#eventFinished(job, spec.event)
-    const followUp = followUpOf(job, { queues: this.#parts.queues, tag: this.#parts.tag, nowMs: this.nowMs })
+    const followUp = followUpOf(job, this.draftContext)
     if (followUp !== undefined) this.add(followUp)
     this.after.tellWaiting(job, true)
     this.#tellChildren(job)
@@ -332,9 +338,9 @@ export class QueueCommit implements CommitState {
   #place(job: StoredJob): void {
     const { transaction } = this
     const { seq, spec, standing } = job
-    const key = spec.rules?.key
+    const group = groupOf(spec)
     this.counts(spec.queue)[standing.state]++
-    if (key !== undefined && holdsKey(standing, spec.rules)) this.groups.hold(spec.queue, key, 1)
+    if (group !== undefined && holdsGroup(spec, standing)) this.groups.hold(job, group, 1)
     const endsAtMs = endsByItselfAtMs(job)
     if (endsAtMs !== undefined) {
       transaction.put(jobEndingKey(endsAtMs, seq), empty)
@@ -346,7 +352,7 @@ export class QueueCommit implements CommitState {
         if (standing.dueAtMs !== null) this.after.dueAt(standing.dueAtMs)
         break
       case 'ready':
-        if (key !== undefined) this.groups.place(job, key, needsRecord(standing))
+        if (group !== undefined) this.groups.place(job, group, needsRecord(standing))
         else {
           transaction.put(readyKey(spec.queue, readyPlaceOf(job)), needsRecord(standing) ? hasRecord : empty)
           this.wake(spec.queue)
@@ -364,9 +370,9 @@ export class QueueCommit implements CommitState {
   #unplace(job: StoredJob): void {
     const { transaction } = this
     const { seq, spec, standing } = job
-    const key = spec.rules?.key
+    const group = groupOf(spec)
     this.counts(spec.queue)[standing.state]--
-    if (key !== undefined && holdsKey(standing, spec.rules)) this.groups.hold(spec.queue, key, -1)
+    if (group !== undefined && holdsGroup(spec, standing)) this.groups.hold(job, group, -1)
     const endsAtMs = endsByItselfAtMs(job)
     if (endsAtMs !== undefined) transaction.remove(jobEndingKey(endsAtMs, seq))
     switch (standing.state) {
@@ -374,7 +380,7 @@ export class QueueCommit implements CommitState {
         transaction.remove(scheduledKey(standing.dueAtMs ?? noInstantMs, seq))
         break
       case 'ready':
-        if (key !== undefined) this.groups.unplace(job, key)
+        if (group !== undefined) this.groups.unplace(job, group)
         else transaction.remove(readyKey(spec.queue, readyPlaceOf(job)))
         break
       case 'running':
@@ -387,12 +393,12 @@ export class QueueCommit implements CommitState {
   }
 
   /** Where the starts of the queue or of the job's key are counted: it started at `atMs`. The first note counts. */
-  noteStart({ spec, standing }: StoredJob, atMs: number): void {
+  noteStart(job: StoredJob, atMs: number): void {
+    const { spec, standing } = job
     const { startedAtMs, startTurn } = standing
     if (startTurn === null || startedAtMs === null) return
-    const key = spec.rules?.key
     this.window(spec.queue).note(startedAtMs, startTurn, atMs)
-    if (key !== undefined) this.groups.window(spec.queue, key).note(startedAtMs, startTurn, atMs)
+    this.groups.window(job)?.note(startedAtMs, startTurn, atMs)
     this.wake(spec.queue)
   }
 

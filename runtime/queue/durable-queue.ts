@@ -7,12 +7,14 @@ import type { JobChange, QueueHealth, StoreGrowth } from '../core/api.ts'
 import type { MethodCatalogue } from '../core/catalogue.ts'
 import type { Clock } from '../core/clock.ts'
 import type { QueueConfig } from '../core/config.ts'
+import { RuntimeError } from '../core/errors.ts'
 import type { EventStream } from '../core/events.ts'
 import type {
   BulkRequest,
   BulkStep,
   EnqueueRequest,
   EnqueueResult,
+  FollowUp,
   JobFilter,
   JobPage,
   JobView,
@@ -20,6 +22,7 @@ import type {
 } from '../core/job.ts'
 import { finishedStates, type JobState } from '../core/lifecycle.ts'
 import { moveBatchMax } from '../core/limits.ts'
+import type { DocumentMessage, Effects } from '../core/pool.ts'
 import type { TransactionOperation, TransactionResult } from '../core/transaction.ts'
 import {
   dueOfScheduledKey,
@@ -31,7 +34,7 @@ import {
   scheduledRange
 } from '../store/keys.ts'
 import { standingCodec } from '../store/records.ts'
-import type { Reader, Store, Transaction } from '../store/store.ts'
+import type { Store, Transaction } from '../store/store.ts'
 import { type AdmissionRules, admit } from './admission.ts'
 import type { QueueListener } from './after-commit.ts'
 import { type Ending, endAttempt } from './attempts.ts'
@@ -41,7 +44,10 @@ import type { AttemptTrace, ClaimedJob } from './claimed-job.ts'
 import { claimReady } from './claiming.ts'
 import { type CommitParts, QueueCommit } from './commit.ts'
 import { parentsOf } from './dependencies.ts'
+import { checkDocument } from './document-methods.ts'
+import { Documents, documentMessage } from './documents.ts'
 import { DurableSchedule } from './durable-schedule.ts'
+import { applyEffects, type EffectsPlan, isUnchanged, planEffects, refusedWith, requestsOf } from './effects.ts'
 import { readScheduler } from './event-records.ts'
 import { Growth } from './growth.ts'
 import { draftJob, encodePayload, type JobDraft } from './job-draft.ts'
@@ -51,8 +57,9 @@ import { isPaused, QueueRegistry } from './queue-registry.ts'
 import { QueueViews } from './queue-views.ts'
 import { Rates } from './rates.ts'
 import { saysWhich, wrongState } from './refusals.ts'
+import type { NextInstant } from './reminders.ts'
 import { readJob, requireJob, type StoredJob, unmetDependencies, waitsForOthers } from './stored-job.ts'
-import { knownOperations, perform, requestsOf, type TraceOf, workOf } from './transaction.ts'
+import { knownOperations, perform, requestedJobs, type TraceOf, workOf } from './transaction.ts'
 import { nextUpkeepAtMs, type RetainedPlace, RetentionFronts, upkeepPiece } from './upkeep.ts'
 
 export interface DurableQueueParts {
@@ -66,6 +73,8 @@ export interface DurableQueueParts {
   clock: Clock
   /** From 0 to 1, exclusive; for the jitter of backoffs. */
   random: () => number
+  /** For reminders. */
+  nextInstant: NextInstant
   events: EventStream
   listener: QueueListener
 }
@@ -87,6 +96,7 @@ export class DurableQueue {
   #lastCommitAtMs = 0
   /** Scheduler events, in the same store, so that an instant and its job are one commit. */
   readonly schedule: DurableSchedule
+  readonly documents: Documents
   /** Transactions that wait for the decision of the program that prepared them. */
   readonly outbox: DurableOutbox
 
@@ -110,6 +120,10 @@ export class DurableQueue {
       reader: () => parts.store.reader,
       admission: this.#admission,
       draftAll: (requests) => this.#draftAll(requests),
+      commit: (operation) => this.#commit(operation)
+    })
+    this.documents = new Documents({
+      reader: () => parts.store.reader,
       commit: (operation) => this.#commit(operation)
     })
   }
@@ -150,7 +164,7 @@ export class DurableQueue {
    */
   async transaction(operations: readonly TransactionOperation[], traceOf: TraceOf): Promise<TransactionResult> {
     const known = await knownOperations(operations, this.#parts.catalogue)
-    const work = workOf(known, await this.#draftAll(requestsOf(known)))
+    const work = workOf(known, await this.#draftAll(requestedJobs(known)))
     return this.#commit((commit) => ({ jobs: perform(commit, this.#admission, work, traceOf) }))
   }
 
@@ -177,7 +191,7 @@ export class DurableQueue {
       }
       const isHeld = isPaused(record, commit.nowMs) || readScheduler(transaction).maintenance
       const claimed = isHeld ? [] : claimReady(commit, number, max)
-      return { commit, jobs: claimed.map((job) => this.#claimed(job, transaction)) }
+      return { commit, jobs: claimed.map((job) => this.#claimed(job, commit)) }
     })
     // What a later operation of the same commit cancelled must not start any more.
     return jobs.filter(({ seq, attempt }) => !commit.after.hasCancelled(seq, attempt))
@@ -192,18 +206,54 @@ export class DurableQueue {
   }
 
   /**
-   * Ends an attempt: completed, failed, scheduled again, or ready again.
+   * Ends an attempt: completed, with its effects, failed, scheduled again, or ready again. One that completed has failed
+   * where its effects are refused, and is interrupted where its document has changed since it was claimed.
    *
    * @returns false where the job is not in this attempt any more, because it was cancelled; nothing is changed then
    */
-  settle({ seq, attempt }: ClaimedJob, ending: Ending, trace: AttemptTrace): Promise<boolean> {
+  settle(claimed: ClaimedJob, ending: Ending, trace: AttemptTrace): Promise<boolean> {
+    if (ending.type !== 'completed' || ending.effects === undefined) return this.#settle(claimed, ending, trace)
+    return this.#settleWith(ending.effects, claimed, ending, trace)
+  }
+
+  /** Where all methods are known the commit is asked for in this turn, before the claim of the next job. */
+  async #settleWith(effects: Effects, claimed: ClaimedJob, ending: Ending, trace: AttemptTrace): Promise<boolean> {
+    const { catalogue, clock, nextInstant } = this.#parts
+    let plan: EffectsPlan
+    try {
+      for (const method of requestsOf(effects, claimed.document).flatMap(methodsOf)) {
+        if (catalogue.known(method) === undefined) await catalogue.resolve(method)
+      }
+      plan = planEffects(effects, claimed.document, {
+        draft: (requests) => this.#draftKnown(requests),
+        nextInstant,
+        nowMs: clock.wallMs()
+      })
+    } catch (error) {
+      return this.#settle(claimed, failedBy(error), trace)
+    }
+    return this.#settle(claimed, ending, trace, plan)
+  }
+
+  #settle({ seq, attempt, document }: ClaimedJob, ending: Ending, trace: AttemptTrace, plan?: EffectsPlan) {
     return this.#commit((commit, transaction) => {
       const job = readJob(transaction, seq)
       if (job?.standing.state !== 'running' || job.standing.made !== attempt) return false
       job.standing = { ...job.standing, ...trace }
-      endAttempt(commit, job, ending, this.#parts.random())
+      const end = plan === undefined ? ending : this.#afterEffects(commit, plan, document, ending)
+      endAttempt(commit, job, end, this.#parts.random())
       return true
     })
+  }
+
+  #afterEffects(commit: QueueCommit, plan: EffectsPlan, document: DocumentMessage | undefined, ending: Ending): Ending {
+    if (document !== undefined && !isUnchanged(commit, document)) return { type: 'interrupted' }
+    try {
+      applyEffects(commit, plan, document, this.#admission)
+      return ending
+    } catch (error) {
+      return failedBy(error)
+    }
   }
 
   /**
@@ -251,7 +301,8 @@ export class DurableQueue {
   async upkeep(nowMs: number): Promise<number | null> {
     const nextAtMs = nextUpkeepAtMs(this.#parts.store.reader, this.#retained, this.#fronts)
     if (nextAtMs === null || nextAtMs > nowMs) return nextAtMs
-    await this.#commit((commit) => upkeepPiece(commit, this.#retained, this.#fronts))
+    const { nextInstant } = this.#parts
+    await this.#commit((commit) => upkeepPiece(commit, this.#retained, this.#fronts, nextInstant))
     return nextUpkeepAtMs(this.#parts.store.reader, this.#retained, this.#fronts)
   }
 
@@ -391,14 +442,26 @@ export class DurableQueue {
 
   /** Looks the methods up, and checks everything that can be without a commit. @throws RuntimeError as {@link DurableQueue.enqueue} */
   async #draftAll(requests: readonly EnqueueRequest[]): Promise<JobDraft[]> {
-    const { catalogue, queues, tag, clock } = this.#parts
+    const { catalogue } = this.#parts
     for (const method of requests.flatMap(methodsOf)) {
       if (catalogue.known(method) === undefined) await catalogue.resolve(method)
     }
+    return this.#draftKnown(requests)
+  }
+
+  /** Of methods that have been looked up. */
+  #draftKnown(requests: readonly EnqueueRequest[]): JobDraft[] {
+    const { catalogue, queues, tag, clock } = this.#parts
     const context = { queues, tag, nowMs: clock.wallMs() }
     const jobs = requests.length
     return requests.map((request, index) =>
-      saysWhich(requests, index, () => draftJob(request, context, { index, jobs }))
+      saysWhich(requests, index, () => {
+        for (const { method, document } of namedIn(request)) {
+          const view = catalogue.known(method)
+          if (view !== undefined) checkDocument(view, document)
+        }
+        return draftJob(request, context, { index, jobs })
+      })
     )
   }
 
@@ -410,8 +473,9 @@ export class DurableQueue {
     return null
   }
 
-  #claimed(job: StoredJob, reader: Reader): ClaimedJob {
+  #claimed(job: StoredJob, commit: QueueCommit): ClaimedJob {
     const { seq, spec, standing } = job
+    const document = documentMessage(commit, job)
     return {
       seq,
       id: spec.id,
@@ -424,7 +488,8 @@ export class DurableQueue {
       softTimeoutMs: spec.softTimeoutMs,
       alone: standing.crashes > 0,
       startIsCounted: standing.startTurn !== null,
-      ...(standing.dependencies === null ? {} : { parents: parentsOf(reader, job) })
+      ...(standing.dependencies === null ? {} : { parents: parentsOf(commit.transaction, job) }),
+      ...(document === undefined ? {} : { document })
     }
   }
 
@@ -474,7 +539,19 @@ export class DurableQueue {
 }
 
 /** Every method that must be known before the request is accepted. */
-function methodsOf({ method, onSuccess, onFailure }: EnqueueRequest): string[] {
+function methodsOf(request: EnqueueRequest): string[] {
+  return namedIn(request).map(({ method }) => method)
+}
+
+/** The job and those that may follow it. */
+function namedIn({ method, document, onSuccess, onFailure }: EnqueueRequest): Pick<FollowUp, 'method' | 'document'>[] {
   const followUps = [onSuccess, onFailure].filter((each) => each !== undefined)
-  return [method, ...followUps.map((each) => (typeof each === 'string' ? each : each.method))]
+  const own = { method, ...(document === undefined ? {} : { document }) }
+  return [own, ...followUps.map((each) => (typeof each === 'string' ? { method: each } : each))]
+}
+
+/** Effects that were refused. @throws what says nothing against them */
+function failedBy(error: unknown): Ending {
+  if (!(error instanceof RuntimeError) || error.code === 'STORAGE_FAILED') throw error
+  return { type: 'failed', final: false, error: refusedWith(error) }
 }

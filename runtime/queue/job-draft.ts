@@ -76,9 +76,12 @@ function rulesOf(
   runAtMs: number | null,
   context: DraftContext
 ): JobRules | null {
-  const { key, keyConcurrency, onParentFailure, onSuccess, onFailure, deduplicate } = request
+  const { key, keyConcurrency, document, onParentFailure, onSuccess, onFailure, deduplicate } = request
   const attempted = `enqueue "${request.method}"`
   if (keyConcurrency !== undefined && key === undefined) throw invalid(attempted, 'keyConcurrency needs a key')
+  if (document !== undefined && key !== undefined) {
+    throw invalid(attempted, 'its document is its key; leave out key and keyConcurrency')
+  }
   const expiresAtMs = expiryOf(request, runAtMs, context)
   const keepMs = keepMsOf(request)
   const retryOn = request.retryOn ?? queue.retryOn
@@ -86,6 +89,7 @@ function rulesOf(
   const rules: JobRules = {}
   if (key !== undefined) rules.key = key
   if (keyConcurrency !== undefined) rules.keyConcurrency = keyConcurrency
+  if (document !== undefined) rules.document = document
   if (queue.ageingMs !== null) rules.ageingMs = queue.ageingMs
   if (expiresAtMs !== undefined) rules.expiresAtMs = expiresAtMs
   if (retryOn !== null) rules.retryOn = retryOn

@@ -2,12 +2,14 @@ import { iso } from '../core/instant.ts'
 import type { AttemptView, JobView } from '../core/job.ts'
 import type { PastAttempt } from '../store/records.ts'
 import { lastAttempt } from './history.ts'
+import { documentOf } from './job-group.ts'
 import type { StoredJob } from './stored-job.ts'
 
 /** A job as the protocol shows it. */
 export function jobView(job: StoredJob, queue: string): JobView {
   const { spec, standing } = job
   const { state, made, error, result } = standing
+  const document = documentOf(spec)
   return {
     id: spec.id,
     method: spec.method,
@@ -31,7 +33,8 @@ export function jobView(job: StoredJob, queue: string): JobView {
     ...(state === 'completed' && result !== null ? { result: JSON.parse(result) } : {}),
     ...(error !== null && state !== 'completed' ? { error } : {}),
     logs: standing.logs,
-    history: [...standing.history, ...lastAttempt(job)].map(attemptView)
+    history: [...standing.history, ...lastAttempt(job)].map(attemptView),
+    ...(document === undefined ? {} : { document })
   }
 }
 

@@ -24,7 +24,7 @@ import {
   type KnownOperation,
   knownOperations,
   performPromised,
-  requestsOf,
+  requestedJobs,
   type TraceOf,
   workOf
 } from './transaction.ts'
@@ -57,7 +57,7 @@ export class DurableOutbox {
     const { admission, catalogue, draftAll, commit } = this.#parts
     const known = await knownOperations(operations, catalogue)
     refuseConditions(known)
-    const work = workOf(known, await draftAll(requestsOf(known)))
+    const work = workOf(known, await draftAll(requestedJobs(known)))
     const text = encodeJson(known, 'prepare operations', operationsRule)
     return commit((commit) => {
       checkQuota(admission, 'prepare operations')
@@ -81,7 +81,7 @@ export class DurableOutbox {
     return this.#parts.commit((commit) => {
       const { operations } = requirePrepared(commit.transaction, id, 'commit')
       const known = JSON.parse(operations) as KnownOperation[]
-      const work = workOf(known, this.#promisedDrafts(requestsOf(known), commit.nowMs))
+      const work = workOf(known, this.#promisedDrafts(requestedJobs(known), commit.nowMs))
       commit.transaction.remove(preparedKey(id))
       return performPromised(commit, this.#parts.admission, work, traceOf)
     })

@@ -85,9 +85,10 @@ export function readFreshJob(reader: Reader, seq: number): StoredJob | undefined
   return { seq, spec, specBytes: value.length, standing: initialStanding(spec, 'ready') }
 }
 
-/** Where the job is among the ready ones. */
+/** Where the job is among the ready ones. Those of a document, which may be in several queues, do not age. */
 export function readyPlaceOf({ seq, spec }: StoredJob): ReadyPlace {
-  return { atFront: spec.atFront, rank: rankOf(spec.priority, spec.rules?.ageingMs, spec.enqueuedAtMs), seq }
+  const ageingMs = spec.rules?.document === undefined ? spec.rules?.ageingMs : undefined
+  return { atFront: spec.atFront, rank: rankOf(spec.priority, ageingMs, spec.enqueuedAtMs), seq }
 }
 
 /** How many of the jobs that it depends on have not finished. */

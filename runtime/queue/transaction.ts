@@ -17,7 +17,7 @@ import { type AdmissionRules, admit, admitPromised, checkAdmission, checkQuota }
 import { cancelJob } from './changes-by-hand.ts'
 import type { AttemptTrace } from './claimed-job.ts'
 import type { QueueCommit } from './commit.ts'
-import { readDocument, removeState, writeState } from './documents.ts'
+import { readDocument, removeState, writeState } from './document-records.ts'
 import { encodeJson, type JobDraft } from './job-draft.ts'
 import { findJob, requireJob } from './stored-job.ts'
 
@@ -65,12 +65,12 @@ export async function knownOperations(
   return known
 }
 
-export function requestsOf(operations: readonly KnownOperation[]): EnqueueRequest[] {
+export function requestedJobs(operations: readonly KnownOperation[]): EnqueueRequest[] {
   return operations.flatMap((operation) => (operation.op === 'enqueue' ? [operation.job] : []))
 }
 
 /**
- * @param drafts of the jobs of {@link requestsOf}
+ * @param drafts of the jobs of {@link requestedJobs}
  * @throws RuntimeError `PARAMS_INVALID`, `PAYLOAD_TOO_LARGE` of a state
  */
 export function workOf(operations: readonly KnownOperation[], drafts: readonly JobDraft[]): Work {
@@ -131,7 +131,7 @@ function write(
   const jobs = admitAs(commit, rules, drafts)
   for (const { text, version, ...document } of states.values()) {
     if (text === null) removeState(commit, document)
-    else writeState(commit, document, text, version)
+    else writeState(commit, document, { state: text, version })
   }
   for (const id of cancelsAfter) cancel(commit, rules, id, traceOf)
   // As they are now: some may have been cancelled again.

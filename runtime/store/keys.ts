@@ -8,14 +8,15 @@
  *  'S'   seq:6                                            standing of a job that has been started and is not running
  *  'X'   seq:6                                            running: its standing
  *  'R'   queue:2 front:1 rank:4 order:6                   ready, without a key, in the order in which it will run; empty, or 1 byte: has 'S'
- *  'G'   queue:2 group:6 front:1 rank:4 order:6           ready, of a key; hasStanding:1 limit:4, 0 for no `keyConcurrency`
+ *  'G'   queue:2 group:6 front:1 rank:4 order:6           ready, of a group; flags:1 (1 has 'S', 2 aged) limit:4, 0 for none
  *  'W'   due:6 seq:6                                      scheduled, by due time in epoch ms, 2^48 - 1 for none; empty
  *  'F'   state:1 queue:2 finished:6 seq:6                 finished, by time; digest.ts, or empty in format 1
  *  'I'   id in UTF-8                                      seq of the job with this id, for ids chosen by the caller
  *  'D'   id in UTF-8                                      window in which no second job of this id is made
  *  'Z'   at:6 what:1 (seq:6 | id in UTF-8)                what ends by itself: a job (0), a window (1); or a reminder (2) that is due; empty
  *  'K'   queue:2 key in UTF-8                             group: the jobs of a key (records.ts, `KeyGroup`)
- *  'T'   queue:2 front:1 rank:4 turn:6                    groups that may start a job, in turn; the key in UTF-8
+ *        0:2 type NUL name                                group: the jobs of a document, in all queues
+ *  'T'   queue:2 front:1 rank:4 turn:6                    groups that may start a job, in turn; the key, or type NUL name
  *  'B'   queue:2 until:6 group:6                          groups that may not before an instant; the key in UTF-8
  *  'V'   queue:2 group:6 at:6 turn:6                      starts within the window of a rate limit, group 0: of the queue; noted:1
  *  'A'   parent:6 child:6                                 a job that waits for another; empty
@@ -126,12 +127,14 @@ export function readyKey(queue: number, place: ReadyPlace): Buffer {
   return key
 }
 
-/** Of a job that has a key; `group` stands for that. */
+/** Of a job that has a key or a document; `group` stands for that. */
 export function keyedReadyKey(queue: number, group: number, place: ReadyPlace): Buffer {
   const key = groupedKey(kind.keyedReady, queue, group, 20)
   writePlace(key, 9, place)
   return key
 }
+
+const placeBytes = 11
 
 function writePlace(key: Buffer, at: number, { atFront, rank, seq }: ReadyPlace): void {
   key[at] = atFront ? 0 : 1
@@ -141,7 +144,7 @@ function writePlace(key: Buffer, at: number, { atFront, rank, seq }: ReadyPlace)
 
 /** Of either kind of ready key. */
 export function placeOfReadyKey(key: Buffer): ReadyPlace {
-  const at = key.length - 11
+  const at = key.length - placeBytes
   const atFront = key[at] === 0
   const order = key.readUIntBE(at + 5, 6)
   return { atFront, rank: key.readUInt32BE(at + 1), seq: atFront ? seqMax - order : order }
@@ -149,6 +152,15 @@ export function placeOfReadyKey(key: Buffer): ReadyPlace {
 
 export function seqOfReadyKey(key: Buffer): number {
   return placeOfReadyKey(key).seq
+}
+
+export function queueOfReadyKey(key: Buffer): number {
+  return key.readUInt16BE(1)
+}
+
+/** Of two jobs, in whatever queues: negative where `one` comes first. */
+export function comparePlaces(one: Buffer, other: Buffer): number {
+  return one.compare(other, other.length - placeBytes, other.length, one.length - placeBytes)
 }
 
 /**

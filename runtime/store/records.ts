@@ -161,18 +161,25 @@ export interface QueueTotals {
   retained: Record<FinishedState, { count: number; bytes: number }>
 }
 
-/** The jobs of one key in one queue, while any is ready, holds the key, or started within the window of a rate limit. */
+/**
+ * The jobs of one key in one queue, or of one document, while any is ready, holds the group, or started within the window of
+ * a rate limit.
+ */
 export interface KeyGroup {
-  /** Stands for the key in the keys of the store while this record exists. */
+  /** Stands for the key or document in the keys of the store while this record exists; unique over all queues. */
   number: number
-  /** Jobs that count against `keyConcurrency`. */
+  /** Jobs that count against the concurrency. */
   held: number
-  /** When the key last had its turn. */
+  /** When the group last had its turn. */
   turn: number
   /** Entries in the window of the rate limit of the key. */
   starts: number
   /** The entry under which the group can be found, among those that may start or those that must wait; null: neither. */
   place: Buffer | null
+  /** Only of a document: its ready jobs, by queue. */
+  ready: readonly (readonly [queue: number, count: number])[]
+  /** Only of a document, else 0: the queue whose turns `turn` counts. */
+  turnOf: number
 }
 
 /** A job as those that depend on it see it. */
@@ -426,7 +433,7 @@ export function noTotals(): QueueTotals {
   }
 }
 
-export const groupCodec = codec<KeyGroup>({ number: 0, held: 0, turn: 0, starts: 0, place: null })
+export const groupCodec = codec<KeyGroup>({ number: 0, held: 0, turn: 0, starts: 0, place: null, ready: [], turnOf: 0 })
 
 export const parentCodec = codec<ParentRecord>({ id: '', state: null, result: null, anyEnd: false })
 

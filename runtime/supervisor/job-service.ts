@@ -60,11 +60,14 @@ export class JobService implements Service {
       return { id, aborted: true }
     },
     'outbox.list': async ({ outbox }) => ({ prepared: this.#parts.queue.outbox.list(outbox) }),
-    'doc.get': () => notBuilt(),
-    'doc.list': () => notBuilt(),
-    'doc.export': () => notBuilt(),
-    'doc.remove': () => notBuilt(),
-    'doc.cancelReminder': () => notBuilt(),
+    'doc.get': async (id) => this.#parts.queue.documents.get(id),
+    'doc.list': async (filter) => this.#parts.queue.documents.list(filter),
+    'doc.export': async (filter) => this.#parts.queue.documents.list(filter),
+    'doc.remove': async (id) => {
+      await this.#parts.queue.documents.remove(id)
+      return { ...id, removed: true }
+    },
+    'doc.cancelReminder': ({ reminder, ...id }) => this.#parts.queue.documents.cancelReminder(id, reminder),
     'job.signal': () => notBuilt(),
     'job.get': async ({ id }) => this.#get(id),
     'job.list': async (filter) => this.#parts.queue.list(filter),

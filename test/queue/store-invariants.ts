@@ -42,7 +42,8 @@ interface Job {
 }
 
 interface Group {
-  queue: number
+  /** The queue of a key; 0 of a document, which has jobs in any queue. */
+  scope: number
   name: string
   record: KeyGroup
 }
@@ -94,8 +95,8 @@ class Scan {
       this.#jobs.set(seq, { seq, spec, standing, hasRecord: found.length === 1 && standing.state !== 'running' })
     }
     for (const { key, value } of this.#of('K')) {
-      const group = { queue: key.readUInt16BE(1), name: key.toString('utf8', 3), record: groupCodec.decode(key, value) }
-      this.#groups.set(`${group.queue} ${group.name}`, group)
+      const group = { scope: key.readUInt16BE(1), name: key.toString('utf8', 3), record: groupCodec.decode(key, value) }
+      this.#groups.set(`${group.scope} ${group.name}`, group)
     }
   }
 
@@ -151,8 +152,8 @@ class Scan {
     return [...this.#jobs.values()].filter(({ standing }) => states.includes(standing.state))
   }
 
-  #groupOf({ spec }: Job): Group | undefined {
-    return this.#groups.get(`${spec.queue} ${spec.rules?.key}`)
+  #groupOf(job: Job): Group | undefined {
+    return this.#groups.get(groupNameOf(job)!)
   }
 
   #checkPlaces(): void {
@@ -167,8 +168,8 @@ class Scan {
       'running'
     )
     const ready = this.#in('ready')
-    const unkeyed = ready.filter(({ spec }) => spec.rules?.key === undefined)
-    const keyed = ready.filter(({ spec }) => spec.rules?.key !== undefined)
+    const unkeyed = ready.filter((job) => groupNameOf(job) === undefined)
+    const keyed = ready.filter((job) => groupNameOf(job) !== undefined)
     this.#holds(
       'R',
       unkeyed.map((job) => keys.readyKey(job.spec.queue, placeOf(job))),
@@ -180,13 +181,15 @@ class Scan {
       'ready, of keys'
     )
     for (const { key, value } of [...this.#of('R'), ...this.#of('G')]) {
-      const { hasRecord, spec } = this.#jobs.get(keys.seqOfReadyKey(key))!
+      const job = this.#jobs.get(keys.seqOfReadyKey(key))!
+      const { hasRecord, spec } = job
       const limit = Buffer.alloc(4)
-      limit.writeUInt32BE(spec.rules?.keyConcurrency ?? 0)
-      const isKeyed = spec.rules?.key !== undefined
-      const expected = isKeyed
-        ? Buffer.concat([Buffer.of(hasRecord ? 1 : 0), limit])
-        : Buffer.from(hasRecord ? [1] : [])
+      limit.writeUInt32BE(limitOf(job))
+      const isAged = isOfDocument(job) && spec.rules?.ageingMs !== undefined
+      const expected =
+        groupNameOf(job) === undefined
+          ? Buffer.from(hasRecord ? [1] : [])
+          : Buffer.concat([Buffer.of((hasRecord ? 1 : 0) + (isAged ? 2 : 0)), limit])
       assert.deepEqual(value, expected, `what the ready entry of job ${spec.id} says`)
     }
     this.#holds(
@@ -231,40 +234,48 @@ class Scan {
       places.filter((place) => place[0] === 'B'.charCodeAt(0)),
       'blocked'
     )
-    const numbers = [...this.#groups.values()].map(({ queue, record }) => `${queue} ${record.number}`)
+    const numbers = [...this.#groups.values()].map(({ record }) => record.number)
     assert.equal(new Set(numbers).size, numbers.length, 'groups have numbers of their own')
     for (const job of this.#in('ready', 'running')) {
-      if (job.spec.rules?.key !== undefined) assert(this.#groupOf(job) !== undefined, `group of job ${job.seq}`)
+      if (groupNameOf(job) !== undefined) assert(this.#groupOf(job) !== undefined, `group of job ${job.seq}`)
     }
-    for (const group of this.#groups.values()) {
-      const { queue, name, record } = group
-      const jobs = [...this.#jobs.values()].filter(({ spec }) => spec.queue === queue && spec.rules?.key === name)
-      const starts = this.#startsOf(queue, record.number)
-      assert.equal(record.held, jobs.filter(holdsItsKey).length, `jobs that hold the key ${name}`)
-      assert.equal(record.starts, starts.length, `starts of the key ${name}`)
+    for (const [groupName, group] of this.#groups) {
+      const { scope, name, record } = group
+      const jobs = [...this.#jobs.values()].filter((job) => groupNameOf(job) === groupName)
+      const starts = this.#startsOf(scope, record.number)
+      assert.equal(record.held, jobs.filter(holdsItsGroup).length, `jobs that hold the group ${name}`)
+      assert.equal(record.starts, starts.length, `starts of the group ${name}`)
       const ready = jobs.filter(({ standing }) => standing.state === 'ready')
       assert(ready.length > 0 || record.held > 0 || starts.length > 0, `nothing asks for the group of ${name}`)
-      assert.deepEqual(record.place, this.#placeOf(group, ready, starts), `place of the key ${name}`)
+      assert.deepEqual(
+        Object.fromEntries(record.ready),
+        scope === 0 ? countsByQueue(ready) : {},
+        `ready jobs of ${name}`
+      )
+      assert.deepEqual(record.place, this.#placeOf(group, ready, starts), `place of the group ${name}`)
       if (record.place === null) continue
       const entry = [...this.#of('T'), ...this.#of('B')].find(({ key }) => key.equals(record.place!))
       assert.equal(entry?.value.toString('utf8'), name)
+      if (scope === 0) assert.equal(record.turnOf, record.place.readUInt16BE(1), `the turn of ${name} is of its queue`)
     }
   }
 
-  #placeOf({ queue, record }: Group, ready: Job[], starts: Entry[]): Buffer | null {
-    const order = (job: Job) => keys.keyedReadyKey(queue, record.number, placeOf(job))
+  #placeOf({ scope, record }: Group, ready: Job[], starts: Entry[]): Buffer | null {
+    const order = (job: Job) => keys.readyKey(0, placeOf(job))
     const head = ready.toSorted((a, b) => order(a).compare(order(b)))[0]
-    const rule = this.#configs.get(this.#queues.get(queue)!)?.keyRateLimit ?? null
+    const rule = this.#configs.get(this.#queues.get(scope)!)?.keyRateLimit ?? null
     const firstNoted = starts.find(({ value }) => value[0] === 1)
     const blocked =
       rule === null || firstNoted === undefined
         ? null
-        : keys.blockedKey(queue, keys.instantOfStartKey(firstNoted.key) + rule.perMs + 1, record.number)
+        : keys.blockedKey(scope, keys.instantOfStartKey(firstNoted.key) + rule.perMs + 1, record.number)
     if (head === undefined) return record.held === 0 ? blocked : null
-    const limit = head.spec.rules?.keyConcurrency
-    if (limit !== undefined && record.held >= limit) return null
+    const limit = limitOf(head)
+    if (limit > 0 && record.held >= limit) return null
     if (rule !== null && starts.length >= rule.max) return blocked
-    return keys.rotationKey(queue, placeOf(head), record.turn)
+    const isAged = head.spec.rules?.ageingMs !== undefined
+    const place = placeOf(head)
+    return keys.rotationKey(head.spec.queue, isAged ? { ...place, rank: keys.agedRank } : place, record.turn)
   }
 
   #startsOf(queue: number, group: number): Entry[] {
@@ -274,7 +285,7 @@ class Scan {
 
   #checkStarts(): void {
     const running = new Set(this.#in('running').map(({ spec, standing }) => `${spec.queue} ${standing.startTurn}`))
-    const owners = new Set([...this.#groups.values()].map(({ queue, record }) => `${queue} ${record.number}`))
+    const owners = new Set([...this.#groups.values()].map(({ scope, record }) => `${scope} ${record.number}`))
     for (const { key, value } of this.#of('V')) {
       const queue = key.readUInt16BE(1)
       const group = key.readUIntBE(3, 6)
@@ -345,13 +356,37 @@ class Scan {
   }
 }
 
-function placeOf({ seq, spec }: Job): keys.ReadyPlace {
-  return { atFront: spec.atFront, rank: keys.rankOf(spec.priority, spec.rules?.ageingMs, spec.enqueuedAtMs), seq }
+/** The jobs of a document do not age: what counts in one queue would say nothing in another. */
+function placeOf(job: Job): keys.ReadyPlace {
+  const { seq, spec } = job
+  const ageingMs = isOfDocument(job) ? undefined : spec.rules?.ageingMs
+  return { atFront: spec.atFront, rank: keys.rankOf(spec.priority, ageingMs, spec.enqueuedAtMs), seq }
 }
 
-function holdsItsKey({ spec, standing }: Job): boolean {
-  if (standing.state === 'running') return true
-  return standing.state === 'scheduled' && standing.made > 0 && spec.rules?.keyConcurrency === 1
+function isOfDocument({ spec }: Job): boolean {
+  return spec.rules?.document !== undefined
+}
+
+/** Of a key in its queue, or of a document in all of them; undefined: neither. */
+function groupNameOf(job: Job): string | undefined {
+  const { queue, method, rules } = job.spec
+  if (isOfDocument(job)) return `0 ${method.split('.').slice(0, -1).join('.')}\0${rules!.document}`
+  return rules?.key === undefined ? undefined : `${queue} ${rules.key}`
+}
+
+function limitOf(job: Job): number {
+  return isOfDocument(job) ? 1 : (job.spec.rules?.keyConcurrency ?? 0)
+}
+
+function holdsItsGroup(job: Job): boolean {
+  const { state, made } = job.standing
+  return state === 'running' || (state === 'scheduled' && made > 0 && limitOf(job) === 1)
+}
+
+function countsByQueue(jobs: Job[]): Record<number, number> {
+  const counts: Record<number, number> = {}
+  for (const { spec } of jobs) counts[spec.queue] = (counts[spec.queue] ?? 0) + 1
+  return counts
 }
 
 function hex(key: Buffer): string {

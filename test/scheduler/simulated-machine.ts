@@ -146,7 +146,18 @@ export class SimulatedMachine {
     }
     const { store, tag } = this.#directory
     this.queue = new DurableQueue({
-      ...{ store, tag, queues: config.queues, maxStoreBytes: null, catalogue, clock, random: () => 0, events, listener }
+      ...{
+        store,
+        tag,
+        queues: config.queues,
+        maxStoreBytes: null,
+        catalogue,
+        clock,
+        nextInstant: () => null,
+        random: () => 0,
+        events,
+        listener
+      }
     })
     this.scheduler = new Scheduler({ queue: this.queue, catalogue, timers: this.#timersOf(life), clock })
     await this.queue.start()

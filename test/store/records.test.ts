@@ -194,7 +194,9 @@ const group: fc.Arbitrary<KeyGroup> = record({
   held: count,
   turn: number,
   starts: count,
-  place: orNull(fc.tuple(count, seqs).map(([of, turn]) => rotationKey(of % 65536, place, turn)))
+  place: orNull(fc.tuple(count, seqs).map(([of, turn]) => rotationKey(of % 65536, place, turn))),
+  ready: fc.array(fc.tuple(fc.nat(65535), count), { maxLength: 3 }),
+  turnOf: fc.nat(65535)
 })
 const parent: fc.Arbitrary<ParentRecord> = record({
   id: text,
