@@ -40,4 +40,14 @@ export type {
   QueueView
 } from './core/job.ts'
 export type { JobState } from './core/lifecycle.ts'
+export type {
+  Decision,
+  OperationScope,
+  Outbox,
+  OutboxOptions,
+  Prepared,
+  TransactionOptions,
+  TransactionResult,
+  TransactionScope
+} from './core/transaction.ts'
 export { createRuntime } from './embed/create-runtime.ts'

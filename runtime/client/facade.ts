@@ -12,7 +12,10 @@ import type {
 } from '../core/api.ts'
 import type { BulkStep, EnqueueOptions, EnqueueResult, JobPage, JobView, QueueView } from '../core/job.ts'
 import type { MigrationView, SchedulerView } from '../core/scheduler-event.ts'
+import { withInstantTexts } from './instant-texts.ts'
 import { functionResolver } from './method-of-function.ts'
+import { Outboxes } from './outbox.ts'
+import { runTransaction } from './transaction.ts'
 import type { Transport } from './transport.ts'
 
 /** @returns the runtime whose every call goes through `transport` */
@@ -20,6 +23,7 @@ export function runtimeOver(transport: Transport): Runtime {
   /** The result types of `core/api.ts`; `rpc/methods.ts` holds them against the protocol. */
   const call = <Result>(method: string, params: unknown) => transport.call(method, params) as Promise<Result>
   const pathOf = functionResolver(transport)
+  const outboxes = new Outboxes(transport, pathOf)
 
   /** Asks for one step after the other until no job is left to change. */
   async function inSteps(method: string, params: object, { onProgress }: BulkOptions = {}): Promise<number> {
@@ -43,6 +47,8 @@ export function runtimeOver(transport: Transport): Runtime {
     async enqueueMany(jobs) {
       return call<{ ids: string[] }>('enqueueMany', { jobs: jobs.map(withInstantTexts) })
     },
+    transaction: (callback, options) => runTransaction(transport, pathOf, callback, options),
+    outbox: (options) => outboxes.open(options),
     job: {
       get: (id) => call<JobView>('job.get', { id }),
       list: (filter = {}) => call<JobPage>('job.list', withInstantTexts(filter)),
@@ -81,18 +87,9 @@ export function runtimeOver(transport: Transport): Runtime {
     async shutdown(options = {}) {
       await call('shutdown', options)
     },
-    stop: (options = {}) => transport.stop(options)
+    async stop(options = {}) {
+      await outboxes.stop()
+      await transport.stop(options)
+    }
   }
-}
-
-/** Options whose value may be a date. */
-const instantKeys = new Set(['runAt', 'expires', 'since', 'until'])
-
-/** The protocol has no dates. A date that is none stays a text, which is then refused in words. */
-function withInstantTexts<Options extends object>(options: Options): Options {
-  const isDate = ([key, value]: [string, unknown]) => instantKeys.has(key) && value instanceof Date
-  const dates = Object.entries(options).filter(isDate) as [string, Date][]
-  if (dates.length === 0) return options
-  const texts = dates.map(([key, date]) => [key, Number.isNaN(date.getTime()) ? String(date) : date.toISOString()])
-  return { ...options, ...Object.fromEntries(texts) }
 }

@@ -102,8 +102,6 @@ export const jobsPerCompletionMax = 10_000
 export const transactionOperationsMax = 10_000
 /** What one `outbox.prepare` stores, as JSON text. Beyond: `PAYLOAD_TOO_LARGE`. */
 export const preparedBytesMax = 16 * 1024 * 1024
-/** A prepared entry that has been undecided for longer is a finding of `doctor`. */
-export const undecidedMsMax = 60 * 60_000
 
 /** What a running job says is stored at most this often, so that it survives the end of the process. */
 export const traceStoreIntervalMs = 1_000
