@@ -124,7 +124,7 @@ export interface PoolListener {
   called(id: string): void
   progress(id: string, percent: number, stage: string | null): void
   log(id: string, line: JobLogLine): void
-  /** To be answered with {@link Pool.answer}, in any order. `number` tells the questions of one attempt apart. */
+  /** To be answered with {@link Pool.answer}, in any order. A pool gives no `number` twice, whatever the attempt. */
   asked(id: string, number: number, question: JobQuestion): void
   outcome(id: string, outcome: Outcome): void
 }
@@ -135,7 +135,7 @@ export interface Pool {
   start(): void
   /** Takes a job; the caller gives it no more at a time than the queue has threads. Starts threads where none are. */
   run(job: JobMessage): void
-  /** Answers a question of a job. Of jobs that do not run any more it is ignored. */
+  /** Answers a question of a job. An answer to an attempt that does not run any more is ignored. */
   answer(id: string, number: number, answer: JobAnswer): void
   /** Forgets the job at once (no outcome follows), kills its thread and replaces it. Unknown ids are ignored. */
   kill(id: string): void

@@ -30,6 +30,7 @@ export class HostPool implements Pool {
   /** Takes the place of the current host as soon as it is ready. */
   #successor: HostProcess | undefined
   #cancelIdle = () => {}
+  #questions = 0
   #stopped: Promise<void> | undefined
 
   constructor(options: HostPoolOptions) {
@@ -56,8 +57,8 @@ export class HostPool implements Pool {
     for (const host of this.#hosts) host.kill(id)
   }
 
-  answer(_id: string, _number: number, _answer: JobAnswer): void {
-    throw new Error('not built yet')
+  answer(id: string, number: number, answer: JobAnswer): void {
+    for (const host of this.#hosts) host.answer(id, number, answer)
   }
 
   renew(): void {
@@ -87,6 +88,7 @@ export class HostPool implements Pool {
       threadFlags,
       alone,
       timers,
+      questionNumber: () => ++this.#questions,
       ready: (opened) => this.#ready(opened),
       stuck: (opened) => this.#replace(opened),
       idle: (opened) => this.#idle(opened),
