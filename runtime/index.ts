@@ -2,9 +2,9 @@
 export { connect } from './client/connect.ts'
 export { Actor } from './core/actor.ts'
 export type {
-  ActorFunction,
   BulkOptions,
   DoctorView,
+  EnqueueDocOptions,
   Finding,
   JobChange,
   MethodView,
@@ -15,7 +15,8 @@ export type {
 } from './core/api.ts'
 export type { Backoff } from './core/backoff.ts'
 export type { QueueOptions, RateLimit, Retention, RuntimeOptions } from './core/config.ts'
-export type { Context, Parent } from './core/context.ts'
+export type { Context, ContextEnqueueOptions, ContextEnqueueRequest, Parent, StepRun } from './core/context.ts'
+export type { DocumentId, DocumentPage, DocumentView, ReminderRequest, ReminderView } from './core/document.ts'
 export type { Duration } from './core/duration.ts'
 export { type ErrorCode, type JobErrorCode, RetryLater, RuntimeError, Unrecoverable } from './core/errors.ts'
 export type { EventFilter, EventGap, EventListener, GapListener, JobEvent, JobEventType } from './core/events.ts'
@@ -39,7 +40,9 @@ export type {
   ParentFailureRule,
   QueueView
 } from './core/job.ts'
+export type { JournalKind, StepView } from './core/journal.ts'
 export type { JobState } from './core/lifecycle.ts'
+export type { ActorClass, ActorFunction, MethodName, ResultOf } from './core/method-types.ts'
 export type {
   Decision,
   OperationScope,

@@ -9,7 +9,7 @@
  */
 import { readlinkSync } from 'node:fs'
 import { basename } from 'node:path'
-import type { ActorFunction } from '../core/api.ts'
+import type { ActorFunction } from '../core/method-types.ts'
 import type { JobMessage, Outcome } from '../core/pool.ts'
 import { asJob, endJob } from './blame.ts'
 import { createContext, type JobContext } from './context.ts'

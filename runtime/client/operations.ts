@@ -1,72 +1,90 @@
 /** What the callback of a transaction or of an outbox collects, in the form of the protocol. */
 import { randomUUID } from 'node:crypto'
-import type { ActorFunction } from '../core/api.ts'
 import { RuntimeError } from '../core/errors.ts'
 import type { EnqueueRequest } from '../core/job.ts'
+import type { ActorClass, ActorFunction } from '../core/method-types.ts'
 import type { OperationScope, TransactionOperation } from '../core/transaction.ts'
 import { withInstantTexts } from './instant-texts.ts'
 
-/** A job whose method may still be a function. */
-interface CollectedJob extends Omit<EnqueueRequest, 'method'> {
-  method: string | ActorFunction
-}
+/** Finds the path of a function or a class. */
+export type PathOf = (exported: ActorFunction | ActorClass) => Promise<string>
 
-type Collected = Exclude<TransactionOperation, { op: 'enqueue' }> | { op: 'enqueue'; job: CollectedJob }
+/** With what the caller named, whose path is looked up in the end. */
+type Collected =
+  | {
+      op: 'enqueue'
+      named: string | ActorFunction | ActorClass
+      method: string | null
+      job: Omit<EnqueueRequest, 'method'>
+    }
+  | { op: 'setState'; named: string | ActorClass; name: string; state: unknown }
+  | { op: 'removeState'; named: string | ActorClass; name: string }
+  | { op: 'cancel'; id: string }
+type CollectedState = Extract<Collected, { op: 'setState' | 'removeState' }>
 
 export class OperationCollector implements OperationScope {
   readonly #collected: Collected[] = []
+  readonly #pathOf: PathOf
   readonly #what: string
   #hasEnded = false
 
   /** @param what for messages: "transaction" */
-  constructor(what: string) {
+  constructor(what: string, pathOf: PathOf) {
     this.#what = what
+    this.#pathOf = pathOf
   }
 
-  enqueue: OperationScope['enqueue'] = (method, params, options = {}) =>
-    this.#enqueue({ ...options, method, ...(params === undefined ? {} : { params }) })
+  enqueue: OperationScope['enqueue'] = (named: string | ActorFunction, params?: unknown, options: object = {}) =>
+    this.#enqueue(named, null, { ...options, params })
 
-  enqueueMany: OperationScope['enqueueMany'] = (jobs) => ({ ids: jobs.map((job) => this.#enqueue(job).id) })
+  enqueueMany: OperationScope['enqueueMany'] = (jobs) => ({
+    ids: jobs.map(({ method, ...job }) => this.#enqueue(method, null, job).id)
+  })
 
-  enqueueDoc: OperationScope['enqueueDoc'] = (type, name, method, params, options = {}) =>
-    this.#enqueue({
-      ...options,
-      method: `${type}.${method}`,
-      document: name,
-      ...(params === undefined ? {} : { params })
-    })
+  enqueueDoc: OperationScope['enqueueDoc'] = (
+    named: string | ActorClass,
+    name: string,
+    method: string,
+    params?: unknown,
+    options: object = {}
+  ) => this.#enqueue(named, method, { ...options, document: name, params })
 
   cancel: OperationScope['cancel'] = (id) => this.#add({ op: 'cancel', id })
 
-  setState: OperationScope['setState'] = (type, name, state) =>
-    this.#add({ op: 'setState', type, name, state: asJson(state, `set the state of document "${name}" of ${type}`) })
+  setState: OperationScope['setState'] = (named, name, state) =>
+    this.#add({ op: 'setState', named, name, state: asJson(state, `set the state of document "${name}"`) })
 
-  removeState: OperationScope['removeState'] = (type, name) => this.#add({ op: 'removeState', type, name })
+  removeState: OperationScope['removeState'] = (named, name) => this.#add({ op: 'removeState', named, name })
 
   /** Takes no more operations. */
   end(): void {
     this.#hasEnded = true
   }
 
-  /** The last operation so far on a document; undefined: none. */
-  lastOf(type: string, name: string): Extract<Collected, { name: string }> | undefined {
-    return this.#collected.findLast(
-      (operation): operation is Extract<Collected, { name: string }> =>
-        'name' in operation && operation.type === type && operation.name === name
-    )
+  pathOf(named: string | ActorFunction | ActorClass): string | Promise<string> {
+    return typeof named === 'string' ? named : this.#pathOf(named)
   }
 
-  /** @param pathOf finds the path of a function */
-  async operations(pathOf: (method: ActorFunction) => Promise<string>): Promise<TransactionOperation[]> {
+  /** What the operations so far make of a document; undefined: nothing. */
+  async lastOf(type: string, name: string): Promise<CollectedState | undefined> {
+    for (const operation of this.#collected.toReversed()) {
+      if (!('name' in operation) || operation.name !== name) continue
+      if ((await this.pathOf(operation.named)) === type) return operation
+    }
+    return undefined
+  }
+
+  async operations(): Promise<TransactionOperation[]> {
     const operations: TransactionOperation[] = []
     for (const operation of this.#collected) {
-      if (operation.op !== 'enqueue') operations.push(operation)
-      else {
-        const { method, ...job } = operation.job
-        operations.push({
-          op: 'enqueue',
-          job: { ...job, method: typeof method === 'function' ? await pathOf(method) : method }
-        })
+      if (operation.op === 'cancel') operations.push(operation)
+      else if (operation.op === 'enqueue') {
+        const path = await this.pathOf(operation.named)
+        const method = operation.method === null ? path : `${path}.${operation.method}`
+        operations.push({ op: 'enqueue', job: { ...operation.job, method } })
+      } else {
+        const { named, ...state } = operation
+        operations.push({ ...state, type: await this.pathOf(named) })
       }
     }
     return operations
@@ -77,18 +95,20 @@ export class OperationCollector implements OperationScope {
     throw new TypeError(`The ${this.#what} has ended: it takes operations only until its callback has returned.`)
   }
 
-  #enqueue(job: CollectedJob): { id: string } {
-    const method = typeof job.method === 'function' ? job.method.name : job.method
+  #enqueue(
+    named: string | ActorFunction | ActorClass,
+    method: string | null,
+    { params, ...job }: Omit<EnqueueRequest, 'method'>
+  ): { id: string } {
+    const attempted = `enqueue "${[typeof named === 'string' ? named : named.name, method].filter(Boolean).join('.')}"`
     for (const option of ['now', 'isAsync'] as const) {
       if (job[option] === undefined) continue
-      throw new TypeError(
-        `Cannot enqueue "${method}" in a ${this.#what}: ${option} would wait for the job. Leave it out.`
-      )
+      throw new TypeError(`Cannot ${attempted} in a ${this.#what}: ${option} would wait for the job. Leave it out.`)
     }
-    const jobId = job.jobId ?? randomUUID()
-    const params = job.params === undefined ? {} : { params: asJson(job.params, `enqueue "${method}"`) }
-    this.#add({ op: 'enqueue', job: withInstantTexts({ ...job, jobId, ...params }) })
-    return { id: jobId }
+    const id = job.jobId ?? randomUUID()
+    const withParams = params === undefined ? {} : { params: asJson(params, attempted) }
+    this.#add({ op: 'enqueue', named, method, job: withInstantTexts({ ...job, jobId: id, ...withParams }) })
+    return { id }
   }
 
   #add(operation: Collected): void {

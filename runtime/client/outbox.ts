@@ -5,7 +5,6 @@
  *
  * One timer is armed, for the entry that is next; it keeps no process alive.
  */
-import type { ActorFunction } from '../core/api.ts'
 import { type Clock, systemClock } from '../core/clock.ts'
 import { durationToMs } from '../core/duration.ts'
 import { RuntimeError } from '../core/errors.ts'
@@ -20,10 +19,9 @@ import type {
   PreparedView,
   TransactionResult
 } from '../core/transaction.ts'
-import { OperationCollector } from './operations.ts'
+import { OperationCollector, type PathOf } from './operations.ts'
 import type { Transport } from './transport.ts'
 
-type PathOf = (method: ActorFunction) => Promise<string>
 type Call = Pick<Transport, 'call'>
 
 /** Those that a runtime has opened. */
@@ -91,13 +89,13 @@ class ClientOutbox implements Outbox {
   async prepare(callback: (tx: OperationScope) => void | Promise<void>): Promise<Prepared> {
     const { name } = this.#options
     if (this.#state === 'stopped') throw new TypeError(`Cannot prepare: the outbox "${name}" has been stopped.`)
-    const tx = new OperationCollector('prepared transaction')
+    const tx = new OperationCollector('prepared transaction', this.#pathOf)
     try {
       await callback(tx)
     } finally {
       tx.end()
     }
-    const operations = await tx.operations(this.#pathOf)
+    const operations = await tx.operations()
     if (operations.length === 0) throw invalid('Cannot prepare: the callback has asked for nothing.')
     const timeout = `${this.#timeoutMs}ms`
     const { id } = (await this.#transport.call('outbox.prepare', { outbox: name, operations, timeout })) as PreparedView

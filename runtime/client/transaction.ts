@@ -3,12 +3,12 @@
  * condition on that call; where it does not hold any more, the callback runs again.
  */
 import { setTimeout } from 'node:timers/promises'
-import type { ActorFunction } from '../core/api.ts'
 import type { DocumentView } from '../core/document.ts'
 import { RuntimeError } from '../core/errors.ts'
 import type { Json } from '../core/job.ts'
+import type { ActorClass } from '../core/method-types.ts'
 import type { TransactionOperation, TransactionOptions, TransactionScope } from '../core/transaction.ts'
-import { asJson, OperationCollector } from './operations.ts'
+import { asJson, OperationCollector, type PathOf } from './operations.ts'
 import type { Transport } from './transport.ts'
 
 const attemptsDefault = 10
@@ -17,19 +17,19 @@ const waitMsPerAttempt = 5
 
 export async function runTransaction<T>(
   transport: Pick<Transport, 'call'>,
-  pathOf: (method: ActorFunction) => Promise<string>,
+  pathOf: PathOf,
   callback: (tx: TransactionScope) => T | Promise<T>,
   { attempts = attemptsDefault }: TransactionOptions = {}
 ): Promise<T> {
   for (let attempt = 1; ; attempt++) {
-    const tx = new ReadingCollector(transport)
+    const tx = new ReadingCollector(transport, pathOf)
     let value: T
     try {
       value = await callback(tx)
     } finally {
       tx.end()
     }
-    const operations = tx.withConditions(await tx.operations(pathOf))
+    const operations = tx.withConditions(await tx.operations())
     if (operations.length === 0) return value
     try {
       await transport.call('transaction', { operations })
@@ -54,15 +54,16 @@ class ReadingCollector extends OperationCollector implements TransactionScope {
   readonly #read = new Map<string, Promise<ReadState>>()
   readonly #revisions = new Map<string, number | null>()
 
-  constructor(transport: Pick<Transport, 'call'>) {
-    super('transaction')
+  constructor(transport: Pick<Transport, 'call'>, pathOf: PathOf) {
+    super('transaction', pathOf)
     this.#transport = transport
   }
 
-  getState: TransactionScope['getState'] = async <State = Json>(type: string, name: string) => {
+  getState: TransactionScope['getState'] = async <State = Json>(named: string | ActorClass, name: string) => {
     this.requireOpen()
+    const type = await this.pathOf(named)
     const key = keyOf(type, name)
-    const written = this.lastOf(type, name)
+    const written = await this.lastOf(type, name)
     if (written !== undefined)
       return (written.op === 'setState' ? copyOf(written.state) : undefined) as State | undefined
     let read = this.#read.get(key)

@@ -3,7 +3,7 @@
  * socket server and the embedded runtime both call it. {@link Runtime} is what programs hold: the same whether
  * `createRuntime` made it in this process or `connect` made it over the socket.
  */
-import type { Context } from './context.ts'
+import type { Actor } from './actor.ts'
 import type { DocumentId, DocumentPage, DocumentView } from './document.ts'
 import type { Duration } from './duration.ts'
 import type { EventFilter, EventListener, EventStream, GapListener } from './events.ts'
@@ -20,6 +20,7 @@ import type {
   QueueView
 } from './job.ts'
 import type { JobState } from './lifecycle.ts'
+import type { ActorClass, ActorFunction, CallArguments, MethodName, MethodOf, ResultOf } from './method-types.ts'
 import type { MigrationView, SchedulerView } from './scheduler-event.ts'
 import type {
   Outbox,
@@ -77,8 +78,11 @@ export interface ServiceMethods {
   shutdown(params: { deadline?: Duration }): Promise<{ stopping: true }>
 }
 
-/** A job that calls a method of a document. Its key is the document. */
-export interface EnqueueDocRequest extends Omit<EnqueueOptions, 'document' | 'key' | 'keyConcurrency'>, DocumentId {
+/** Options of a job that calls a method of a document. Its key is the document. */
+export type EnqueueDocOptions = Omit<EnqueueOptions, 'document' | 'key' | 'keyConcurrency'>
+
+/** A job that calls a method of a document. */
+export interface EnqueueDocRequest extends EnqueueDocOptions, DocumentId {
   /** Name of a method of the class. */
   method: string
   params?: unknown
@@ -172,10 +176,6 @@ export interface BulkOptions {
   onProgress?: (changed: number) => void
 }
 
-/** A function that an actor module exports. */
-// biome-ignore lint/suspicious/noExplicitAny: any method of a user's, whatever its parameters
-export type ActorFunction = (params: any, ctx: Context) => unknown
-
 export interface SubscribeOptions {
   /** Where to go on: the cursor of a subscription or of one of its events. Default: with what happens from now on. */
   cursor?: string
@@ -194,13 +194,38 @@ export interface Runtime {
   /**
    * Enqueues one job. When the promise resolves, the job is flushed to disk.
    *
-   * @param method dotted path (E2), or a function that an actor module exports (E1)
+   * @param method dotted path (E2), or a function that an actor module exports (E1): then the compiler checks the params, and
+   * knows the result
    * @throws RuntimeError `METHOD_UNKNOWN`, `QUEUE_UNKNOWN`, `PARAMS_INVALID`, `PAYLOAD_TOO_LARGE`, `JOB_EXISTS`,
    * `QUEUE_FULL`, `STORAGE_FULL`, `STOPPING`
    */
-  enqueue(method: string | ActorFunction, params?: unknown, options?: EnqueueOptions): Promise<EnqueueResult>
+  enqueue(method: string, params?: unknown, options?: EnqueueOptions): Promise<EnqueueResult>
+  enqueue<Method extends ActorFunction>(
+    method: Method,
+    ...rest: CallArguments<Method, Omit<EnqueueOptions, 'document'>>
+  ): Promise<EnqueueResult<ResultOf<Method>>>
   /** Enqueues all of the jobs or none, in one commit. Same errors as {@link Runtime.enqueue}. */
   enqueueMany(jobs: EnqueueRequest[]): Promise<{ ids: string[] }>
+  /**
+   * Enqueues a call of a method of a document (E11), as {@link Runtime.enqueue}. Calls of one document run one at a time, in
+   * order; the first makes the document.
+   *
+   * @param type dotted path of a class that extends `Actor`, or the class itself: then the compiler checks method and params, and
+   * knows the result
+   */
+  enqueueDoc(
+    type: string,
+    name: string,
+    method: string,
+    params?: unknown,
+    options?: EnqueueDocOptions
+  ): Promise<EnqueueResult>
+  enqueueDoc<Document extends Actor, Name extends MethodName<Document>>(
+    type: ActorClass<Document>,
+    name: string,
+    method: Name,
+    ...rest: CallArguments<MethodOf<Document, Name>, EnqueueDocOptions>
+  ): Promise<EnqueueResult<ResultOf<MethodOf<Document, Name>>>>
   /**
    * Several jobs, cancellations and states of documents: all of them or none, in one durable commit. `callback` collects them,
    * and they happen once it has returned; if it throws, nothing does. It may run several times: see {@link TransactionOptions}.
@@ -217,6 +242,22 @@ export interface Runtime {
    * the program runs.
    */
   outbox(options: OutboxOptions): Outbox
+  /** Documents, by the path of their class or the class itself. */
+  readonly doc: {
+    /** @throws RuntimeError `DOCUMENT_UNKNOWN` */
+    get(type: string | ActorClass, name: string): Promise<DocumentView>
+    /** By name, one page at a time. */
+    list(type: string | ActorClass, options?: { limit?: number; cursor?: string }): Promise<DocumentPage>
+    /**
+     * Every document, of one type or of all, one after the other; they are read in pages as the loop comes to them. Each is as
+     * it was when its page was read.
+     */
+    export(options?: { type?: string | ActorClass }): AsyncIterable<DocumentView>
+    /** Removes a document with its reminders; its next job makes a new one. @throws RuntimeError `DOCUMENT_UNKNOWN` */
+    remove(type: string | ActorClass, name: string): Promise<DocumentId & { removed: true }>
+    /** Takes a reminder back; one that is not there is no error. @throws RuntimeError `DOCUMENT_UNKNOWN` */
+    cancelReminder(type: string | ActorClass, name: string, reminder: string): Promise<DocumentView>
+  }
   readonly job: {
     /** @throws RuntimeError `JOB_UNKNOWN` */
     get(id: string): Promise<JobView>
@@ -236,6 +277,12 @@ export interface Runtime {
     retry(id: string, options?: { params?: unknown }): Promise<JobChange>
     /** Forgets a job. @throws RuntimeError `JOB_STATE` while it runs: cancel it first. */
     remove(id: string): Promise<{ id: string; removed: true }>
+    /**
+     * Sends a signal to a job that has not finished: `ctx.waitFor` of that name returns `payload` (default null), now or when
+     * the job comes to it. When the promise resolves, the signal is on disk.
+     * @throws RuntimeError `JOB_UNKNOWN`, `JOB_STATE`, `PAYLOAD_TOO_LARGE`
+     */
+    signal(id: string, name: string, payload?: unknown): Promise<JobChange>
     /** Moves a scheduled or ready job to another queue. @throws RuntimeError `JOB_STATE`, `QUEUE_UNKNOWN` */
     move(id: string, queue: string): Promise<JobChange>
     /**

@@ -1,6 +1,6 @@
 /** Documents: keyed actors with durable state (E11). */
 import type { Duration } from './duration.ts'
-import type { Json } from './job.ts'
+import type { Json } from './json.ts'
 
 /** A document: path of the exported class, and the name that tells it from others of its type. */
 export interface DocumentId {

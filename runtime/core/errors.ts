@@ -69,6 +69,17 @@ export const jobErrorCodes = {
 
 export type JobErrorCode = keyof typeof jobErrorCodes
 
+/** Why an attempt, or the job, failed. */
+export interface JobError {
+  code: JobErrorCode
+  /** Class of what was thrown, such as `TypeError`. */
+  name: string
+  message: string
+  stack?: string
+  /** The `code` property of what was thrown, such as `ENOENT`. */
+  thrownCode?: string | number
+}
+
 /**
  * Thrown by a method: run me again after `delay` (seconds, or text such as "5m"), without counting this as a failure.
  * Source: contract, "Actors".

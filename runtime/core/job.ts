@@ -1,12 +1,12 @@
 import type { Backoff } from './backoff.ts'
 import type { DocumentId } from './document.ts'
 import type { Duration } from './duration.ts'
-import type { JobErrorCode } from './errors.ts'
+import type { JobError, JobErrorCode } from './errors.ts'
 import type { StepView } from './journal.ts'
+import type { Json } from './json.ts'
 import type { JobState } from './lifecycle.ts'
 
-/** What JSON can say. Everything that crosses a thread, the socket or the disk is of this form. */
-export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json }
+export type { JobError, Json }
 
 /** Options of one job. Every default is the queue's, then the one named here. */
 export interface EnqueueOptions {
@@ -129,26 +129,16 @@ export interface EnqueueRequest extends EnqueueOptions {
   params?: unknown
 }
 
-export interface EnqueueResult {
+/** @typeParam Result what the method returns, once JSON has carried it */
+export interface EnqueueResult<Result = Json> {
   id: string
   state: JobState
   /** True when `deduplicate` found the job already there. */
   deduplicated: boolean
   /** Only with `now` or `isAsync: false`: what the method returned. */
-  result?: Json
+  result?: Result
   /** Only with `now` or `isAsync: false`: why the job failed. */
   error?: JobError
-}
-
-/** Why an attempt, or the job, failed. */
-export interface JobError {
-  code: JobErrorCode
-  /** Class of what was thrown, such as `TypeError`. */
-  name: string
-  message: string
-  stack?: string
-  /** The `code` property of what was thrown, such as `ENOENT`. */
-  thrownCode?: string | number
 }
 
 export interface JobLogLine {

@@ -2,7 +2,8 @@
  * The journal of a job: what `ctx.step`, `ctx.sleep`, `ctx.waitFor` and `ctx.enqueue` at once have done, in the order in which
  * the method called them. A later attempt calls the method from its start; what is `done` here is not done again.
  */
-import type { JobError, Json } from './job.ts'
+import type { JobError } from './errors.ts'
+import type { Json } from './json.ts'
 
 export type JournalKind = 'step' | 'sleep' | 'signal' | 'enqueue'
 

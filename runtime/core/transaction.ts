@@ -1,8 +1,9 @@
 /** Several changes in one durable commit: all of them or none. */
-import type { ActorFunction } from './api.ts'
+import type { Actor } from './actor.ts'
 import type { ContextEnqueueOptions, ContextEnqueueRequest } from './context.ts'
 import type { Duration } from './duration.ts'
 import type { EnqueueRequest, EnqueueResult, Json } from './job.ts'
+import type { ActorClass, ActorFunction, CallArguments, MethodName, MethodOf } from './method-types.ts'
 
 /** `revision`: only if the document still has it; null: only if there is none. Left out: whatever it has. */
 export type TransactionOperation =
@@ -26,10 +27,19 @@ export interface PreparedView {
   undecidedAt: string
 }
 
+type CollectedDocOptions = Omit<ContextEnqueueOptions, 'document' | 'key' | 'keyConcurrency'>
+
 /** Collects operations; nothing happens before its callback has returned. After that, a call is a TypeError. */
 export interface OperationScope {
-  /** @returns the id that the job will have: `jobId`, else one that is made here */
-  enqueue(method: string | ActorFunction, params?: unknown, options?: ContextEnqueueOptions): { id: string }
+  /**
+   * @param method dotted path, or a function that an actor module exports: then the compiler checks the params
+   * @returns the id that the job will have: `jobId`, else one that is made here
+   */
+  enqueue(method: string, params?: unknown, options?: ContextEnqueueOptions): { id: string }
+  enqueue<Method extends ActorFunction>(
+    method: Method,
+    ...rest: CallArguments<Method, Omit<ContextEnqueueOptions, 'document'>>
+  ): { id: string }
   /** They may depend on each other, by the index among all jobs of the transaction or by id. */
   enqueueMany(jobs: readonly ContextEnqueueRequest[]): { ids: string[] }
   /** A call of a method of a document (E11). */
@@ -38,7 +48,13 @@ export interface OperationScope {
     name: string,
     method: string,
     params?: unknown,
-    options?: Omit<ContextEnqueueOptions, 'document' | 'key' | 'keyConcurrency'>
+    options?: CollectedDocOptions
+  ): { id: string }
+  enqueueDoc<Document extends Actor, Name extends MethodName<Document>>(
+    type: ActorClass<Document>,
+    name: string,
+    method: Name,
+    ...rest: CallArguments<MethodOf<Document, Name>, CollectedDocOptions>
   ): { id: string }
   /** Cancels in any state; a finished job stays as it is. */
   cancel(id: string): void
@@ -47,9 +63,9 @@ export interface OperationScope {
    *
    * @param state what JSON can say, as it is now: later changes of the object do not count
    */
-  setState(type: string, name: string, state: unknown): void
+  setState(type: string | ActorClass, name: string, state: unknown): void
   /** Removes a document with its reminders. One that is not there is no error. */
-  removeState(type: string, name: string): void
+  removeState(type: string | ActorClass, name: string): void
 }
 
 /** What {@link Runtime.transaction} passes to its callback. */
@@ -58,7 +74,7 @@ export interface TransactionScope extends OperationScope {
    * @returns the state of a document, as this transaction leaves it so far; undefined: there is none. If the transaction writes
    * the document too, it is committed only if nobody else has changed that state meanwhile; else the callback runs again.
    */
-  getState<State = Json>(type: string, name: string): Promise<State | undefined>
+  getState<State = Json>(type: string | ActorClass, name: string): Promise<State | undefined>
 }
 
 export interface TransactionOptions {
@@ -74,7 +90,7 @@ export interface OutboxOptions {
   /**
    * Asked about an entry that has been prepared and neither committed nor aborted in time, because the process that
    * prepared it has died or forgot. Looks up whether the program's own transaction was committed. `'abort'` only if it
-   * was not and cannot be any more; undefined: not known yet, ask again after `timeout`.
+   * was not and cannot be any more; undefined: not known yet, ask again after `timeout`. Asked about one entry at a time.
    */
   decide: (id: string) => Decision | undefined | Promise<Decision | undefined>
   /** Told what `decide` throws, or a decision that could not be carried out; it is tried again after `timeout`. Default: console.error. */

@@ -103,10 +103,15 @@ const operations = {
   minItems: 1,
   maxItems: transactionOperationsMax,
   items: operationSchema,
-  description: 'Done in this order.'
+  description: 'Done in this order; see Transactions.'
 } as const
 
-const documentType = { type: 'string', description: 'Dotted path of the class, such as "billing.Invoice".' } as const
+const documentType = {
+  type: 'string',
+  maxLength: 512,
+  pattern: '^[A-Za-z0-9_$.-]+$',
+  description: 'Dotted path of the class, such as "billing.Invoice".'
+} as const
 const documentName = { ...nameSchema, description: 'Name of the document.' } as const
 const documentParams = {
   type: 'object',
@@ -232,7 +237,10 @@ export const serviceMethods = exactly({
       required: ['outbox', 'operations'],
       properties: {
         outbox: { ...nameSchema, description: 'Name by which the program finds what it has prepared.' },
-        operations: { ...operations, description: 'Without a `revision`: nothing may speak against them afterwards.' },
+        operations: {
+          ...operations,
+          description: 'As of `transaction`, without a `revision`: nothing may speak against them afterwards.'
+        },
         timeout: { ...timeoutSchema, description: 'After this the program should have decided. Default 1 minute.' }
       }
     },

@@ -154,14 +154,18 @@ const progressSchema = {
 
 const attemptViewSchema = {
   title: 'AttemptView',
-  description: 'One attempt that ended. `interrupted`: the supervisor stopped or died under it; not a failure.',
+  description:
+    'One attempt that ended. `interrupted`: the supervisor stopped or died under it, or its document was changed meanwhile. `suspended`: it sleeps, or waits for a signal. Neither is a failure.',
   type: 'object',
   required: ['attempt', 'startedAt', 'finishedAt', 'outcome'],
   properties: {
     attempt: count,
     startedAt: instant,
     finishedAt: instant,
-    outcome: { type: 'string', enum: ['completed', 'failed', 'cancelled', 'interrupted', 'crashed', 'retryLater'] },
+    outcome: {
+      type: 'string',
+      enum: ['completed', 'failed', 'cancelled', 'interrupted', 'crashed', 'retryLater', 'suspended']
+    },
     error: jobErrorSchema
   }
 } as const satisfies ObjectSchema<AttemptView>

@@ -206,7 +206,7 @@ function jobView(id: string, { method, params = {}, queue = 'default', jobName =
 
 type JobRequest = Omit<EnqueueRequest, 'jobName'> & { jobName?: string | null }
 
-function documentView(document: DocumentId): DocumentView {
+export function documentView(document: DocumentId): DocumentView {
   const at = '2026-01-01T00:00:00.000Z'
   return { ...document, state: {}, version: 1, revision: 1, bytes: 2, createdAt: at, updatedAt: at, reminders: [] }
 }
