@@ -43,4 +43,14 @@ export type {
 export type { JournalKind, StepView } from './core/journal.ts'
 export type { JobState } from './core/lifecycle.ts'
 export type { ActorClass, ActorFunction, MethodName, ResultOf } from './core/method-types.ts'
+export type {
+  Decision,
+  OperationScope,
+  Outbox,
+  OutboxOptions,
+  Prepared,
+  TransactionOptions,
+  TransactionResult,
+  TransactionScope
+} from './core/transaction.ts'
 export { createRuntime } from './embed/create-runtime.ts'

@@ -14,7 +14,10 @@ import type { DocumentId, DocumentPage, DocumentView } from '../core/document.ts
 import type { BulkStep, EnqueueOptions, EnqueueResult, JobPage, JobView, QueueView } from '../core/job.ts'
 import type { ActorClass, ActorFunction } from '../core/method-types.ts'
 import type { MigrationView, SchedulerView } from '../core/scheduler-event.ts'
+import { withInstantTexts } from './instant-texts.ts'
 import { pathResolver } from './method-of-function.ts'
+import { Outboxes } from './outbox.ts'
+import { runTransaction } from './transaction.ts'
 import type { Transport } from './transport.ts'
 
 /** @returns the runtime whose every call goes through `transport` */
@@ -22,6 +25,7 @@ export function runtimeOver(transport: Transport): Runtime {
   /** The result types of `core/api.ts`; `rpc/methods.ts` holds them against the protocol. */
   const call = <Result>(method: string, params: unknown) => transport.call(method, params) as Promise<Result>
   const resolve = pathResolver(transport)
+  const outboxes = new Outboxes(transport, resolve)
   /** Sends at once where a path is given, so that calls are made in their order. */
   const withPath = <Result>(named: string | ActorFunction | ActorClass, send: (path: string) => Promise<Result>) =>
     typeof named === 'string' ? send(named) : resolve(named).then(send)
@@ -72,6 +76,8 @@ export function runtimeOver(transport: Transport): Runtime {
     async enqueueMany(jobs) {
       return call<{ ids: string[] }>('enqueueMany', { jobs: jobs.map(withInstantTexts) })
     },
+    transaction: (callback, options) => runTransaction(transport, resolve, callback, options),
+    outbox: (options) => outboxes.open(options),
     doc: {
       get: (type, name) => withPath(type, (path) => call<DocumentView>('doc.get', { type: path, name })),
       list: (type, options) => withPath(type, (path) => call<DocumentPage>('doc.list', { ...options, type: path })),
@@ -121,18 +127,9 @@ export function runtimeOver(transport: Transport): Runtime {
     async shutdown(options = {}) {
       await call('shutdown', options)
     },
-    stop: (options = {}) => transport.stop(options)
+    async stop(options = {}) {
+      await outboxes.stop()
+      await transport.stop(options)
+    }
   }
-}
-
-/** Options whose value may be a date. */
-const instantKeys = new Set(['runAt', 'expires', 'since', 'until'])
-
-/** The protocol has no dates. A date that is none stays a text, which is then refused in words. */
-function withInstantTexts<Options extends object>(options: Options): Options {
-  const isDate = ([key, value]: [string, unknown]) => instantKeys.has(key) && value instanceof Date
-  const dates = Object.entries(options).filter(isDate) as [string, Date][]
-  if (dates.length === 0) return options
-  const texts = dates.map(([key, date]) => [key, Number.isNaN(date.getTime()) ? String(date) : date.toISOString()])
-  return { ...options, ...Object.fromEntries(texts) }
 }

@@ -22,7 +22,15 @@ import type {
 import type { JobState } from './lifecycle.ts'
 import type { ActorClass, ActorFunction, CallArguments, MethodName, MethodOf, ResultOf } from './method-types.ts'
 import type { MigrationView, SchedulerView } from './scheduler-event.ts'
-import type { PreparedView, TransactionOperation, TransactionResult } from './transaction.ts'
+import type {
+  Outbox,
+  OutboxOptions,
+  PreparedView,
+  TransactionOperation,
+  TransactionOptions,
+  TransactionResult,
+  TransactionScope
+} from './transaction.ts'
 
 /** One function per protocol method: one object in, one value out. `rpc/methods.ts` holds schema and documentation of each. */
 export interface ServiceMethods {
@@ -143,7 +151,7 @@ export interface DoctorView {
 export interface Finding {
   /** Something is broken or will be (`problem`), or looks unusual (`warning`). */
   severity: 'problem' | 'warning'
-  about: { queue: string } | { event: string } | { store: string } | { supervisor: string }
+  about: { queue: string } | { event: string } | { store: string } | { supervisor: string } | { outbox: string }
   what: string
   advice: string
 }
@@ -218,6 +226,22 @@ export interface Runtime {
     method: Name,
     ...rest: CallArguments<MethodOf<Document, Name>, EnqueueDocOptions>
   ): Promise<EnqueueResult<ResultOf<MethodOf<Document, Name>>>>
+  /**
+   * Several jobs, cancellations and states of documents: all of them or none, in one durable commit. `callback` collects them,
+   * and they happen once it has returned; if it throws, nothing does. It may run several times: see {@link TransactionOptions}.
+   *
+   * They happen in the order of the calls, but the jobs all together where the first of them stands.
+   *
+   * @returns what the callback returned, when all of it is on disk
+   * @throws RuntimeError as {@link Runtime.enqueue}; `JOB_UNKNOWN` of a job to cancel; `DOCUMENT_CHANGED` where documents that
+   * were read were changed by others each time; and what the callback throws
+   */
+  transaction<T>(callback: (tx: TransactionScope) => T | Promise<T>, options?: TransactionOptions): Promise<T>
+  /**
+   * Ties jobs to a transaction in a database of the program's own: see {@link Outbox}. One for each name, open for as long as
+   * the program runs.
+   */
+  outbox(options: OutboxOptions): Outbox
   /** Documents, by the path of their class or the class itself. */
   readonly doc: {
     /** @throws RuntimeError `DOCUMENT_UNKNOWN` */

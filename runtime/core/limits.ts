@@ -100,6 +100,8 @@ export const signalBytesMax = 1024 * 1024
 export const jobsPerCompletionMax = 10_000
 /** Operations of one transaction. */
 export const transactionOperationsMax = 10_000
+/** What one `outbox.prepare` stores, as JSON text. Beyond: `PAYLOAD_TOO_LARGE`. */
+export const preparedBytesMax = 16 * 1024 * 1024
 
 /** What a running job says is stored at most this often, so that it survives the end of the process. */
 export const traceStoreIntervalMs = 1_000

@@ -23,6 +23,7 @@ import type {
 import { finishedStates, type JobState } from '../core/lifecycle.ts'
 import { moveBatchMax } from '../core/limits.ts'
 import type { DocumentMessage, Effects } from '../core/pool.ts'
+import type { TransactionOperation, TransactionResult } from '../core/transaction.ts'
 import {
   dueOfScheduledKey,
   dueRange,
@@ -50,6 +51,7 @@ import { applyEffects, type EffectsPlan, isUnchanged, planEffects, refusedWith, 
 import { readScheduler } from './event-records.ts'
 import { Growth } from './growth.ts'
 import { draftJob, encodePayload, type JobDraft } from './job-draft.ts'
+import { DurableOutbox } from './outbox.ts'
 import { rangesOf, seqIn } from './places.ts'
 import { isPaused, QueueRegistry } from './queue-registry.ts'
 import { QueueViews } from './queue-views.ts'
@@ -57,6 +59,7 @@ import { Rates } from './rates.ts'
 import { saysWhich, wrongState } from './refusals.ts'
 import type { NextInstant } from './reminders.ts'
 import { readJob, requireJob, type StoredJob, unmetDependencies, waitsForOthers } from './stored-job.ts'
+import { knownOperations, perform, requestedJobs, type TraceOf, workOf } from './transaction.ts'
 import { nextUpkeepAtMs, type RetainedPlace, RetentionFronts, upkeepPiece } from './upkeep.ts'
 
 export interface DurableQueueParts {
@@ -94,6 +97,8 @@ export class DurableQueue {
   /** Scheduler events, in the same store, so that an instant and its job are one commit. */
   readonly schedule: DurableSchedule
   readonly documents: Documents
+  /** Transactions that wait for the decision of the program that prepared them. */
+  readonly outbox: DurableOutbox
 
   constructor(parts: DurableQueueParts) {
     this.#parts = parts
@@ -108,6 +113,13 @@ export class DurableQueue {
       reader: () => parts.store.reader,
       registry: this.#registry,
       tag: parts.tag,
+      commit: (operation) => this.#commit(operation)
+    })
+    this.outbox = new DurableOutbox({
+      ...parts,
+      reader: () => parts.store.reader,
+      admission: this.#admission,
+      draftAll: (requests) => this.#draftAll(requests),
       commit: (operation) => this.#commit(operation)
     })
     this.documents = new Documents({
@@ -145,6 +157,17 @@ export class DurableQueue {
     for (const method of this.#unknownIn(requests)) await this.#parts.catalogue.resolve(method)
     const drafts = this.#draftAll(requests)
     return this.#commit((commit) => admit(commit, this.#admission, drafts))
+  }
+
+  /**
+   * All of the operations or none, in one commit; see transaction.ts.
+   *
+   * @throws RuntimeError as {@link DurableQueue.enqueue}; `DOCUMENT_CHANGED`; `JOB_UNKNOWN` of a job to cancel
+   */
+  async transaction(operations: readonly TransactionOperation[], traceOf: TraceOf): Promise<TransactionResult> {
+    const known = await knownOperations(operations, this.#parts.catalogue)
+    const work = workOf(known, await this.#draftAll(requestedJobs(known)))
+    return this.#commit((commit) => ({ jobs: perform(commit, this.#admission, work, traceOf) }))
   }
 
   /**

@@ -20,10 +20,10 @@ export function queueFull({ name, maxQueued }: QueueConfig, attempted: string): 
   )
 }
 
-export function quotaReached(usedBytes: number, maxStoreBytes: number): RuntimeError {
+export function quotaReached(attempted: string, usedBytes: number, maxStoreBytes: number): RuntimeError {
   return new RuntimeError(
     'STORAGE_FULL',
-    `Cannot enqueue: the store uses ${usedBytes} of the ${maxStoreBytes} bytes that maxStoreBytes allows. Nothing of the request was stored. Remove jobs, keep finished ones for a shorter time (retention), or raise maxStoreBytes.`,
+    `Cannot ${attempted}: the store uses ${usedBytes} of the ${maxStoreBytes} bytes that maxStoreBytes allows. Nothing of the request was stored. Remove jobs, keep finished ones for a shorter time (retention), or raise maxStoreBytes.`,
     { usedBytes, maxStoreBytes }
   )
 }

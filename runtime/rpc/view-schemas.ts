@@ -405,11 +405,11 @@ const findingSchema = {
     about: {
       type: 'object',
       description:
-        'One of `queue`, `event` (the id of a scheduler event), `store` (the data directory), `supervisor` (a part of it).',
+        'One of `queue`, `event` (the id of a scheduler event), `store` (the data directory), `supervisor` (a part of it), `outbox`.',
       minProperties: 1,
       maxProperties: 1,
       additionalProperties: false,
-      properties: { queue: text, event: text, store: text, supervisor: text }
+      properties: { queue: text, event: text, store: text, supervisor: text, outbox: text }
     },
     what: text,
     advice: text

@@ -28,7 +28,7 @@
  *  'r'   type NUL name NUL reminder                       a call that a document has asked for (`ReminderRecord`)
  *  'L'   seq:6 index:2                                    entry of the journal of a job (core/journal.ts)
  *  'H'   seq:6 number:6                                   a signal that the job has not taken yet (`SignalRecord`)
- *  'U'   outbox NUL id                                    operations that wait for a decision (`PreparedRecord`)
+ *  'U'   id in UTF-8                                      operations that wait for a decision (`PreparedRecord`)
  *  'M'   name in ASCII                                    `counters`, `owner`, `scheduler`, `growth`
  *  'E'   event id in UTF-8                                scheduler event: its standing (records.ts, `EventRecord`)
  *  'N'   next:6 event id in UTF-8                         scheduler events by their next instant; empty
@@ -336,17 +336,12 @@ export function signalRange(seq: number): KeyRange {
   return rangeOf(seqKey(kind.signal, seq))
 }
 
-export function preparedKey(outbox: string, id: string): Buffer {
-  return Buffer.from(`U${outbox}\0${id}`, 'utf8')
+export function preparedKey(id: string): Buffer {
+  return Buffer.concat([Buffer.of(smallKind.prepared), Buffer.from(id, 'utf8')])
 }
 
 export function idOfPreparedKey(key: Buffer): string {
-  return key.toString('utf8').split('\0')[1]!
-}
-
-/** @param outbox undefined: of all */
-export function preparedRange(outbox: string | undefined): KeyRange {
-  return rangeOf(Buffer.from(outbox === undefined ? 'U' : `U${outbox}\0`, 'utf8'))
+  return key.toString('utf8', 1)
 }
 
 export function childKey(parent: number, child: number): Buffer {
@@ -397,6 +392,7 @@ export function nextOfNextEventKey(key: Buffer): number {
 }
 
 export const eventRange = rangeOf(Buffer.of(smallKind.event))
+export const preparedRange = rangeOf(Buffer.of(smallKind.prepared))
 export const nextEventRange = rangeOf(Buffer.of(smallKind.nextEvent))
 export const jobRange = rangeOf(Buffer.of(kind.job))
 export const runningRange = rangeOf(Buffer.of(kind.running))

@@ -224,6 +224,7 @@ export class Supervisor {
       schedule: this.#scheduler.list(),
       health: this.#queue.health(),
       growth: this.#queue.growth(),
+      prepared: this.#queue.outbox.list(undefined),
       limits: this.#config.queues,
       diskFreeBytes: await freeBytesAt(this.#config.dataDir)
     })

@@ -26,6 +26,9 @@ class FakeClock {
   }
 }
 
+/** Of every document type. */
+export const documentVersion = 3
+
 /** Knows every method of the form `a.x`, and of the form `d.Type.x`, which is one of a document type. */
 const anyMethod: MethodCatalogue = {
   known: (method) => {
@@ -36,7 +39,8 @@ const anyMethod: MethodCatalogue = {
   resolve: async (method) => {
     throw new RuntimeError('METHOD_UNKNOWN', `unknown method ${method}`)
   },
-  documentType: () => undefined,
+  documentType: (type) =>
+    type.startsWith('d.') ? { type, file: '/a.js', version: documentVersion, methods: [] } : undefined,
   list: () => [],
   problems: []
 }
