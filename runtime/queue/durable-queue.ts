@@ -7,6 +7,7 @@ import type { JobChange, QueueHealth, StoreGrowth } from '../core/api.ts'
 import type { MethodCatalogue } from '../core/catalogue.ts'
 import type { Clock } from '../core/clock.ts'
 import type { QueueConfig } from '../core/config.ts'
+import { RuntimeError } from '../core/errors.ts'
 import type { EventStream } from '../core/events.ts'
 import type {
   BulkRequest,
@@ -19,16 +20,8 @@ import type {
   QueueView
 } from '../core/job.ts'
 import { finishedStates, type JobState } from '../core/lifecycle.ts'
-import { moveBatchMax } from '../core/limits.ts'
-import {
-  dueOfScheduledKey,
-  dueRange,
-  type KeyRange,
-  noInstantMs,
-  runningKey,
-  runningRange,
-  scheduledRange
-} from '../store/keys.ts'
+import { instantMsMax, jobsPerCompletionMax, moveBatchMax } from '../core/limits.ts'
+import { dueOfScheduledKey, dueRange, type KeyRange, runningKey, runningRange, scheduledRange } from '../store/keys.ts'
 import { standingCodec } from '../store/records.ts'
 import type { Reader, Store, Transaction } from '../store/store.ts'
 import { type AdmissionRules, admit } from './admission.ts'
@@ -44,11 +37,24 @@ import { DurableSchedule } from './durable-schedule.ts'
 import { readScheduler } from './event-records.ts'
 import { Growth } from './growth.ts'
 import { draftJob, encodePayload, type JobDraft } from './job-draft.ts'
+import {
+  type AnswerTo,
+  beginStep,
+  endStep,
+  enqueueOnce,
+  hasEnqueued,
+  type JournalQuestion,
+  sleep,
+  waitFor
+} from './journal.ts'
+import { readJournal } from './journal-entries.ts'
 import { rangesOf, seqIn } from './places.ts'
 import { isPaused, QueueRegistry } from './queue-registry.ts'
 import { QueueViews } from './queue-views.ts'
 import { Rates } from './rates.ts'
-import { saysWhich, wrongState } from './refusals.ts'
+import { attemptOver, saysWhich, tooManyJobs, wrongState } from './refusals.ts'
+import { checkRequests } from './requests.ts'
+import { encodeSignal, sendSignal } from './signals.ts'
 import { readJob, requireJob, type StoredJob, unmetDependencies, waitsForOthers } from './stored-job.ts'
 import { nextUpkeepAtMs, type RetainedPlace, RetentionFronts, upkeepPiece } from './upkeep.ts'
 
@@ -127,7 +133,7 @@ export class DurableQueue {
    * `JOB_UNKNOWN` of a job that it depends on, `QUEUE_FULL`, `STORAGE_FULL`; of several jobs, `data.index` says which
    */
   async enqueue(requests: readonly EnqueueRequest[]): Promise<EnqueueResult[]> {
-    const drafts = await this.#draftAll(requests)
+    const drafts = this.#knowsMethodsOf(requests) ? this.#draftKnown(requests) : await this.#draftAll(requests)
     return this.#commit((commit) => admit(commit, this.#admission, drafts))
   }
 
@@ -181,6 +187,38 @@ export class DurableQueue {
       endAttempt(commit, job, ending, this.#parts.random())
       return true
     })
+  }
+
+  /**
+   * What a running job asks of its journal; see journal.ts. On disk when it resolves.
+   *
+   * @throws RuntimeError `JOB_STATE`: the attempt is over, or the journal has another call there · `PAYLOAD_TOO_LARGE`,
+   * `PARAMS_INVALID` · of `enqueue` also as {@link DurableQueue.enqueue}
+   */
+  async ask<Q extends JournalQuestion>(job: ClaimedJob, question: Q): Promise<AnswerTo<Q>> {
+    const answer = question.type === 'enqueue' ? this.#enqueueOnce(job, question) : this.#askAtOnce(job, question)
+    return (await answer) as AnswerTo<Q>
+  }
+
+  /**
+   * Tells a job something by name: the `ctx.waitFor` that waits for it takes it, now or later.
+   *
+   * @param payload JSON value; undefined: null
+   * @throws RuntimeError `JOB_UNKNOWN`, `JOB_STATE` where it has finished or leaves too many untaken, `PARAMS_INVALID`,
+   * `PAYLOAD_TOO_LARGE`
+   */
+  async signal(id: string, name: string, payload: unknown = null): Promise<JobChange> {
+    const text = encodeSignal(payload, id, name)
+    return this.#commit((commit, transaction) => {
+      const job = requireJob(transaction, id, this.#parts.tag, 'send a signal to')
+      sendSignal(commit, job, name, text)
+      return { id, state: job.standing.state, changed: true }
+    })
+  }
+
+  /** The state of the document of a running job, where it was too large to be sent along. */
+  documentState({ id }: ClaimedJob): { state: string } {
+    throw new Error(`not built yet: the state of the document of job "${id}"`)
   }
 
   /**
@@ -368,10 +406,20 @@ export class DurableQueue {
 
   /** Looks the methods up, and checks everything that can be without a commit. @throws RuntimeError as {@link DurableQueue.enqueue} */
   async #draftAll(requests: readonly EnqueueRequest[]): Promise<JobDraft[]> {
-    const { catalogue, queues, tag, clock } = this.#parts
+    const { catalogue } = this.#parts
     for (const method of requests.flatMap(methodsOf)) {
       if (catalogue.known(method) === undefined) await catalogue.resolve(method)
     }
+    return this.#draftKnown(requests)
+  }
+
+  /** Then nothing need be waited for: what is asked for in one turn shares a commit, in the order in which it was asked for. */
+  #knowsMethodsOf(requests: readonly EnqueueRequest[]): boolean {
+    return requests.flatMap(methodsOf).every((method) => this.#parts.catalogue.known(method) !== undefined)
+  }
+
+  #draftKnown(requests: readonly EnqueueRequest[]): JobDraft[] {
+    const { queues, tag, clock } = this.#parts
     const context = { queues, tag, nowMs: clock.wallMs() }
     const jobs = requests.length
     return requests.map((request, index) =>
@@ -379,16 +427,58 @@ export class DurableQueue {
     )
   }
 
+  async #askAtOnce(job: ClaimedJob, question: Exclude<JournalQuestion, { type: 'enqueue' }>): Promise<unknown> {
+    const answer = await this.#commit((commit) => {
+      const running = this.#requireAttempt(commit, job)
+      switch (question.type) {
+        case 'beginStep':
+          return beginStep(commit, running, question)
+        case 'endStep':
+          return endStep(commit, running, question)
+        case 'sleep':
+          return sleep(commit, running, question)
+        case 'waitFor':
+          return waitFor(commit, running, question)
+      }
+    })
+    if (answer instanceof RuntimeError) throw answer
+    return answer
+  }
+
+  async #enqueueOnce(job: ClaimedJob, question: Extract<JournalQuestion, { type: 'enqueue' }>): Promise<unknown> {
+    const { jobs } = question
+    // What an earlier attempt has enqueued may be refused by now.
+    const isDone = hasEnqueued(this.#parts.store.reader, job.seq, question)
+    if (!isDone) {
+      if (jobs.length > jobsPerCompletionMax) throw tooManyJobs(jobs.length)
+      checkRequests(jobs)
+    }
+    const drafts = isDone ? [] : await this.#draftAll(jobs)
+    return this.#commit((commit) => {
+      const running = this.#requireAttempt(commit, job)
+      return enqueueOnce(commit, running, question, () => admit(commit, this.#admission, drafts).map(({ id }) => id))
+    })
+  }
+
+  /** @throws RuntimeError `JOB_STATE`: the job is not in this attempt any more */
+  #requireAttempt({ transaction }: QueueCommit, { seq, id, attempt }: ClaimedJob): StoredJob {
+    const job = readJob(transaction, seq)
+    if (job?.standing.state === 'running' && job.standing.made === attempt) return job
+    throw attemptOver(id, attempt)
+  }
+
   #nextDueAtMs(): number | null {
     for (const key of this.#parts.store.reader.keys({ ...scheduledRange, limit: 1 })) {
       const dueAtMs = dueOfScheduledKey(key)
-      return dueAtMs === noInstantMs ? null : dueAtMs
+      // What waits for other jobs, or for a signal without an end, is not due by itself.
+      return dueAtMs >= instantMsMax ? null : dueAtMs
     }
     return null
   }
 
   #claimed(job: StoredJob, reader: Reader): ClaimedJob {
     const { seq, spec, standing } = job
+    const journal = readJournal(reader, job)
     return {
       seq,
       id: spec.id,
@@ -401,7 +491,8 @@ export class DurableQueue {
       softTimeoutMs: spec.softTimeoutMs,
       alone: standing.crashes > 0,
       startIsCounted: standing.startTurn !== null,
-      ...(standing.dependencies === null ? {} : { parents: parentsOf(reader, job) })
+      ...(standing.dependencies === null ? {} : { parents: parentsOf(reader, job) }),
+      ...(journal.length === 0 ? {} : { journal })
     }
   }
 

@@ -55,7 +55,7 @@ export class JobService implements Service {
     'doc.export': () => notBuilt(),
     'doc.remove': () => notBuilt(),
     'doc.cancelReminder': () => notBuilt(),
-    'job.signal': () => notBuilt(),
+    'job.signal': ({ id, name, payload }) => this.#parts.queue.signal(id, name, payload),
     'job.get': async ({ id }) => this.#get(id),
     'job.list': async (filter) => this.#parts.queue.list(filter),
     'job.wait': ({ id, timeout }) => this.#wait(id, timeout),
