@@ -182,7 +182,7 @@ export interface JobView {
   /** When it is cancelled unless it has started. */
   expiresAt: string | null
   enqueuedAt: string
-  /** When it is or was due; null where it was to run at once. */
+  /** When it is or was due; null where it was to run at once, or waits for a signal without an end. */
   runAt: string | null
   startedAt: string | null
   finishedAt: string | null

@@ -85,7 +85,7 @@ export interface Effects {
  */
 export interface JobQuestions {
   /** The state of its document, as claimed. */
-  state(question: Record<string, never>): { state: string }
+  state(question: object): { state: string }
   /** The function of a step is called next. */
   beginStep(question: { index: number; name: string }): { run: number; wasCut: boolean }
   /** It returned `result` (JSON text), or threw `error`. */

@@ -15,7 +15,7 @@ import { RuntimeError } from '../core/errors.ts'
 import type { EventStream, JobEvent, JobEventType } from '../core/events.ts'
 import { iso } from '../core/instant.ts'
 import { logLinesMax } from '../core/limits.ts'
-import type { Pool, PoolListener } from '../core/pool.ts'
+import type { JobAnswer, JobQuestion, Pool, PoolListener } from '../core/pool.ts'
 import type { Timers } from '../core/timers.ts'
 import type { Ending } from '../queue/attempts.ts'
 import type { AttemptTrace, ClaimedJob } from '../queue/claimed-job.ts'
@@ -74,7 +74,7 @@ export class Dispatcher {
       called: (id) => this.#called(id),
       progress: (id, percent, stage) => this.#progress(id, percent, stage),
       log: (id, line) => this.#log(id, line),
-      asked: () => undefined,
+      asked: (id, number, question) => this.#asked(id, number, question),
       outcome: (id, outcome) => this.#finish(id, outcome)
     })
   }
@@ -207,6 +207,42 @@ export class Dispatcher {
     this.#tell(running, 'log', { log: line })
   }
 
+  /**
+   * No stop waits for it, and once the attempt is over nobody wants the answer. While the disk is full the question is asked
+   * again, like any other write.
+   */
+  async #asked(id: string, number: number, question: JobQuestion): Promise<void> {
+    const running = this.#running.get(id)
+    while (running !== undefined && this.#running.get(id) === running) {
+      const answer = await this.#answerTo(running.job, question)
+      if (this.#running.get(id) !== running) return
+      if (answer === 'interrupt') {
+        this.#pool.kill(id)
+        this.#finish(id, { type: 'interrupted' })
+        return
+      }
+      if (answer !== 'storageFull') {
+        this.#pool.answer(id, number, answer)
+        return
+      }
+      await this.#untilTriedAgain()
+    }
+  }
+
+  /** `interrupt`: its document was changed by others, so the attempt begins again with what it is now. */
+  async #answerTo(job: ClaimedJob, question: JobQuestion): Promise<JobAnswer | 'storageFull' | 'interrupt'> {
+    const { queue } = this.#parts
+    try {
+      const value = question.type === 'state' ? { state: queue.documents.stateOf(job) } : await queue.ask(job, question)
+      return { type: 'answered', value }
+    } catch (error) {
+      if (!(error instanceof RuntimeError)) throw error
+      if (error.code === 'STORAGE_FULL') return 'storageFull'
+      if (question.type === 'state' && error.code === 'DOCUMENT_CHANGED') return 'interrupt'
+      return { type: 'refused', code: error.code, message: error.message, data: { ...error.data } }
+    }
+  }
+
   #timedOut(id: string): void {
     const timeoutMs = this.#running.get(id)?.job.timeoutMs
     this.#pool.kill(id)
@@ -277,8 +313,14 @@ export class Dispatcher {
         if (!(error instanceof RuntimeError)) throw error
         if (error.code !== 'STORAGE_FULL' || this.#state === 'interrupting') return
       }
-      await new Promise<void>((resolve) => this.#parts.timers.after(retryWhenFullMs, resolve))
+      await this.#untilTriedAgain()
     }
+  }
+
+  #untilTriedAgain(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#parts.timers.after(retryWhenFullMs, resolve)
+    })
   }
 
   #tell({ job }: Running, type: JobEventType, more: Partial<JobEvent> = {}): void {

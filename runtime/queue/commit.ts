@@ -4,7 +4,8 @@
  *
  * Invariants after every commit
  * - a job is in exactly one place (see store/keys.ts), and its queue's count of that state includes it once
- * - a standing record exists exactly for the jobs that were started or depend on others and do not run, and for the finished
+ * - a standing record exists exactly for the jobs that were started, depend on others or have a journal and do not run, and
+ *   for the finished
  * - a job that ends by itself, by `expires` or its own retention, has an entry for that instant ('Z')
  * - a finished job that its queue's retention looks after is in the `retained` totals
  */
@@ -13,6 +14,7 @@ import type { JobEvent, JobEventType } from '../core/events.ts'
 import { iso } from '../core/instant.ts'
 import type { JobError } from '../core/job.ts'
 import { type FinishedState, isFinished, type LifecycleEvent, lifecycle } from '../core/lifecycle.ts'
+import { instantMsMax } from '../core/limits.ts'
 import { bytesOfDigest, encodeDigest, keepsItself } from '../store/digest.ts'
 import {
   countsKey,
@@ -53,6 +55,7 @@ import { followUpOf } from './follow-up.ts'
 import type { Growth } from './growth.ts'
 import type { DraftContext, JobDraft } from './job-draft.ts'
 import { groupOf, holdsGroup } from './job-group.ts'
+import { dropJournal, journalBytesOf } from './journal-entries.ts'
 import { KeyGroups } from './key-groups.ts'
 import { StartWindow } from './start-window.ts'
 import { isMadeId, makeId, readyPlaceOf, type StoredJob, waitsForOthers, withWindowOf } from './stored-job.ts'
@@ -61,6 +64,8 @@ const empty = Buffer.alloc(0)
 const hasRecord = Buffer.of(1)
 /** What the store needs for the entries of a job beside their keys and values. */
 const entryBytes = 16
+/** And for an entry of its journal beside what that holds. */
+const journalEntryBytes = 64
 
 export interface CommitParts extends AfterCommitParts {
   queues: ReadonlyMap<string, QueueConfig>
@@ -164,16 +169,16 @@ export class QueueCommit implements CommitState {
     return job
   }
 
-  /** A job that has not started becomes what `draft` asks for; it keeps its id, its number and what it depends on. */
+  /** A job that has not started becomes what `draft` asks for; it keeps its id, its number, its signals and what it depends on. */
   replace(job: StoredJob, draft: JobDraft): void {
-    const { dependencies } = job.standing
+    const { dependencies, journal } = job.standing
     this.#unplace(job)
     const hadRecord = needsRecord(job.standing)
     const { id, rules } = job.spec
     const number = this.numberOf(draft.queue.name)
     job.spec = { ...draft.spec, queue: number, id, rules: withWindowOf(rules, draft.spec.rules) }
     const waits = waitsForOthers(job.standing)
-    job.standing = { ...standingOf(job.spec, waits ? 1 : 0), dependencies }
+    job.standing = { ...standingOf(job.spec, waits ? 1 : 0), dependencies, journal }
     this.writeSpec(job)
     this.#place(job)
     if (hadRecord && !needsRecord(job.standing)) this.transaction.remove(standingKey(job.seq))
@@ -228,8 +233,13 @@ export class QueueCommit implements CommitState {
 
   /** Changes the standing of a job that stays where it is. */
   amend(job: StoredJob, changes: Partial<Omit<Standing, 'state'>>): void {
-    job.standing = { ...job.standing, ...changes }
-    this.#writeStanding(job)
+    const standing = { ...job.standing, ...changes }
+    // The entry of a ready job says whether it has a record.
+    const moves = standing.state === 'ready' && needsRecord(standing) !== needsRecord(job.standing)
+    if (moves) this.#unplace(job)
+    job.standing = standing
+    if (moves) this.#place(job)
+    else this.#writeStanding(job)
   }
 
   /** A waiting job goes to another queue, where it ages as those there do: ranks with and without ageing do not compare. */
@@ -254,6 +264,7 @@ export class QueueCommit implements CommitState {
     if (spec.event !== null && !isFinished(standing.state)) this.#eventFinished(job, spec.event)
     if ((spec.rules?.throttledUntilMs ?? 0) > this.nowMs) this.#endThrottle(job, by)
     forgetLinks(this, job)
+    dropJournal(this, job)
     this.tell(job, 'removed')
     if (!isFinished(standing.state)) this.after.tellWaiting(job, false)
   }
@@ -349,7 +360,7 @@ export class QueueCommit implements CommitState {
     switch (standing.state) {
       case 'scheduled':
         transaction.put(scheduledKey(standing.dueAtMs ?? noInstantMs, seq), empty)
-        if (standing.dueAtMs !== null) this.after.dueAt(standing.dueAtMs)
+        if (standing.dueAtMs !== null && standing.dueAtMs < instantMsMax) this.after.dueAt(standing.dueAtMs)
         break
       case 'ready':
         if (group !== undefined) this.groups.place(job, group, needsRecord(standing))
@@ -406,7 +417,7 @@ export class QueueCommit implements CommitState {
     const { seq, spec, standing } = job
     const recordBytes = this.#writeStanding(job)
     const idBytes = isMadeId(spec.id, this.#parts.tag) ? 0 : entryBytes + Buffer.byteLength(spec.id)
-    const bytes = job.specBytes + recordBytes + idBytes + 3 * entryBytes
+    const bytes = job.specBytes + recordBytes + idBytes + 3 * entryBytes + journalBytesOf(standing, journalEntryBytes)
     const keeps = spec.rules?.keepMs?.[state] !== undefined
     const digest = encodeDigest({
       bytes,
@@ -482,8 +493,8 @@ function endOf({ failures }: EventRecord, { state, startedAtMs, finishedAtMs }: 
 }
 
 /** Whether the standing is kept under its own key: it says more than the place, and the place does not hold it. */
-function needsRecord({ state, startedAtMs, dependencies }: Standing): boolean {
-  return state !== 'running' && (startedAtMs !== null || dependencies !== null || isFinished(state))
+function needsRecord({ state, startedAtMs, dependencies, journal }: Standing): boolean {
+  return state !== 'running' && (startedAtMs !== null || dependencies !== null || journal !== null || isFinished(state))
 }
 
 function areEqual(one: Counters, other: Counters): boolean {

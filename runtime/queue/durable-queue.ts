@@ -14,25 +14,16 @@ import type {
   BulkStep,
   EnqueueRequest,
   EnqueueResult,
-  FollowUp,
   JobFilter,
   JobPage,
   JobView,
   QueueView
 } from '../core/job.ts'
 import { finishedStates, type JobState } from '../core/lifecycle.ts'
-import { moveBatchMax } from '../core/limits.ts'
+import { instantMsMax, moveBatchMax } from '../core/limits.ts'
 import type { DocumentMessage, Effects } from '../core/pool.ts'
 import type { TransactionOperation, TransactionResult } from '../core/transaction.ts'
-import {
-  dueOfScheduledKey,
-  dueRange,
-  type KeyRange,
-  noInstantMs,
-  runningKey,
-  runningRange,
-  scheduledRange
-} from '../store/keys.ts'
+import { dueOfScheduledKey, dueRange, type KeyRange, runningKey, runningRange, scheduledRange } from '../store/keys.ts'
 import { standingCodec } from '../store/records.ts'
 import type { Store, Transaction } from '../store/store.ts'
 import { type AdmissionRules, admit } from './admission.ts'
@@ -44,20 +35,24 @@ import type { AttemptTrace, ClaimedJob } from './claimed-job.ts'
 import { claimReady } from './claiming.ts'
 import { type CommitParts, QueueCommit } from './commit.ts'
 import { parentsOf } from './dependencies.ts'
-import { checkDocument } from './document-methods.ts'
 import { Documents, documentMessage } from './documents.ts'
+import { Drafting } from './drafting.ts'
 import { DurableSchedule } from './durable-schedule.ts'
 import { applyEffects, type EffectsPlan, isUnchanged, planEffects, refusedWith, requestsOf } from './effects.ts'
 import { readScheduler } from './event-records.ts'
 import { Growth } from './growth.ts'
 import { draftJob, encodePayload, type JobDraft } from './job-draft.ts'
+import type { AnswerTo, JournalQuestion } from './journal.ts'
+import { readJournal } from './journal-entries.ts'
 import { DurableOutbox } from './outbox.ts'
 import { rangesOf, seqIn } from './places.ts'
+import { Questions } from './questions.ts'
 import { isPaused, QueueRegistry } from './queue-registry.ts'
 import { QueueViews } from './queue-views.ts'
 import { Rates } from './rates.ts'
-import { saysWhich, wrongState } from './refusals.ts'
+import { wrongState } from './refusals.ts'
 import type { NextInstant } from './reminders.ts'
+import { encodeSignal, sendSignal } from './signals.ts'
 import { readJob, requireJob, type StoredJob, unmetDependencies, waitsForOthers } from './stored-job.ts'
 import { knownOperations, perform, requestedJobs, type TraceOf, workOf } from './transaction.ts'
 import { nextUpkeepAtMs, type RetainedPlace, RetentionFronts, upkeepPiece } from './upkeep.ts'
@@ -88,6 +83,8 @@ export class DurableQueue {
   readonly #rates = new Rates()
   readonly #growth: Growth
   readonly #commitParts: CommitParts
+  readonly #drafting: Drafting
+  readonly #questions: Questions
   readonly #admission: AdmissionRules
   readonly #views: QueueViews
   readonly #bulkChanges: BulkChanges
@@ -105,6 +102,7 @@ export class DurableQueue {
     const usedBytes = () => parts.store.usedBytes
     this.#growth = new Growth(usedBytes)
     this.#commitParts = { ...parts, registry: this.#registry, rates: this.#rates, growth: this.#growth }
+    this.#drafting = new Drafting(parts)
     this.#admission = { registry: this.#registry, tag: parts.tag, maxStoreBytes: parts.maxStoreBytes, usedBytes }
     const { registry, rates } = this.#commitParts
     this.#views = new QueueViews({ ...parts, registry, rates })
@@ -115,11 +113,17 @@ export class DurableQueue {
       tag: parts.tag,
       commit: (operation) => this.#commit(operation)
     })
+    this.#questions = new Questions({
+      reader: () => parts.store.reader,
+      admission: this.#admission,
+      drafting: this.#drafting,
+      commit: (operation) => this.#commit(operation)
+    })
     this.outbox = new DurableOutbox({
       ...parts,
       reader: () => parts.store.reader,
       admission: this.#admission,
-      draftAll: (requests) => this.#draftAll(requests),
+      drafting: this.#drafting,
       commit: (operation) => this.#commit(operation)
     })
     this.documents = new Documents({
@@ -153,9 +157,9 @@ export class DurableQueue {
    * `JOB_UNKNOWN` of a job that it depends on, `QUEUE_FULL`, `STORAGE_FULL`; of several jobs, `data.index` says which
    */
   async enqueue(requests: readonly EnqueueRequest[]): Promise<EnqueueResult[]> {
-    // Where all methods are known the commit is asked for in this turn, before what is asked for after it.
-    for (const method of this.#unknownIn(requests)) await this.#parts.catalogue.resolve(method)
-    const drafts = this.#draftAll(requests)
+    const unknown = this.#drafting.lookUp(requests)
+    if (unknown !== undefined) await unknown
+    const drafts = this.#drafting.draft(requests)
     return this.#commit((commit) => admit(commit, this.#admission, drafts))
   }
 
@@ -166,7 +170,7 @@ export class DurableQueue {
    */
   async transaction(operations: readonly TransactionOperation[], traceOf: TraceOf): Promise<TransactionResult> {
     const known = await knownOperations(operations, this.#parts.catalogue)
-    const work = workOf(known, await this.#draftAll(requestedJobs(known)))
+    const work = workOf(known, await this.#drafting.all(requestedJobs(known)))
     return this.#commit((commit) => ({ jobs: perform(commit, this.#admission, work, traceOf) }))
   }
 
@@ -220,13 +224,14 @@ export class DurableQueue {
 
   /** Where all methods are known the commit is asked for in this turn, before the claim of the next job. */
   async #settleWith(effects: Effects, claimed: ClaimedJob, ending: Ending, trace: AttemptTrace): Promise<boolean> {
-    const { catalogue, clock, nextInstant } = this.#parts
+    const { clock, nextInstant } = this.#parts
     let plan: EffectsPlan
     try {
       const requests = requestsOf(effects, claimed.document)
-      for (const method of this.#unknownIn(requests)) await catalogue.resolve(method)
+      const unknown = this.#drafting.lookUp(requests)
+      if (unknown !== undefined) await unknown
       plan = planEffects(effects, claimed.document, {
-        draft: (jobs) => this.#draftAll(jobs),
+        draft: (jobs) => this.#drafting.draft(jobs),
         nextInstant,
         nowMs: clock.wallMs()
       })
@@ -255,6 +260,32 @@ export class DurableQueue {
     } catch (error) {
       return failedBy(error)
     }
+  }
+
+  /**
+   * What a running job asks of its journal; see journal.ts. On disk when it resolves.
+   *
+   * @throws RuntimeError `JOB_STATE`: the attempt is over, or the journal has another call there · `PAYLOAD_TOO_LARGE`,
+   * `PARAMS_INVALID` · of `enqueue` also as {@link DurableQueue.enqueue}
+   */
+  ask<Q extends JournalQuestion>(job: ClaimedJob, question: Q): Promise<AnswerTo<Q>> {
+    return this.#questions.ask(job, question)
+  }
+
+  /**
+   * Tells a job something by name: the `ctx.waitFor` that waits for it takes it, now or later.
+   *
+   * @param payload JSON value; undefined: null
+   * @throws RuntimeError `JOB_UNKNOWN`, `JOB_STATE` where it has finished or leaves too many untaken, `PARAMS_INVALID`,
+   * `PAYLOAD_TOO_LARGE`
+   */
+  async signal(id: string, name: string, payload: unknown = null): Promise<JobChange> {
+    const text = encodeSignal(payload, id, name)
+    return this.#commit((commit, transaction) => {
+      const job = requireJob(transaction, id, this.#parts.tag, 'send a signal to')
+      sendSignal(commit, job, name, text)
+      return { id, state: job.standing.state, changed: true }
+    })
   }
 
   /**
@@ -441,31 +472,11 @@ export class DurableQueue {
     return this.#growth.list(this.#parts.store.reader)
   }
 
-  /** Methods that have to be looked up before the jobs can be drafted. */
-  #unknownIn(requests: readonly EnqueueRequest[]): string[] {
-    return requests.flatMap(methodsOf).filter((method) => this.#parts.catalogue.known(method) === undefined)
-  }
-
-  /** Checks everything that can be without a commit. @throws RuntimeError as {@link DurableQueue.enqueue} */
-  #draftAll(requests: readonly EnqueueRequest[]): JobDraft[] {
-    const { catalogue, queues, tag, clock } = this.#parts
-    const context = { queues, tag, nowMs: clock.wallMs() }
-    const jobs = requests.length
-    return requests.map((request, index) =>
-      saysWhich(requests, index, () => {
-        for (const { method, document } of namedIn(request)) {
-          const view = catalogue.known(method)
-          if (view !== undefined) checkDocument(view, document)
-        }
-        return draftJob(request, context, { index, jobs })
-      })
-    )
-  }
-
   #nextDueAtMs(): number | null {
     for (const key of this.#parts.store.reader.keys({ ...scheduledRange, limit: 1 })) {
       const dueAtMs = dueOfScheduledKey(key)
-      return dueAtMs === noInstantMs ? null : dueAtMs
+      // What waits for other jobs, or for a signal without an end, is not due by itself.
+      return dueAtMs >= instantMsMax ? null : dueAtMs
     }
     return null
   }
@@ -473,6 +484,7 @@ export class DurableQueue {
   #claimed(job: StoredJob, commit: QueueCommit): ClaimedJob {
     const { seq, spec, standing } = job
     const document = documentMessage(commit, job)
+    const journal = readJournal(commit.transaction, job)
     return {
       seq,
       id: spec.id,
@@ -486,7 +498,8 @@ export class DurableQueue {
       alone: standing.crashes > 0,
       startIsCounted: standing.startTurn !== null,
       ...(standing.dependencies === null ? {} : { parents: parentsOf(commit.transaction, job) }),
-      ...(document === undefined ? {} : { document })
+      ...(document === undefined ? {} : { document }),
+      ...(journal.length === 0 ? {} : { journal })
     }
   }
 
@@ -533,18 +546,6 @@ export class DurableQueue {
     }
     return changed
   }
-}
-
-/** Every method that must be known before the request is accepted. */
-function methodsOf(request: EnqueueRequest): string[] {
-  return namedIn(request).map(({ method }) => method)
-}
-
-/** The job and those that may follow it. */
-function namedIn({ method, document, onSuccess, onFailure }: EnqueueRequest): Pick<FollowUp, 'method' | 'document'>[] {
-  const followUps = [onSuccess, onFailure].filter((each) => each !== undefined)
-  const own = { method, ...(document === undefined ? {} : { document }) }
-  return [own, ...followUps.map((each) => (typeof each === 'string' ? { method: each } : each))]
 }
 
 /** Effects that were refused. @throws what says nothing against them */

@@ -1,9 +1,10 @@
 import { iso } from '../core/instant.ts'
 import type { AttemptView, JobView } from '../core/job.ts'
+import { instantMsMax } from '../core/limits.ts'
 import type { PastAttempt } from '../store/records.ts'
 import { lastAttempt } from './history.ts'
 import { documentOf } from './job-group.ts'
-import type { StoredJob } from './stored-job.ts'
+import { isSuspended, type StoredJob } from './stored-job.ts'
 
 /** A job as the protocol shows it. */
 export function jobView(job: StoredJob, queue: string): JobView {
@@ -26,7 +27,7 @@ export function jobView(job: StoredJob, queue: string): JobView {
     dependencies: standing.dependencies,
     expiresAt: isoOrNull(spec.rules?.expiresAtMs ?? null),
     enqueuedAt: iso(spec.enqueuedAtMs),
-    runAt: isoOrNull(standing.dueAtMs ?? spec.runAtMs),
+    runAt: isoOrNull(runAtMsOf(job)),
     startedAt: isoOrNull(standing.startedAtMs),
     finishedAt: isoOrNull(standing.finishedAtMs),
     progress: standing.progress,
@@ -36,6 +37,11 @@ export function jobView(job: StoredJob, queue: string): JobView {
     history: [...standing.history, ...lastAttempt(job)].map(attemptView),
     ...(document === undefined ? {} : { document })
   }
+}
+
+function runAtMsOf({ spec, standing }: StoredJob): number | null {
+  if (isSuspended(standing) && standing.dueAtMs === instantMsMax) return null
+  return standing.dueAtMs ?? spec.runAtMs
 }
 
 function isoOrNull(atMs: number | null): string | null {

@@ -18,6 +18,7 @@ import { type PreparedRecord, preparedCodec } from '../store/records.ts'
 import type { Reader } from '../store/store.ts'
 import { type AdmissionRules, checkQuota } from './admission.ts'
 import type { QueueCommit } from './commit.ts'
+import type { Drafting } from './drafting.ts'
 import { draftJob, encodeJson, type JobDraft } from './job-draft.ts'
 import {
   checkWork,
@@ -34,8 +35,7 @@ export interface DurableOutboxParts {
   queues: ReadonlyMap<string, QueueConfig>
   catalogue: MethodCatalogue
   admission: AdmissionRules
-  /** Looks up the methods of jobs, and checks what can be without a commit. */
-  draftAll: (requests: readonly EnqueueRequest[]) => Promise<JobDraft[]>
+  drafting: Drafting
   commit: <T>(operation: (commit: QueueCommit) => T) => Promise<T>
 }
 
@@ -54,10 +54,10 @@ export class DurableOutbox {
    * @throws RuntimeError as `DurableQueue.transaction`; `PARAMS_INVALID`: also for a `revision`
    */
   async prepare({ outbox, operations, timeout = timeoutDefault }: PrepareRequest): Promise<PreparedView> {
-    const { admission, catalogue, draftAll, commit } = this.#parts
+    const { admission, catalogue, drafting, commit } = this.#parts
     const known = await knownOperations(operations, catalogue)
     refuseConditions(known)
-    const work = workOf(known, await draftAll(requestedJobs(known)))
+    const work = workOf(known, await drafting.all(requestedJobs(known)))
     const text = encodeJson(known, 'prepare operations', operationsRule)
     return commit((commit) => {
       checkQuota(admission, 'prepare operations')

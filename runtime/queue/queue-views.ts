@@ -10,8 +10,11 @@ import { parentIdsOf } from './dependencies.ts'
 import { healthOf } from './health.ts'
 import { jobView } from './job-view.ts'
 import { walkJobs } from './job-walk.ts'
+import { stepView } from './journal.ts'
+import { readJournal } from './journal-entries.ts'
 import { isPaused, type QueueRegistry } from './queue-registry.ts'
 import type { Rates } from './rates.ts'
+import { signalViews } from './signals.ts'
 import { requireJob, type StoredJob } from './stored-job.ts'
 
 export interface QueueViewsParts {
@@ -38,10 +41,13 @@ export class QueueViews {
   job(id: string): JobView {
     const { store, tag } = this.#parts
     const job = requireJob(store.reader, id, tag, 'show')
-    const { dependencies } = job.standing
+    const { dependencies, journal } = job.standing
     return {
       ...this.#view(job),
-      ...(dependencies === null ? {} : { dependsOn: parentIdsOf(store.reader, job, listedParentsMax) })
+      ...(dependencies === null ? {} : { dependsOn: parentIdsOf(store.reader, job, listedParentsMax) }),
+      ...(journal === null
+        ? {}
+        : { steps: readJournal(store.reader, job).map(stepView), signals: signalViews(store.reader, job) })
     }
   }
 

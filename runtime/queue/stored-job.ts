@@ -102,6 +102,11 @@ export function waitsForOthers({ state, dueAtMs }: Standing): boolean {
   return state === 'scheduled' && dueAtMs === null
 }
 
+/** Whether its last attempt gave its thread back, to sleep or to wait for a signal; it has not gone on since. */
+export function isSuspended({ state, dueAtMs, history }: Standing): boolean {
+  return state === 'scheduled' && dueAtMs !== null && history.at(-1)?.outcome === 'suspended'
+}
+
 function readStanding(reader: Reader, seq: number): Standing | undefined {
   for (const key of [standingKey(seq), runningKey(seq)]) {
     const value = reader.get(key)

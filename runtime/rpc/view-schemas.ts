@@ -233,7 +233,10 @@ export const jobViewSchema = {
     },
     expiresAt: { ...instantOrNull, description: 'When it is cancelled unless it has started. ISO 8601, UTC.' },
     enqueuedAt: instant,
-    runAt: { ...instantOrNull, description: 'When it is or was due; null where it was to run at once.' },
+    runAt: {
+      ...instantOrNull,
+      description: 'When it is or was due; null where it was to run at once, or waits for a signal without an end.'
+    },
     startedAt: instantOrNull,
     finishedAt: instantOrNull,
     progress: { ...progressSchema, type: ['object', 'null'] },
@@ -441,7 +444,10 @@ const jobEventSchema = {
     state: { ...stateSchema, description: 'State after the event; absent once the job is removed.' },
     attempt: count,
     count: { ...count, description: '`skipped`, `missed`: how many instants of the event got no job.' },
-    runAt: { ...instant, description: '`retrying`: when the next attempt is due.' },
+    runAt: {
+      ...instant,
+      description: '`retrying`, `suspended`: when the next attempt is due; absent where only a signal can tell.'
+    },
     error: jobErrorSchema,
     progress: progressSchema,
     log: logLineSchema

@@ -122,7 +122,7 @@ export interface Standing {
   journal: JournalTotals | null
 }
 
-/** `bytes`: of the results of its steps. `signals`: those that nothing has taken. */
+/** `bytes`: of the results and errors of its steps, and the payloads of its signals. `signals`: those that nothing has taken. */
 export interface JournalTotals {
   entries: number
   bytes: number

@@ -68,7 +68,7 @@ export class JobService implements Service {
       return { ...id, removed: true }
     },
     'doc.cancelReminder': ({ reminder, ...id }) => this.#parts.queue.documents.cancelReminder(id, reminder),
-    'job.signal': () => notBuilt(),
+    'job.signal': ({ id, name, payload }) => this.#parts.queue.signal(id, name, payload),
     'job.get': async ({ id }) => this.#get(id),
     'job.list': async (filter) => this.#parts.queue.list(filter),
     'job.wait': ({ id, timeout }) => this.#wait(id, timeout),
@@ -280,8 +280,4 @@ interface Wait<Value> {
   timeout: Duration | undefined
   timedOut: (waited: string) => RuntimeError
   stopped: () => RuntimeError
-}
-
-function notBuilt(): never {
-  throw new Error('not built yet')
 }

@@ -20,6 +20,7 @@ import {
   groupCodec,
   initialStanding,
   type JobSpec,
+  journalCodec,
   type KeyGroup,
   noTotals,
   parentCodec,
@@ -28,6 +29,7 @@ import {
   reminderCodec,
   type Standing,
   seqCodec,
+  signalCodec,
   specCodec,
   standingCodec,
   throttleCodec,
@@ -112,6 +114,7 @@ class Scan {
     this.#checkEndings()
     this.#checkLinks()
     this.#checkDocuments()
+    this.#checkJournals()
   }
 
   #of(kind: string): Entry[] {
@@ -131,8 +134,9 @@ class Scan {
   #checkRecords(): void {
     const jobs = [...this.#jobs.values()]
     for (const { seq, standing, hasRecord } of jobs) {
-      const { state, made, crashes, dependencies } = standing
-      const needs = state !== 'running' && (made > 0 || crashes > 0 || dependencies !== null || isFinished(state))
+      const { state, made, crashes, dependencies, journal } = standing
+      const asks = made > 0 || crashes > 0 || dependencies !== null || journal !== null
+      const needs = state !== 'running' && (asks || isFinished(state))
       assert.equal(hasRecord, needs, `job ${seq}, ${state}: a record of its standing`)
     }
     this.#holds(
@@ -347,6 +351,43 @@ class Scan {
       endings.map(hex).sort(),
       "instants of reminders ('Z')"
     )
+  }
+
+  /** The totals of a journal are those of its entries and signals, and no other job has any. */
+  #checkJournals(): void {
+    const found = new Map<number, { entries: number; bytes: number; signals: number; nextSignal: number }>()
+    const of = (seq: number) => {
+      assert(this.#jobs.has(seq), `the journal of job ${seq}, which is gone`)
+      const totals = found.get(seq) ?? { entries: 0, bytes: 0, signals: 0, nextSignal: 0 }
+      found.set(seq, totals)
+      return totals
+    }
+    for (const { key, value } of this.#of('L')) {
+      const entry = journalCodec.decode(key, value)
+      assert.equal(entry.index, key.readUInt16BE(7), 'number of an entry')
+      const totals = of(key.readUIntBE(1, 6))
+      totals.entries++
+      for (const text of [entry.result, entry.error?.message, entry.error?.stack]) {
+        totals.bytes += Buffer.byteLength(text ?? '')
+      }
+    }
+    for (const { key, value } of this.#of('H')) {
+      const totals = of(key.readUIntBE(1, 6))
+      totals.signals++
+      totals.bytes += Buffer.byteLength(signalCodec.decode(key, value).payload)
+      totals.nextSignal = keys.seqOfKey(key) + 1
+    }
+    for (const { seq, standing } of this.#jobs.values()) {
+      const totals = found.get(seq)
+      if (standing.journal === null) {
+        assert.equal(totals, undefined, `job ${seq} has no journal`)
+        continue
+      }
+      const { nextSignal } = standing.journal
+      const { nextSignal: behindLast, ...rest } = totals ?? { entries: 0, bytes: 0, signals: 0, nextSignal: 0 }
+      assert.deepEqual(standing.journal, { ...rest, nextSignal }, `journal of job ${seq}`)
+      assert(nextSignal >= behindLast, `signals of job ${seq} are numbered`)
+    }
   }
 
   #checkLinks(): void {

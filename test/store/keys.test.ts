@@ -190,8 +190,8 @@ const layouts: Record<string, Layout> = {
     reads: (key) => ({ other: keys.seqOfKey(key) })
   },
   preparedKey: {
-    keyOf: ({ type, name }) => keys.preparedKey(type, name),
-    sorts: ({ type, name }) => [type, name],
+    keyOf: ({ name }) => keys.preparedKey(name),
+    sorts: ({ name }) => [name],
     reads: (key) => ({ name: keys.idOfPreparedKey(key) })
   },
   childKey: {
@@ -265,7 +265,7 @@ const ranges: Record<string, RangeLayout> = {
   reminderRange: { rangeOf: (of) => keys.reminderRange(of), holds: ['reminderKey'], by: ['type', 'name'] },
   journalRange: { rangeOf: ({ seq }) => keys.journalRange(seq), holds: ['journalKey'], by: ['seq'] },
   signalRange: { rangeOf: ({ seq }) => keys.signalRange(seq), holds: ['signalKey'], by: ['seq'] },
-  preparedRange: { rangeOf: ({ type }) => keys.preparedRange(type), holds: ['preparedKey'], by: ['type'] },
+  preparedRange: { rangeOf: () => keys.preparedRange, holds: ['preparedKey'], by: [] },
   childRange: { rangeOf: ({ seq }) => keys.childRange(seq), holds: ['childKey'], by: ['seq'] },
   parentRange: { rangeOf: ({ seq }) => keys.parentRange(seq), holds: ['parentKey'], by: ['seq'] },
   readyRange: { rangeOf: ({ queue }) => keys.readyRange(queue), holds: ['readyKey'], by: ['queue'] },
@@ -384,12 +384,11 @@ describe('ranges', () => {
     })
   }
 
-  it('documentRange, preparedRange: without a type or an outbox, all of them', () => {
+  it('documentRange: without a type, all of them', () => {
     fc.assert(
       fc.property(parts, kinds, (of, kind) => {
         const key = layouts[kind]!.keyOf(of)
         assert.equal(holds(keys.documentRange(undefined), key), kind === 'documentKey')
-        assert.equal(holds(keys.preparedRange(undefined), key), kind === 'preparedKey')
       })
     )
   })

@@ -347,7 +347,7 @@ const kinds = [
   }),
   kind({
     name: 'prepared',
-    keys: fc.tuple(text, text).map(([outbox, id]) => preparedKey(outbox, id)),
+    keys: text.map(preparedKey),
     values: prepared,
     codec: preparedCodec
   }),

@@ -1,0 +1,113 @@
+/**
+ * Signals: what others tell a job by name. One for which the job waits is taken at once, by the call that came first; any
+ * other is kept ('H') until a wait of that name comes, oldest first. So none is lost and none is received twice, whether the
+ * job runs, sleeps, or has not started. They are forgotten with the job.
+ */
+import { RuntimeError } from '../core/errors.ts'
+import { iso } from '../core/instant.ts'
+import type { JobView } from '../core/job.ts'
+import { jsonDepth } from '../core/json-depth.ts'
+import { isFinished } from '../core/lifecycle.ts'
+import { journalBytesMax, jsonDepthMax, signalBytesMax, signalsMax } from '../core/limits.ts'
+import { signalKey, signalRange } from '../store/keys.ts'
+import { type SignalRecord, signalCodec } from '../store/records.ts'
+import type { Reader } from '../store/store.ts'
+import type { QueueCommit } from './commit.ts'
+import { emptyJournal, readJournal, writeEntry } from './journal-entries.ts'
+import { journalFull, wrongState } from './refusals.ts'
+import { isSuspended, type StoredJob } from './stored-job.ts'
+
+/**
+ * @returns the payload as JSON text
+ * @throws RuntimeError `PARAMS_INVALID`: not JSON, or nested too deeply · `PAYLOAD_TOO_LARGE`
+ */
+export function encodeSignal(payload: unknown, id: string, name: string): string {
+  const attempted = `send signal "${name}" to job "${id}"`
+  const text = jsonOf(payload)
+  if (text === undefined || jsonDepth(text) > jsonDepthMax) {
+    const why = text === undefined ? 'is no JSON value' : `is nested more than ${jsonDepthMax} levels deep`
+    throw new RuntimeError('PARAMS_INVALID', `Cannot ${attempted}: its payload ${why}.`)
+  }
+  const bytes = Buffer.byteLength(text)
+  if (bytes <= signalBytesMax) return text
+  throw new RuntimeError(
+    'PAYLOAD_TOO_LARGE',
+    `Cannot ${attempted}: its payload takes ${bytes} bytes as JSON, at most ${signalBytesMax} are allowed. Put the data into a file and send its path.`,
+    { bytes, bytesMax: signalBytesMax }
+  )
+}
+
+/** @returns undefined where JSON has no form for it */
+function jsonOf(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value)
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * @param payload JSON text
+ * @throws RuntimeError `JOB_STATE`: it has finished, or has too many signals that it has not taken · `PAYLOAD_TOO_LARGE`
+ */
+export function sendSignal(commit: QueueCommit, job: StoredJob, name: string, payload: string): void {
+  const { id } = job.spec
+  const { state } = job.standing
+  if (isFinished(state)) throw wrongState('send a signal to', id, state, 'Retry it first, or enqueue another job.')
+  const totals = job.standing.journal ?? emptyJournal
+  const bytes = Buffer.byteLength(payload)
+  if (totals.bytes + bytes > journalBytesMax) {
+    throw journalFull(`send signal "${name}" to job "${id}"`, totals.bytes, bytes)
+  }
+  const waiting = readJournal(commit.transaction, job).find(
+    (entry) => entry.kind === 'signal' && entry.state === 'open' && entry.name === name
+  )
+  if (waiting !== undefined) {
+    writeEntry(commit, job, { ...waiting, state: 'done', result: payload, finishedAtMs: commit.nowMs }, waiting)
+    if (isSuspended(job.standing)) resume(commit, job)
+    return
+  }
+  if (totals.signals >= signalsMax) {
+    const why = `It has ${totals.signals} signals that no ctx.waitFor has taken, at most ${signalsMax} are kept.`
+    throw wrongState('send a signal to', id, state, `${why} Check that "${name}" is the name that it waits for.`)
+  }
+  const key = signalKey(job.seq, totals.nextSignal)
+  commit.transaction.put(key, signalCodec.encode(key, { name, payload, atMs: commit.nowMs }))
+  const { signals, nextSignal } = totals
+  const journal = { ...totals, bytes: totals.bytes + bytes, signals: signals + 1, nextSignal: nextSignal + 1 }
+  commit.amend(job, { journal })
+}
+
+/** The oldest signal of that name, which the caller makes a part of the journal. */
+export function takeSignal(commit: QueueCommit, job: StoredJob, name: string): SignalRecord | undefined {
+  const { transaction } = commit
+  const found = entriesOf(transaction, job).find(({ signal }) => signal.name === name)
+  if (found === undefined) return undefined
+  const totals = job.standing.journal!
+  transaction.remove(found.key)
+  const bytes = totals.bytes - Buffer.byteLength(found.signal.payload)
+  commit.amend(job, { journal: { ...totals, bytes, signals: totals.signals - 1 } })
+  return found.signal
+}
+
+/** Those that nothing has taken, oldest first. */
+export function signalViews(reader: Reader, job: StoredJob): NonNullable<JobView['signals']> {
+  return entriesOf(reader, job).map(({ signal: { name, payload, atMs } }) => ({
+    name,
+    payload: JSON.parse(payload),
+    at: iso(atMs)
+  }))
+}
+
+function entriesOf(reader: Reader, { seq, standing: { journal } }: StoredJob): { key: Buffer; signal: SignalRecord }[] {
+  if (journal === null || journal.signals === 0) return []
+  return [...reader.entries(signalRange(seq))].map(({ key, value }) => ({
+    key,
+    signal: signalCodec.decode(key, value)
+  }))
+}
+
+function resume(commit: QueueCommit, job: StoredJob): void {
+  commit.move(job, 'due', { dueAtMs: null })
+  commit.tell(job, 'ready')
+}
