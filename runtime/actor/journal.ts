@@ -92,8 +92,8 @@ export class Journal implements Pick<Context, 'step' | 'sleep' | 'waitFor'> {
 
   async sleep(name: string, until: Parameters<Context['sleep']>[1]): Promise<void> {
     checkName(name, 'sleep')
-    const instantMs = until instanceof Date ? instantToMs(until) : durationFromNow(until)
-    if (instantMs === undefined) {
+    const untilMs = until instanceof Date ? instantToMs(until) : durationFromNow(until)
+    if (untilMs === undefined) {
       throw new TypeError(
         `Cannot sleep in "${name}": expected seconds, a text with a unit such as "30s" or "3d", or a Date, got ${shown(until)}`
       )
@@ -102,7 +102,6 @@ export class Journal implements Pick<Context, 'step' | 'sleep' | 'waitFor'> {
     if (call === undefined) return never()
     if (call.entry?.state === 'done') return
     const { index } = call
-    const untilMs = call.entry?.untilMs ?? instantMs
     const { isOver } = await this.#during(() => this.#ask('sleep', { index, name, untilMs }))
     if (!isOver) await this.#wait(index)
   }
@@ -121,8 +120,7 @@ export class Journal implements Pick<Context, 'step' | 'sleep' | 'waitFor'> {
     const { index, entry } = call
     if (entry?.state === 'timedOut') return undefined
     if (entry?.state === 'done') return kept(entry) as T
-    const question = { index, name, untilMs: entry === undefined ? untilMs : entry.untilMs }
-    const answer = await this.#during(() => this.#ask('waitFor', question))
+    const answer = await this.#during(() => this.#ask('waitFor', { index, name, untilMs }))
     if (answer.state === 'waiting') return this.#wait(index)
     return answer.state === 'received' ? (JSON.parse(answer.payload) as T) : undefined
   }

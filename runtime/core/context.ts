@@ -90,10 +90,9 @@ export interface Context {
    * Calls `fn` and keeps what it returned, on disk when this resolves. A later attempt of the job gets what is kept, and
    * `fn` is not called again. What `fn` throws is thrown on and not kept. A call that a kill has cut in its middle is made
    * again; `fn` is told, and the job shows it. Calls of `step`, `sleep`, `waitFor` and `enqueue` at once must come in the same
-   * order in each attempt.
+   * order in each attempt: where they do not, the job fails with `StepsChanged`, and the method is left where it is.
    *
    * @param name 1 to 255 characters, the same in each attempt
-   * @throws `StepsChanged`, which fails the job: the order is another one than in the attempt before
    */
   step<T>(name: string, fn: (run: StepRun) => T | Promise<T>): Promise<T>
   /**

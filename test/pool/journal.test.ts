@@ -182,16 +182,31 @@ both('what runs beside a sleep ends first; a method that does not need the sleep
     export function all(params, ctx) {
       return Promise.all([ctx.sleep('long', '1d'), ctx.step('slow', () => pause(50)), ctx.waitFor('s')])
     }
+    export function chain(params, ctx) {
+      const steps = async () => { for (const name of ['a', 'b', 'c']) await ctx.step(name, () => {}) }
+      return Promise.all([ctx.sleep('long', '1d'), steps()])
+    }
     export function race(params, ctx) { return Promise.race([ctx.sleep('long', '1d'), ctx.step('quick', () => 'quick')]) }
     export function swallow(params, ctx) { return Promise.race([ctx.sleep('long', '1d'), null]) }`
   })
   const { heard, run } = fixture
-  const [all, race, swallow] = [new MemoryJournal(), new MemoryJournal(), new MemoryJournal()]
+  const [all, chain, race, swallow] = [
+    new MemoryJournal(),
+    new MemoryJournal(),
+    new MemoryJournal(),
+    new MemoryJournal()
+  ]
   answerWith(fixture, all)
   assert.deepEqual(await heard.outcomeOf(run('a.all')), { type: 'suspended', entries: [0, 2] })
   assert.deepEqual(
     all.entries.map(({ state }) => state),
     ['open', 'done', 'open']
+  )
+  answerWith(fixture, chain)
+  assert.deepEqual(await heard.outcomeOf(run('a.chain')), { type: 'suspended', entries: [0] })
+  assert.deepEqual(
+    chain.entries.map(({ name, state }) => `${name} ${state}`),
+    ['long open', 'a done', 'b done', 'c done']
   )
   answerWith(fixture, race)
   assert.equal(completed(await heard.outcomeOf(run('a.race'))), 'quick')
@@ -313,7 +328,7 @@ both(
     pool.kill('same')
     for (const { number } of old) answer(number!, 'killed')
     const from = heard.said.length
-    run('a.run', {}, { id: 'same', attempt: 2 })
+    run('a.run', {}, { id: 'same', attempt: 2, alone: true })
     const own = await questionsOf('same', from)
     assert.equal(new Set([...old, ...own].map(({ number }) => number)).size, 6, 'no number is given twice')
     for (const { number } of old) answer(number!, 'late')
