@@ -420,7 +420,13 @@ export class DurableQueue {
 
   /** Methods that have to be looked up before the jobs can be drafted. */
   #unknownIn(requests: readonly EnqueueRequest[]): string[] {
-    return requests.flatMap(methodsOf).filter((method) => this.#parts.catalogue.known(method) === undefined)
+    const unknown: string[] = []
+    for (const request of requests) {
+      for (const { method } of namedIn(request)) {
+        if (this.#parts.catalogue.known(method) === undefined) unknown.push(method)
+      }
+    }
+    return unknown
   }
 
   /** Checks everything that can be without a commit. @throws RuntimeError as {@link DurableQueue.enqueue} */
@@ -512,16 +518,12 @@ export class DurableQueue {
   }
 }
 
-/** Every method that must be known before the request is accepted. */
-function methodsOf(request: EnqueueRequest): string[] {
-  return namedIn(request).map(({ method }) => method)
-}
-
-/** The job and those that may follow it. */
-function namedIn({ method, document, onSuccess, onFailure }: EnqueueRequest): Pick<FollowUp, 'method' | 'document'>[] {
+/** The job and those that may follow it, whose methods must be known before the request is accepted. */
+function namedIn(request: EnqueueRequest): Pick<FollowUp, 'method' | 'document'>[] {
+  const { onSuccess, onFailure } = request
+  if (onSuccess === undefined && onFailure === undefined) return [request]
   const followUps = [onSuccess, onFailure].filter((each) => each !== undefined)
-  const own = { method, ...(document === undefined ? {} : { document }) }
-  return [own, ...followUps.map((each) => (typeof each === 'string' ? { method: each } : each))]
+  return [request, ...followUps.map((each) => (typeof each === 'string' ? { method: each } : each))]
 }
 
 /** Effects that were refused. @throws what says nothing against them */
