@@ -27,8 +27,11 @@ export class Drafting {
    */
   lookUp(requests: readonly EnqueueRequest[]): Promise<void> | undefined {
     const { catalogue } = this.#parts
-    const unknown = requests.flatMap(namedIn).filter(({ method }) => catalogue.known(method) === undefined)
-    return unknown.length === 0 ? undefined : this.#resolve(unknown.map(({ method }) => method))
+    const unknown: string[] = []
+    for (const request of requests) {
+      for (const { method } of namedIn(request)) if (catalogue.known(method) === undefined) unknown.push(method)
+    }
+    return unknown.length === 0 ? undefined : this.#resolve(unknown)
   }
 
   /**
@@ -61,9 +64,10 @@ export class Drafting {
   }
 }
 
-/** The job and those that may follow it. */
-function namedIn({ method, document, onSuccess, onFailure }: EnqueueRequest): Pick<FollowUp, 'method' | 'document'>[] {
+/** The job and those that may follow it, whose methods must be known before the request is accepted. */
+function namedIn(request: EnqueueRequest): Pick<FollowUp, 'method' | 'document'>[] {
+  const { onSuccess, onFailure } = request
+  if (onSuccess === undefined && onFailure === undefined) return [request]
   const followUps = [onSuccess, onFailure].filter((each) => each !== undefined)
-  const own = { method, ...(document === undefined ? {} : { document }) }
-  return [own, ...followUps.map((each) => (typeof each === 'string' ? { method: each } : each))]
+  return [request, ...followUps.map((each) => (typeof each === 'string' ? { method: each } : each))]
 }
