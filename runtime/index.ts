@@ -49,6 +49,7 @@ export type {
   Outbox,
   OutboxOptions,
   Prepared,
+  PreparedView,
   TransactionOptions,
   TransactionResult,
   TransactionScope
