@@ -37,7 +37,20 @@ test('the store follows from the jobs after every commit, and nothing is left be
     { numRuns: isLong ? 500 : 30 }
   )
   const often = ['enqueue', 'claim', 'start', 'settle', 'pass', 'promote', 'upkeep']
-  const sometimes = ['cancel', 'retry', 'remove', 'move', 'bulk', 'purge', 'pause', 'fan', 'gather', 'crash']
+  const sometimes = [
+    'cancel',
+    'retry',
+    'remove',
+    'move',
+    'bulk',
+    'purge',
+    'pause',
+    'fan',
+    'gather',
+    'crash',
+    'ask',
+    'signal'
+  ]
   assert((done.get('document jobs') ?? 0) >= 20, 'jobs of documents')
   const refusals = ['JOB_EXISTS', 'JOB_UNKNOWN', 'JOB_STATE', 'PARAMS_INVALID', 'QUEUE_FULL']
   for (const name of often) assert((done.get(name) ?? 0) >= 25, `${name}: ${done.get(name)} times`)

@@ -7,6 +7,7 @@ import { type JobState, jobStates } from '../../runtime/core/lifecycle.ts'
 import type { Ending } from '../../runtime/queue/attempts.ts'
 import type { BulkChange } from '../../runtime/queue/bulk.ts'
 import type { ClaimedJob } from '../../runtime/queue/claimed-job.ts'
+import type { JournalQuestion } from '../../runtime/queue/journal.ts'
 import { type OpenQueue, queueConfig } from './open-queue.ts'
 
 const keepAll = { ageMs: null, count: null, bytes: null }
@@ -33,6 +34,7 @@ const endings: Record<string, Ending> = {
   failed: { type: 'failed', final: false, error: { code: 'THROWN', name: 'Error', message: 'no' } },
   final: { type: 'failed', final: true, error: { code: 'UNRECOVERABLE', name: 'Unrecoverable', message: 'never' } },
   later: { type: 'retryLater', delayMs: 30, message: 'later' },
+  suspended: { type: 'suspended', entries: [0] },
   interrupted: { type: 'interrupted' },
   crashed: { type: 'crashed', cause: { outOfMemory: false, message: 'SIGKILL' }, alone: true }
 }
@@ -55,6 +57,14 @@ function withEffects(ending: Ending, { seq, document }: ClaimedJob): Ending {
     }
   }
 }
+
+const calls: JournalQuestion[] = [
+  { type: 'waitFor', index: 0, name: 's', untilMs: null },
+  { type: 'beginStep', index: 1, name: 'p' },
+  { type: 'endStep', index: 1, result: '"é"' },
+  { type: 'sleep', index: 2, name: 'z', untilMs: 0 },
+  { type: 'enqueue', index: 3, name: 'e', jobs: [{ method: 'a.child', queue: 'tenants', key: 'k' }] }
+]
 
 const ids = ['x', 'x~next', 'y', 'zé'] as const
 const id = fc.constantFrom(...ids)
@@ -137,6 +147,8 @@ const operation = fc.oneof(
     7,
     fc.record({ do: fc.constant('settle' as const), pick, ending: fc.constantFrom(...Object.keys(endings)) })
   ),
+  weighted(2, fc.record({ do: fc.constant('ask' as const), pick, call: fc.constantFrom(...calls) })),
+  weighted(2, fc.record({ do: fc.constant('signal' as const), pick, name: fc.constantFrom('s', 't') })),
   weighted(4, fc.record({ do: fc.constant('pass' as const), ms: fc.constantFrom(1, 7, 16, 45) })),
   weighted(2, fc.record({ do: fc.constant('promote' as const) })),
   weighted(3, fc.record({ do: fc.constant('upkeep' as const) })),
@@ -275,6 +287,12 @@ export class RandomUse {
         const [job] = this.claimed.splice(each.pick % Math.max(this.claimed.length, 1), 1)
         return job === undefined ? undefined : queue.settle(job, withEffects(endings[each.ending]!, job), noTrace)
       }
+      case 'ask': {
+        const job = this.claimed[each.pick % Math.max(this.claimed.length, 1)]
+        return job === undefined ? undefined : queue.ask(job, each.call)
+      }
+      case 'signal':
+        return queue.signal(this.#pick(each.pick), each.name, 'é')
       case 'pass':
         clock.nowMs += each.ms
         return
