@@ -16,7 +16,7 @@ import { jobsPerCompletionMax, nameCharsMax } from '../core/limits.ts'
 import type { Effects, JobMessage, Outcome } from '../core/pool.ts'
 import { checkName, checkObject, plain, shown } from './argument-checks.ts'
 import { boundedText } from './bounded-text.ts'
-import type { Journal } from './journal.ts'
+import { checkNotInStep, type Journal } from './journal.ts'
 
 type EffectFunctions = Pick<
   Context,
@@ -190,6 +190,7 @@ export class CollectedEffects implements EffectFunctions {
   }
 
   #checkIsNotOver(attempted: string): void {
+    checkNotInStep(attempted)
     if (this.#isOver) throw new Error(`Cannot ${attempted}: the attempt has ended. Await what the method starts`)
   }
 }

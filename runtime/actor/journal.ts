@@ -9,7 +9,11 @@
  * A call is under way from when it is made until it is over, or, of a sleep or a wait, until the supervisor has said that it
  * is not. When none is under way and one at least waits, for one turn of the event loop, the attempt ends as `suspended`. In both
  * cases the method is left where it is: its calls never settle, and further ones neither.
+ *
+ * The function of a step may make no such call, and ask for nothing that is done as the job completes: a later attempt does
+ * not call it again, so the one would be missed and the other lost.
  */
+import { AsyncLocalStorage } from 'node:async_hooks'
 
 import type { Context, LogWriter, StepRun } from '../core/context.ts'
 import { durationToMs } from '../core/duration.ts'
@@ -29,6 +33,17 @@ interface Call {
   index: number
   name: string
   entry: JournalEntry | undefined
+}
+
+const steps = new AsyncLocalStorage<{ name: string; isRunning: boolean }>()
+
+/** @param attempted such as `enqueue "a.b"` @throws TypeError inside of the function of a step */
+export function checkNotInStep(attempted: string): void {
+  const step = steps.getStore()
+  if (step?.isRunning !== true) return
+  throw new TypeError(
+    `Cannot ${attempted} inside of step "${step.name}": a later attempt does not call the function of a step that is done. Do it before or after the step`
+  )
 }
 
 export interface JournalParts {
@@ -137,6 +152,7 @@ export class Journal implements Pick<Context, 'step' | 'sleep' | 'waitFor'> {
 
   /** @returns undefined where the attempt is over: with this call, or before */
   #call(kind: JournalKind, name: string): Call | undefined {
+    checkNotInStep(`make ${calledAs(kind, name)}`)
     if (this.#isOver) return undefined
     const index = this.#calls
     const entry = this.#entries.get(index)
@@ -157,8 +173,9 @@ export class Journal implements Pick<Context, 'step' | 'sleep' | 'waitFor'> {
   async #runStep<T>({ index, name }: Call, fn: (run: StepRun) => T | Promise<T>): Promise<T> {
     const begun = await this.#ask('beginStep', { index, name })
     if (begun.wasCut) this.#warn('%s', `Step "${name}" was cut in its middle and runs again`)
+    const step = { name, isRunning: true }
     try {
-      const value = await fn(begun)
+      const value = await steps.run(step, () => fn(begun))
       const json = jsonText(value === undefined ? null : value, stepResultBytesMax)
       if ('refused' in json) throw resultRefused(name, json.refused)
       await this.#ask('endStep', { index, result: json.text })
@@ -167,6 +184,8 @@ export class Journal implements Pick<Context, 'step' | 'sleep' | 'waitFor'> {
     } catch (error) {
       await this.#ask('endStep', { index, error: thrownError(error) }).catch(() => undefined)
       throw error
+    } finally {
+      step.isRunning = false
     }
   }
 

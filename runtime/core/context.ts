@@ -90,7 +90,8 @@ export interface Context {
    * Calls `fn` and keeps what it returned, on disk when this resolves. A later attempt of the job gets what is kept, and
    * `fn` is not called again. What `fn` throws is thrown on and not kept. A call that a kill has cut in its middle is made
    * again; `fn` is told, and the job shows it. Calls of `step`, `sleep`, `waitFor` and `enqueue` at once must come in the same
-   * order in each attempt: where they do not, the job fails with `StepsChanged`, and the method is left where it is.
+   * order in each attempt: where they do not, the job fails with `StepsChanged`, and the method is left where it is. In `fn` no
+   * other function of `ctx` that enqueues, steps, sleeps or waits may be called: a later attempt would miss it.
    *
    * @param name 1 to 255 characters, the same in each attempt
    */

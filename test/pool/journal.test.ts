@@ -366,6 +366,33 @@ both(
   }
 )
 
+both('inside of a step nothing else can be asked for: a later attempt would miss it', async (t, startPool) => {
+  const fixture = startPool(t, {
+    'a.js': `export async function run(params, ctx) {
+      const calls = [
+        () => ctx.step('inner', () => {}), () => ctx.sleep('inner', 1), () => ctx.waitFor('inner'), () => ctx.enqueue('b.run'),
+        () => ctx.enqueue('b.run', {}, { enqueueAfterCommit: false }), () => ctx.enqueueMany([{ method: 'b.run' }])
+      ]
+      const refused = []
+      for (const [index, call] of calls.entries()) {
+        await ctx.step('s' + index, async () => { await null; await call().catch((error) => refused.push(error.name + ' ' + error.message)) })
+      }
+      let late
+      await ctx.step('leaves', () => { late = new Promise((resolve) => setTimeout(resolve, 20)).then(() => ctx.step('after', () => 'fine')) })
+      return [refused, await late]
+    }`
+  })
+  answerWith(fixture, new MemoryJournal())
+  const outcome = await fixture.outcome('a.run')
+  const [refused, late] = completed(outcome) as [string[], string]
+  assert.equal(refused.length, 6)
+  for (const [index, text] of refused.entries()) {
+    assert.match(text, new RegExp(`^TypeError Cannot .* inside of step "s${index}": a later attempt does not`))
+  }
+  assert.equal(late, 'fine', 'the step is over')
+  assert.ok(!('effects' in outcome))
+})
+
 both('what is called in a wrong way is refused with a TypeError, and nothing is asked', async (t, startPool) => {
   const { heard, outcome } = startPool(t, {
     'a.js': `export async function run(params, ctx) {
