@@ -86,7 +86,7 @@ class ClientOutbox implements Outbox {
     void this.#work()
   }
 
-  async prepare(callback: (tx: OperationScope) => void | Promise<void>): Promise<Prepared> {
+  async prepare(callback: (tx: OperationScope) => unknown): Promise<Prepared> {
     const { name } = this.#options
     if (this.#state === 'stopped') throw new TypeError(`Cannot prepare: the outbox "${name}" has been stopped.`)
     const tx = new OperationCollector('prepared transaction', this.#pathOf)

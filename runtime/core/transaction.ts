@@ -114,10 +114,10 @@ export interface Outbox {
    * Resolves when the operations are on disk. What speaks against them is told now; once prepared, nothing does: a queue may
    * be full by then, an id in use counts as deduplicated, and what is to be cancelled may be gone.
    *
-   * @param callback collects the operations, at least one; if it throws, nothing is prepared
+   * @param callback collects the operations, at least one, and may be async; if it throws, nothing is prepared
    * @throws RuntimeError as {@link Runtime.transaction}
    */
-  prepare(callback: (tx: OperationScope) => void | Promise<void>): Promise<Prepared>
+  prepare(callback: (tx: OperationScope) => unknown): Promise<Prepared>
   /** `decide` is not asked any more; resolves when a decision under way has been carried out. Safe to call twice. */
   stop(): Promise<void>
 }

@@ -243,6 +243,55 @@ test('issue 6.4: the program and decide may come to the same decision; it is car
   assert.deepEqual([service.calls, errors], [['outbox.commit p1', 'outbox.commit p2'], []])
 })
 
+test('issue 6.4: while the program carries out its decision, decide is not asked, and its answer does not count', async (t) => {
+  const { clock, service, asked, errors, answers } = opened(t)
+  let carryOut = () => {}
+  let answer = (_: Decision) => {}
+  const { call } = service
+  const slow = new Outboxes(
+    {
+      call: async (method, params) => {
+        if (method === 'outbox.commit') {
+          await new Promise<void>((resolve) => {
+            carryOut = resolve
+          })
+        }
+        return call(method, params)
+      }
+    },
+    async () => 'a.b',
+    clock
+  )
+  t.after(() => slow.stop())
+  const decide = (id: string) => {
+    asked.push([id, (clock.nowMs - 1_000) / 1_000])
+    return answers.get(id) as Promise<Decision>
+  }
+  const outbox = slow.open({ name: 'orders', timeout: 10, decide, onError: (error) => errors.push(error) })
+  const first = await outbox.prepare((tx) => void tx.enqueue('a.b'))
+  const underWay = first.commit()
+  await clock.pass(30_000)
+  assert.deepEqual(asked, [])
+  carryOut()
+  await underWay
+
+  const second = await outbox.prepare((tx) => void tx.enqueue('a.b'))
+  answers.set(
+    second.id,
+    new Promise<Decision>((resolve) => {
+      answer = resolve
+    })
+  )
+  await clock.pass(10_000)
+  assert.equal(asked.length, 1)
+  const alsoUnderWay = second.commit()
+  answer('abort')
+  await settled()
+  carryOut()
+  await alsoUnderWay
+  assert.deepEqual([service.calls, errors], [['outbox.commit p1', 'outbox.commit p2'], []])
+})
+
 test('issue 6.4: a commit that failed can be asked for again', async (t) => {
   const { service, open } = opened(t)
   const prepared = await open().prepare((tx) => void tx.enqueue('a.b'))
