@@ -18,6 +18,7 @@ import { type StartedRuntime, startRuntime } from '../../runtime/embed/start-run
 import { hostsOf } from '../isolation/process-tree.ts'
 import { connected, finishedJob, untilState } from '../support/connected.ts'
 import { actorImports } from '../support/documents.ts'
+import { stillAlive } from '../support/processes.ts'
 import { type SupervisorProcess, TestProject } from '../support/supervisor-process.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 
@@ -125,7 +126,10 @@ class Witnesses {
 
   /** Resolves once the method stands before the gate for the nth time. */
   async at(gate: string | number, times = 1): Promise<void> {
-    while (this.lines(`at ${gate}`).length < times) await sleep(5, undefined, { signal: this.#signal })
+    while (this.lines(`at ${gate}`).length < times) {
+      this.#signal.throwIfAborted()
+      await sleep(5)
+    }
   }
 
   lines(name: string): string[] {
@@ -161,11 +165,12 @@ class Served {
     await this.start()
   }
 
-  /** Kills all hosts that there are. Their jobs go on in others. */
-  killHosts(): void {
+  /** Kills all hosts that there are, and resolves when they are gone. Their jobs go on in others. */
+  async killHosts(): Promise<void> {
     const hosts = hostsOf(this.supervisor.pid)
     assert.ok(hosts.length > 0)
     for (const host of hosts) process.kill(host, 'SIGKILL')
+    assert.deepEqual(await stillAlive(hosts, 10_000), [])
   }
 
   async enqueue(method: string, params: unknown, options = {}): Promise<string> {
@@ -219,8 +224,8 @@ test(`a job of ${steps} steps, its host killed after each of them, does each onc
   let retries = 0
   for (let n = 0; n < steps; n++) {
     await witnesses.at(n)
+    await scene.killHosts()
     witnesses.open(n)
-    scene.killHosts()
     const next = n === steps - 1 ? [] : [witnesses.at(n + 1).then(() => undefined)]
     const job = await Promise.race([scene.runtime.job.wait(id), ...next])
     if (job?.error?.code === 'HOST_CRASHED') {
@@ -245,7 +250,7 @@ test(
       })
     )
     await Promise.all(all.map(({ at, witnesses }) => witnesses.at(at)))
-    scene.killHosts()
+    await scene.killHosts()
     for (const { at, witnesses } of all) witnesses.open(at)
     for (const { id, witnesses } of all) {
       const job = await finishedJob(scene.runtime, id)
@@ -273,7 +278,7 @@ for (const what of ['supervisor', 'host'] as const) {
         ]
       )
       for (let kill = 1; kill <= 2; kill++) {
-        if (what === 'host') scene.killHosts()
+        if (what === 'host') await scene.killHosts()
         else await scene.restart()
         await witnesses.at('middle', kill + 1)
       }
