@@ -119,7 +119,7 @@ export class DurableQueue {
       ...parts,
       reader: () => parts.store.reader,
       admission: this.#admission,
-      draftAll: (requests) => this.#draftAll(requests),
+      draftAll: (requests) => this.#lookUpAndDraft(requests),
       commit: (operation) => this.#commit(operation)
     })
     this.documents = new Documents({
@@ -153,7 +153,9 @@ export class DurableQueue {
    * `JOB_UNKNOWN` of a job that it depends on, `QUEUE_FULL`, `STORAGE_FULL`; of several jobs, `data.index` says which
    */
   async enqueue(requests: readonly EnqueueRequest[]): Promise<EnqueueResult[]> {
-    const drafts = await this.#draftAll(requests)
+    // Where all methods are known the commit is asked for in this turn, before what is asked for after it.
+    for (const method of this.#unknownIn(requests)) await this.#parts.catalogue.resolve(method)
+    const drafts = this.#draftAll(requests)
     return this.#commit((commit) => admit(commit, this.#admission, drafts))
   }
 
@@ -164,7 +166,7 @@ export class DurableQueue {
    */
   async transaction(operations: readonly TransactionOperation[], traceOf: TraceOf): Promise<TransactionResult> {
     const known = await knownOperations(operations, this.#parts.catalogue)
-    const work = workOf(known, await this.#draftAll(requestedJobs(known)))
+    const work = workOf(known, await this.#lookUpAndDraft(requestedJobs(known)))
     return this.#commit((commit) => ({ jobs: perform(commit, this.#admission, work, traceOf) }))
   }
 
@@ -221,11 +223,10 @@ export class DurableQueue {
     const { catalogue, clock, nextInstant } = this.#parts
     let plan: EffectsPlan
     try {
-      for (const method of requestsOf(effects, claimed.document).flatMap(methodsOf)) {
-        if (catalogue.known(method) === undefined) await catalogue.resolve(method)
-      }
+      const requests = requestsOf(effects, claimed.document)
+      for (const method of this.#unknownIn(requests)) await catalogue.resolve(method)
       plan = planEffects(effects, claimed.document, {
-        draft: (requests) => this.#draftKnown(requests),
+        draft: (jobs) => this.#draftAll(jobs),
         nextInstant,
         nowMs: clock.wallMs()
       })
@@ -440,17 +441,24 @@ export class DurableQueue {
     return this.#growth.list(this.#parts.store.reader)
   }
 
-  /** Looks the methods up, and checks everything that can be without a commit. @throws RuntimeError as {@link DurableQueue.enqueue} */
-  async #draftAll(requests: readonly EnqueueRequest[]): Promise<JobDraft[]> {
-    const { catalogue } = this.#parts
-    for (const method of requests.flatMap(methodsOf)) {
-      if (catalogue.known(method) === undefined) await catalogue.resolve(method)
+  /** Methods that have to be looked up before the jobs can be drafted. */
+  #unknownIn(requests: readonly EnqueueRequest[]): string[] {
+    const unknown: string[] = []
+    for (const request of requests) {
+      for (const { method } of namedIn(request)) {
+        if (this.#parts.catalogue.known(method) === undefined) unknown.push(method)
+      }
     }
-    return this.#draftKnown(requests)
+    return unknown
   }
 
-  /** Of methods that have been looked up. */
-  #draftKnown(requests: readonly EnqueueRequest[]): JobDraft[] {
+  async #lookUpAndDraft(requests: readonly EnqueueRequest[]): Promise<JobDraft[]> {
+    for (const method of this.#unknownIn(requests)) await this.#parts.catalogue.resolve(method)
+    return this.#draftAll(requests)
+  }
+
+  /** Checks everything that can be without a commit. @throws RuntimeError as {@link DurableQueue.enqueue} */
+  #draftAll(requests: readonly EnqueueRequest[]): JobDraft[] {
     const { catalogue, queues, tag, clock } = this.#parts
     const context = { queues, tag, nowMs: clock.wallMs() }
     const jobs = requests.length
@@ -538,16 +546,12 @@ export class DurableQueue {
   }
 }
 
-/** Every method that must be known before the request is accepted. */
-function methodsOf(request: EnqueueRequest): string[] {
-  return namedIn(request).map(({ method }) => method)
-}
-
-/** The job and those that may follow it. */
-function namedIn({ method, document, onSuccess, onFailure }: EnqueueRequest): Pick<FollowUp, 'method' | 'document'>[] {
+/** The job and those that may follow it, whose methods must be known before the request is accepted. */
+function namedIn(request: EnqueueRequest): Pick<FollowUp, 'method' | 'document'>[] {
+  const { onSuccess, onFailure } = request
+  if (onSuccess === undefined && onFailure === undefined) return [request]
   const followUps = [onSuccess, onFailure].filter((each) => each !== undefined)
-  const own = { method, ...(document === undefined ? {} : { document }) }
-  return [own, ...followUps.map((each) => (typeof each === 'string' ? { method: each } : each))]
+  return [request, ...followUps.map((each) => (typeof each === 'string' ? { method: each } : each))]
 }
 
 /** Effects that were refused. @throws what says nothing against them */

@@ -1,5 +1,6 @@
 /** Operations of the whole queue, drawn at random, with few ids, keys and methods so that they meet. */
 import fc from 'fast-check'
+import type { ReminderChange } from '../../runtime/core/document.ts'
 import { RuntimeError } from '../../runtime/core/errors.ts'
 import type { EnqueueRequest, FollowUp, JobSelection } from '../../runtime/core/job.ts'
 import { type JobState, jobStates } from '../../runtime/core/lifecycle.ts'
@@ -36,6 +37,25 @@ const endings: Record<string, Ending> = {
   crashed: { type: 'crashed', cause: { outOfMemory: false, message: 'SIGKILL' }, alone: true }
 }
 
+/** A document is written, or removed; asks for calls or takes them back; and enqueues, under an id that may be in use. */
+function withEffects(ending: Ending, { seq, document }: ClaimedJob): Ending {
+  if (ending.type !== 'completed' || document === undefined) return ending
+  const jobs = [{ method: 'd.Doc.run', document: 'k', jobId: ids[seq % ids.length]! }]
+  const reminders: ReminderChange[] = [
+    { type: 'set', name: 'once', method: 'run', delay: 0.02 },
+    seq % 2 === 0 ? { type: 'cancel', name: 'tick' } : { type: 'set', name: 'tick', method: 'run', cron: 'every 30' }
+  ]
+  const state = { state: String(seq), version: 1 }
+  return {
+    ...ending,
+    effects: {
+      document: seq % 5 === 0 ? 'removed' : state,
+      reminders,
+      ...(seq % 4 === 0 ? { jobs } : {})
+    }
+  }
+}
+
 const ids = ['x', 'x~next', 'y', 'zé'] as const
 const id = fc.constantFrom(...ids)
 const queueName = fc.constantFrom(...queueNames)
@@ -63,7 +83,8 @@ const request = fc
     keys: fc.oneof(
       fc.constant({}),
       fc.record({ key: fc.constantFrom('k', 'é', 'a key'), keyConcurrency: fc.constantFrom(1, 2, 1_000_000) }),
-      fc.record({ key: fc.constantFrom('k', 'é', 'a key') })
+      fc.record({ key: fc.constantFrom('k', 'é', 'a key') }),
+      fc.record({ method: fc.constant('d.Doc.run'), document: fc.constantFrom('k', 'é') })
     ),
     delay: seldom(span),
     priority: fc.integer({ min: -1, max: 1 }),
@@ -241,7 +262,10 @@ export class RandomUse {
         return queue.enqueue([{ ...rest, dependsOn: 'others' }, ...parents])
       }
       case 'claim':
-        this.claimed.push(...(await queue.claim(each.queue, each.max)))
+        for (const job of await queue.claim(each.queue, each.max)) {
+          this.claimed.push(job)
+          if (job.document !== undefined) this.#count('document jobs')
+        }
         return
       case 'start': {
         const job = this.claimed[each.pick % Math.max(this.claimed.length, 1)]
@@ -249,7 +273,7 @@ export class RandomUse {
       }
       case 'settle': {
         const [job] = this.claimed.splice(each.pick % Math.max(this.claimed.length, 1), 1)
-        return job === undefined ? undefined : queue.settle(job, endings[each.ending]!, noTrace)
+        return job === undefined ? undefined : queue.settle(job, withEffects(endings[each.ending]!, job), noTrace)
       }
       case 'pass':
         clock.nowMs += each.ms

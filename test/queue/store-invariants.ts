@@ -1,6 +1,7 @@
 /**
  * What must hold between the entries of a store after every commit, worked out from the jobs alone, over a full scan. The
- * heads of store/keys.ts, queue/commit.ts, queue/key-groups.ts and queue/dependencies.ts say the same in prose.
+ * heads of store/keys.ts, queue/commit.ts, queue/key-groups.ts, queue/dependencies.ts and
+ * queue/reminders.ts say the same in prose.
  */
 import assert from 'node:assert/strict'
 import type { QueueConfig } from '../../runtime/core/config.ts'
@@ -15,6 +16,7 @@ import { bytesOfDigest, keepsItself } from '../../runtime/store/digest.ts'
 import * as keys from '../../runtime/store/keys.ts'
 import {
   countersCodec,
+  documentCodec,
   groupCodec,
   initialStanding,
   type JobSpec,
@@ -23,6 +25,7 @@ import {
   parentCodec,
   type QueueTotals,
   queueCodec,
+  reminderCodec,
   type Standing,
   seqCodec,
   specCodec,
@@ -108,6 +111,7 @@ class Scan {
     this.#checkStarts()
     this.#checkEndings()
     this.#checkLinks()
+    this.#checkDocuments()
   }
 
   #of(kind: string): Entry[] {
@@ -314,6 +318,35 @@ class Scan {
       const ending = keys.throttleEndingKey(throttleCodec.decode(key, value).untilMs, key.toString('utf8', 1))
       assert(this.#has(ending), `the window of ${key.toString('utf8', 1)} has an end`)
     }
+  }
+
+  /** Each state has a revision of its own, each reminder a document and an ending. */
+  #checkDocuments(): void {
+    const meta = keys.metaKey('counters')
+    const counters = this.#of('M').find(({ key }) => key.equals(meta))
+    const { nextRevision } = countersCodec.decode(meta, counters!.value)
+    const documents = this.#of('O').map(({ key, value }) => documentCodec.decode(key, value))
+    const revisions = new Set(documents.map(({ revision }) => revision))
+    assert.equal(revisions.size, documents.length, 'revisions of documents')
+    for (const revision of revisions) assert(revision > 0 && revision < nextRevision, 'a revision that was given')
+    const endings: Buffer[] = []
+    const counted = new Map<string, number>()
+    for (const { key, value } of this.#of('r')) {
+      const id = hex(keys.documentKey(keys.reminderOfKey(key)))
+      counted.set(id, (counted.get(id) ?? 0) + 1)
+      assert(this.#known.has(id), 'the document of a reminder')
+      endings.push(keys.reminderEndingKey(reminderCodec.decode(key, value).nextAtMs, key))
+    }
+    for (const { key, value } of this.#of('O')) {
+      const { reminders } = documentCodec.decode(key, value)
+      assert.equal(reminders, counted.get(hex(key)) ?? 0, 'reminders that a document counts')
+    }
+    const found = this.#of('Z').filter(({ key }) => 'reminder' in keys.subjectOfEndingKey(key))
+    assert.deepEqual(
+      found.map(({ key }) => hex(key)),
+      endings.map(hex).sort(),
+      "instants of reminders ('Z')"
+    )
   }
 
   #checkLinks(): void {
