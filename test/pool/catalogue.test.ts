@@ -384,6 +384,13 @@ test('the example actors are found quickly', async (t) => {
   assert.deepEqual(catalogue.problems, [])
   assert.deepEqual(
     catalogue.list().map(({ method }) => method),
-    ['files.checksum.sha256', 'files.compress.gzip', 'text.words.frequencies']
+    [
+      'files.checksum.sha256',
+      'files.compress.gzip',
+      'files.watched.Folder.check',
+      'files.watched.Folder.every',
+      'files.watched.Folder.rest',
+      'text.words.frequencies'
+    ]
   )
 })

@@ -52,7 +52,7 @@ export const step = fc.oneof(
       pick,
       how: fc.constantFrom(...endings),
       /** A job that it enqueues; ids are few, so that some are in use. */
-      child: fc.option(fc.record({ document: name, id: fc.integer({ min: 1, max: 9 }).map((at) => `child ${at}`) })),
+      child: fc.option(fc.record({ document: name, id: fc.integer({ min: 1, max: 3 }).map((at) => `child ${at}`) })),
       /** In the same commit. */
       thenClaim: fc.option(queue)
     })
