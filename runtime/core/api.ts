@@ -82,7 +82,7 @@ export interface ServiceMethods {
 export type EnqueueDocOptions = Omit<EnqueueOptions, 'document' | 'key' | 'keyConcurrency'>
 
 /** A job that calls a method of a document. */
-export interface EnqueueDocRequest extends EnqueueDocOptions, DocumentId {
+interface EnqueueDocRequest extends EnqueueDocOptions, DocumentId {
   /** Name of a method of the class. */
   method: string
   params?: unknown
