@@ -35,7 +35,7 @@ const transfers = isLong ? 100_000 : 2_000
 const supervisorKills = isLong ? 50 : 4
 const hostKills = isLong ? 500 : 20
 const openingBalance = 1_000
-const batchTransfers = isLong ? 250 : 50
+const batchTransfers = isLong ? 50 : 25
 /** Enqueued as the kill comes. */
 const lastBatches = 3
 const looksEveryMs = 150
@@ -240,7 +240,7 @@ class Completions {
 
 /** By the number of jobs completed in this life, of which there are more: what is killed has work before it. */
 function momentsOf(random: () => number, life: number): { hostKills: number[]; supervisorKill: number } {
-  const jobs = (2 * transfers) / supervisorKills
+  const jobs = 2 * (transfers / supervisorKills - lastBatches * batchTransfers)
   const upTo = (part: number) => Math.floor((hostKills * part) / supervisorKills)
   const supervisorKill = Math.floor(jobs * (0.4 + 0.4 * random()))
   const kills = Array.from({ length: upTo(life + 1) - upTo(life) }, () => Math.floor(random() * supervisorKill))
