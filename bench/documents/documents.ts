@@ -8,9 +8,9 @@
  * What a large state costs is that of moving it: a thread that ran the document last holds its state, and a thousand large
  * ones are more than threads hold, so the difference between one and a thousand that are only read is what holding saves.
  *
- *   node dist/bench/documents/documents.js [--jobs 20000] [--large 2000] [--rounds 5] [--threads 2] [--json]
+ *   node dist/bench/documents/documents.js [--jobs 5000] [--large 1000] [--rounds 5] [--threads 2] [--json]
  *
- * `--large`: jobs of the shapes with a state of 64 KiB.
+ * `--large`: jobs of the shapes with a state of 64 KiB. With `TMPDIR=/dev/shm` the flushes of the disk are not in the figures.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { loadavg, tmpdir } from 'node:os'
@@ -29,8 +29,8 @@ const smallBallast = 65
 
 const { values } = parseArgs({
   options: {
-    jobs: { type: 'string', default: '20000' },
-    large: { type: 'string', default: '2000' },
+    jobs: { type: 'string', default: '5000' },
+    large: { type: 'string', default: '1000' },
     rounds: { type: 'string', default: '5' },
     threads: { type: 'string', default: '2' },
     json: { type: 'boolean', default: false }
