@@ -38,6 +38,8 @@ export const socketPathBytesMax = 107
 
 /** Characters of a job id, job name and queue name. */
 export const nameCharsMax = 255
+/** Longest path of a method, in characters; that of a document type is in keys of the store. */
+export const methodPathCharsMax = 512
 /** Job priorities: a larger number runs first. */
 export const priorityMin = -1_000_000
 export const priorityMax = 1_000_000

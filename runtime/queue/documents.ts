@@ -6,7 +6,7 @@ import { documentPageBytesMax, stateSentBytesMax } from '../core/limits.ts'
 import type { DocumentMessage } from '../core/pool.ts'
 import { documentOfKey, documentRange } from '../store/keys.ts'
 import { type DocumentRecord, documentCodec } from '../store/records.ts'
-import type { Reader } from '../store/store.ts'
+import { keyBytesMax, type Reader } from '../store/store.ts'
 import type { ClaimedJob } from './claimed-job.ts'
 import type { QueueCommit } from './commit.ts'
 import { readDocument, removeState, reserveRevision } from './document-records.ts'
@@ -129,7 +129,7 @@ function viewOf(reader: Reader, id: DocumentId, record: DocumentRecord): Documen
 
 function cursorIn(text: string, start: Buffer, end: Buffer): Buffer {
   const cursor = Buffer.from(text, 'base64url')
-  if (cursor.compare(start) >= 0 && cursor.compare(end) < 0) return cursor
+  if (cursor.length < keyBytesMax && cursor.compare(start) >= 0 && cursor.compare(end) < 0) return cursor
   throw new RuntimeError(
     'PARAMS_INVALID',
     'Cannot list documents: the cursor does not belong to a list of this type. Use the cursor of the page before, with the same type.'

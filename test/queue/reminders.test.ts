@@ -190,6 +190,7 @@ test('issue 6.6: reminders that cannot be are refused with the attempt, and noth
     ['PARAMS_INVALID', /Cannot use "now and then"/, set('a', { cron: 'now and then' })],
     ['PARAMS_INVALID', /never fires again/, set('a', { cron: 'every 10 until 20' })],
     ['PARAMS_INVALID', /names no method/, { type: 'set', name: 'a', delay: 1 }],
+    ['PARAMS_INVALID', /names no method/, { ...set('a', { delay: 1 }), method: 'other.Doc.run' }],
     ['PARAMS_INVALID', /delay/, set('a', { delay: 'soon' })],
     ['PARAMS_INVALID', /name/, set('', { delay: 1 })],
     ['PARAMS_INVALID', /reminder/, 7],
@@ -210,6 +211,8 @@ test('issue 6.6: reminders that cannot be are refused with the attempt, and noth
   )
   const full = await ask(opened, [set('one more', { delay: 9 })], null)
   assert.match(full.error!.message, /at most 1000 reminders/)
+  const exchange = [set('one more', { delay: 9 }), { type: 'cancel', name: '0' }, { type: 'cancel', name: 'nobody' }]
+  assert.equal((await ask(opened, exchange, null)).state, 'completed', 'one that goes makes room')
   consistent(opened)
 })
 
