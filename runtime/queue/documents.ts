@@ -45,7 +45,7 @@ export class Documents {
 
   /**
    * By type and name. A page is full with as many documents as asked for, or before with about
-   * {@link documentPageBytesMax} bytes of states; one document fits always.
+   * {@link documentPageBytesMax} bytes of states and reminders; one document fits always.
    *
    * @throws RuntimeError `PARAMS_INVALID` for a cursor that is none
    */
@@ -64,6 +64,7 @@ export class Documents {
       const view = viewOf(reader, documentOfKey(key), documentCodec.decode(key, value))
       documents.push(view)
       bytes += view.bytes
+      if (view.reminders.length > 0) bytes += JSON.stringify(view.reminders).length
       lastKey = key
     }
     return { documents, cursor: null }

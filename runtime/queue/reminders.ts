@@ -11,7 +11,7 @@ import { instantToMs, iso } from '../core/instant.ts'
 import type { EnqueueRequest } from '../core/job.ts'
 import { durationSchema, instantSchema, nameSchema } from '../core/job-options.ts'
 import { isFinished } from '../core/lifecycle.ts'
-import { instantMsMax, reminderNamesBytesMax, remindersMax } from '../core/limits.ts'
+import { instantMsMax, reminderNamesBytesMax, reminderParamsBytesMax, remindersMax } from '../core/limits.ts'
 import { isPathSegment } from '../core/method-path.ts'
 import { compileSchema, formatPath, type SchemaCheck } from '../core/schema.ts'
 import { instantOfEndingKey, reminderEndingKey, reminderKey, reminderOfKey, reminderRange } from '../store/keys.ts'
@@ -87,7 +87,7 @@ export function requestOf({ type, name }: DocumentId, change: ReminderChange): E
   }
 }
 
-/** @param draft of {@link requestOf} @throws RuntimeError `PARAMS_INVALID` */
+/** @param draft of {@link requestOf} @throws RuntimeError `PARAMS_INVALID`, `PAYLOAD_TOO_LARGE` */
 export function planReminder(
   change: ReminderChange,
   draft: JobDraft | undefined,
@@ -98,6 +98,14 @@ export function planReminder(
   if (change.type === 'cancel' || draft === undefined) return { name, record: null }
   const { cron = null, timezone = null } = change
   const { method, params } = draft.spec
+  const bytes = Buffer.byteLength(params)
+  if (bytes > reminderParamsBytesMax) {
+    throw new RuntimeError(
+      'PAYLOAD_TOO_LARGE',
+      `Cannot set reminder "${name}": params of ${bytes} bytes as JSON, at most ${reminderParamsBytesMax} are allowed. Keep the data in the state of the document.`,
+      { bytes, bytesMax: reminderParamsBytesMax }
+    )
+  }
   const record = { method, params, queue: change.queue ?? null, cron, timezone, lastSeq: null }
   return { name, record: { ...record, nextAtMs: firstAtMs(change, nextInstant, nowMs) } }
 }
