@@ -24,11 +24,12 @@ export function checkObject(value: unknown, attempted: string, what: string): as
 /**
  * Plain data that says the same as `value`, made now: what the job does with its objects afterwards changes nothing.
  *
+ * @returns also its bytes as JSON text
  * @throws RuntimeError `PARAMS_INVALID`
  */
-export function plain<T>(value: T, attempted: string, what: string): T {
+export function plain<T>(value: T, attempted: string, what: string): { value: T; bytes: number } {
   const json = jsonText(value, payloadBytesMax)
-  if ('text' in json) return JSON.parse(json.text)
+  if ('text' in json) return { value: JSON.parse(json.text), bytes: json.bytes }
   throw new RuntimeError('PARAMS_INVALID', `Cannot ${attempted}: ${what} ${json.refused}`)
 }
 

@@ -14,8 +14,8 @@ export interface DocumentClass {
   readonly migrate?: unknown
 }
 
-/** Has a meaning of its own. */
-const reserved = ['constructor', 'initialState', 'migrate']
+/** Has a meaning of its own, or is a field of each instance. */
+const reserved = ['constructor', 'initialState', 'migrate', 'name', 'state']
 
 export function isDocumentClass(value: unknown): value is DocumentClass {
   if (typeof value !== 'function' || !Object.hasOwn(value, 'prototype')) return false

@@ -12,7 +12,7 @@ import { RuntimeError } from '../core/errors.ts'
 import { instantToMs, iso } from '../core/instant.ts'
 import type { EnqueueRequest } from '../core/job.ts'
 import { enqueueSchema } from '../core/job-options.ts'
-import { jobsPerCompletionMax, nameCharsMax } from '../core/limits.ts'
+import { effectsBytesMax, jobsPerCompletionMax, nameCharsMax } from '../core/limits.ts'
 import type { Effects, JobMessage, Outcome } from '../core/pool.ts'
 import { checkName, checkObject, plain, shown } from './argument-checks.ts'
 import { boundedText } from './bounded-text.ts'
@@ -30,6 +30,8 @@ export class CollectedEffects implements EffectFunctions {
   /** Places in `#jobs` by id. */
   readonly #places = new Map<string, number>()
   readonly #reminders: ReminderChange[] = []
+  /** Of jobs and reminders, as JSON text. */
+  #bytes = 0
   #isDocumentRemoved = false
   #isOver = false
 
@@ -89,12 +91,15 @@ export class CollectedEffects implements EffectFunctions {
 
   async enqueueMany(jobs: ContextEnqueueRequest[]): Promise<{ ids: string[] }> {
     if (!Array.isArray(jobs)) throw new TypeError(`Cannot enqueue jobs: expected a list of them, got ${shown(jobs)}`)
+    let bytes = 0
     const requests = jobs.map((job, index) => {
       checkObject(job, `enqueue job ${index} of the list`, 'the job')
       checkMethod(job.method, `job ${index} of the list`)
       const attempted = `enqueue "${job.method}" (job ${index} of the list)`
       checkOptions(job, attempted)
-      return plain(job as EnqueueRequest, attempted, 'what it asks for')
+      const request = plain(job as EnqueueRequest, attempted, 'what it asks for')
+      bytes += request.bytes
+      return request.value
     })
     const atOnce = requests.filter(({ enqueueAfterCommit }) => enqueueAfterCommit === false).length
     if (atOnce > 0 && atOnce < requests.length) {
@@ -102,7 +107,7 @@ export class CollectedEffects implements EffectFunctions {
         'Cannot enqueue the jobs: those with enqueueAfterCommit false and those without are in different commits. Give it to each of them, or call ctx.enqueueMany twice'
       )
     }
-    return { ids: await this.#enqueueAll(requests, 'enqueueMany') }
+    return { ids: await this.#enqueueAll(requests, bytes, 'enqueueMany') }
   }
 
   remind(name: string, reminder: ReminderRequest): void {
@@ -110,7 +115,9 @@ export class CollectedEffects implements EffectFunctions {
     const attempted = `set reminder "${name}"`
     this.#checkIsDocument(attempted)
     this.#checkIsNotOver(attempted)
-    this.#reminders.push({ type: 'set', name, ...checkedReminder(reminder, attempted) })
+    const { value, bytes } = plain(checkedReminder(reminder, attempted), attempted, 'what it asks for')
+    this.#count(bytes, attempted)
+    this.#reminders.push({ type: 'set', name, ...value })
   }
 
   cancelReminder(name: string): void {
@@ -137,15 +144,18 @@ export class CollectedEffects implements EffectFunctions {
   }
 
   async #enqueueOne(asked: EnqueueRequest, attempted: string): Promise<{ id: string }> {
-    const request = plain(asked, attempted, 'what it asks for')
-    const [id] = await this.#enqueueAll([request], boundedText(`enqueue ${request.method}`, nameCharsMax))
+    const { value, bytes } = plain(asked, attempted, 'what it asks for')
+    const [id] = await this.#enqueueAll([value], bytes, boundedText(`enqueue ${value.method}`, nameCharsMax))
     return { id: id! }
   }
 
   /** @param requests plain data of this alone @param name of the entry of the journal */
-  async #enqueueAll(requests: EnqueueRequest[], name: string): Promise<string[]> {
+  async #enqueueAll(requests: EnqueueRequest[], bytes: number, name: string): Promise<string[]> {
     this.#checkIsNotOver('enqueue a job')
-    if (requests[0]?.enqueueAfterCommit === false) return this.#journal.enqueue(name, requests)
+    if (requests[0]?.enqueueAfterCommit === false) {
+      checkBytes(bytes, 'enqueue jobs at once')
+      return this.#journal.enqueue(name, requests)
+    }
     const first = this.#jobs.length
     if (first + requests.length > jobsPerCompletionMax) {
       throw new RuntimeError(
@@ -153,6 +163,7 @@ export class CollectedEffects implements EffectFunctions {
         `Cannot enqueue more than ${jobsPerCompletionMax} jobs in the commit that completes a job. Enqueue a job that enqueues the others, or give enqueueAfterCommit: false`
       )
     }
+    this.#count(bytes, 'enqueue jobs in the commit that completes a job')
     const ids = requests.map((request) => request.jobId ?? randomUUID())
     const jobs = requests.map((request, index) => ({
       ...this.#withPlaces(request, first, index, requests.length),
@@ -184,6 +195,12 @@ export class CollectedEffects implements EffectFunctions {
     return { ...request, dependsOn: places }
   }
 
+  /** @throws RuntimeError `PAYLOAD_TOO_LARGE` */
+  #count(bytes: number, attempted: string): void {
+    checkBytes(this.#bytes + bytes, attempted)
+    this.#bytes += bytes
+  }
+
   #checkIsDocument(attempted: string): void {
     if (this.#job.document !== undefined) return
     throw new TypeError(`Cannot ${attempted}: "${this.#job.method}" is no method of a document`)
@@ -193,6 +210,15 @@ export class CollectedEffects implements EffectFunctions {
     checkNotInStep(attempted)
     if (this.#isOver) throw new Error(`Cannot ${attempted}: the attempt has ended. Await what the method starts`)
   }
+}
+
+function checkBytes(bytes: number, attempted: string): void {
+  if (bytes <= effectsBytesMax) return
+  throw new RuntimeError(
+    'PAYLOAD_TOO_LARGE',
+    `Cannot ${attempted}: all of it together takes ${bytes} bytes as JSON, at most ${effectsBytesMax} are allowed. Put the data into files and pass their paths, or enqueue a job that enqueues the others`,
+    { bytes, bytesMax: effectsBytesMax }
+  )
 }
 
 function paramsOf(params: unknown): { params?: unknown } {
@@ -258,7 +284,7 @@ function checkedReminder(
   if (timezone !== undefined && cron === undefined) throw invalid('timezone is for cron')
   return {
     method,
-    ...(params !== undefined && { params: plain(params, attempted, 'what it gives as params') }),
+    ...(params !== undefined && { params: plain(params, attempted, 'what it gives as params').value }),
     ...(atMs !== undefined && { at: iso(atMs) }),
     ...(delay !== undefined && { delay }),
     ...(cron !== undefined && { cron }),

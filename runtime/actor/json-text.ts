@@ -7,7 +7,7 @@ import { types } from 'node:util'
 import { jsonDepthMax } from '../core/limits.ts'
 
 /** `refused`: why it cannot be kept, to go on after "it …". */
-export type JsonText = { text: string } | { refused: string }
+export type JsonText = { text: string; bytes: number } | { refused: string }
 
 export function jsonText(value: unknown, bytesMax: number): JsonText {
   let text: string | undefined
@@ -23,7 +23,7 @@ export function jsonText(value: unknown, bytesMax: number): JsonText {
   const bytes = Buffer.byteLength(text)
   if (bytes > bytesMax) return { refused: `is ${bytes} bytes of JSON, and ${bytesMax} are allowed` }
   if (isDeeperThan(text, jsonDepthMax)) return { refused: `is nested deeper than ${jsonDepthMax} levels` }
-  return { text }
+  return { text, bytes }
 }
 
 /** Cycles, BigInt, and what is too deep or too long for a text: the engine's own errors, known by their words only. */

@@ -9,6 +9,7 @@ import {
   backoffListMax,
   dependenciesMax,
   keyConcurrencyMax,
+  methodPathCharsMax,
   nameCharsMax,
   priorityMax,
   priorityMin,
@@ -41,6 +42,13 @@ export const nameSchema = {
   // Printable: a name is shown on terminals and in logs. No half of a surrogate pair: all of them are one byte sequence in
   // the store, so two keys or ids would be one there.
   pattern: '^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]+$'
+} as const
+
+export const documentTypeSchema = {
+  type: 'string',
+  maxLength: methodPathCharsMax,
+  pattern: '^[A-Za-z0-9_$.-]+$',
+  description: 'Dotted path of the class, such as "billing.Invoice".'
 } as const
 
 export const attemptsSchema = {
@@ -225,7 +233,7 @@ export const operationSchema = {
   properties: {
     op: { type: 'string', enum: ['enqueue', 'setState', 'removeState', 'cancel'] },
     job: { ...enqueueSchema, description: '`enqueue`: the job.' },
-    type: { type: 'string', description: '`setState`, `removeState`: type of the document.' },
+    type: { ...documentTypeSchema, description: '`setState`, `removeState`: type of the document.' },
     name: { ...nameSchema, description: '`setState`, `removeState`: name of the document.' },
     state: { description: '`setState`: the state.' },
     revision: revisionSchema,

@@ -167,8 +167,9 @@ export class Dispatcher {
     this.#running.set(job.id, running)
     const method = this.#parts.catalogue.known(job.method)
     if (this.#state === 'interrupting') this.#finish(job.id, { type: 'interrupted' })
-    else if (method === undefined) this.#finish(job.id, methodGone(job))
-    else this.#pool.run({ ...job, file: method.file })
+    else if (method === undefined || (method.documentType === null) !== (job.document === undefined)) {
+      this.#finish(job.id, methodGone(job))
+    } else this.#pool.run({ ...job, file: method.file })
   }
 
   #started(id: string): void {
@@ -331,8 +332,9 @@ export class Dispatcher {
   }
 }
 
-/** Enqueued when its module exported it; since then the module has changed. */
-function methodGone({ method }: ClaimedJob): Ending {
-  const message = `Cannot run "${method}": no actor module exports it any more.`
+/** Enqueued when its module exported it; since then the module has changed, perhaps a function for a class. */
+function methodGone({ method, document }: ClaimedJob): Ending {
+  const what = document === undefined ? 'as a function' : `in a class "${document.type}" that extends Actor`
+  const message = `Cannot run "${method}": no actor module exports it ${what} any more.`
   return { type: 'failed', final: false, error: { code: 'THROWN', name: 'MethodUnknown', message } }
 }

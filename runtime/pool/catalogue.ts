@@ -10,6 +10,7 @@ import type { CatalogueProblem, MethodCatalogue } from '../core/catalogue.ts'
 import { didYouMean } from '../core/did-you-mean.ts'
 import { type DocumentType, splitMethodPath } from '../core/document.ts'
 import { RuntimeError } from '../core/errors.ts'
+import { methodPathCharsMax } from '../core/limits.ts'
 import { isMethodPath, isPathSegment } from '../core/method-path.ts'
 import { findModule, findModules, type ModuleFile } from './module-files.ts'
 import { type ScannedModule, scanModules } from './module-scan.ts'
@@ -47,7 +48,7 @@ class ScannedCatalogue implements Catalogue {
   readonly #abort: AbortController
   #methods = new Map<string, MethodView>()
   #documentTypes = new Map<string, DocumentType>()
-  /** By method: why one that a module has is not used. */
+  /** By method or class: why one that a module has is not used. */
   #conflicts = new Map<string, CatalogueProblem>()
   #modules = new Map<string, ModuleFile & { scanned: ScannedModule }>()
   /** Scans that are under way, by module path. */
@@ -169,6 +170,11 @@ class ScannedCatalogue implements Catalogue {
       const path = `${module.path}.${name}`
       if (document === undefined) {
         this.#add({ method: path, file, functionName, sourceHash, documentType: null })
+        continue
+      }
+      if (path.length > methodPathCharsMax) {
+        const message = `Class "${name}" of ${file} is not used: its path is longer than ${methodPathCharsMax} characters`
+        this.#conflicts.set(path, { file, message })
         continue
       }
       this.#documentTypes.set(path, { type: path, file, ...document })

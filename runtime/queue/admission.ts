@@ -119,7 +119,7 @@ function planAll(commit: QueueCommit, drafts: readonly JobDraft[], admission: Ad
       const { id } = draft
       if (id === null) return { type: 'add', draft, inPlaceOf: undefined, successorOf: undefined }
       const earlier = ofId.get(id)
-      if (earlier !== undefined) return planAgain(earlier, draft, id)
+      if (earlier !== undefined) return planAgain(earlier, draft, id, admission)
       const plan = planOne(commit, draft, id, admission)
       const planned = idOfPlan(plan)
       // Of a successor, whose id another job of the call may ask for.
@@ -140,8 +140,12 @@ function idOfPlan(plan: OwnPlan): string {
 }
 
 /** A second job of one id in the same call. */
-function planAgain(earlier: OwnPlan, draft: JobDraft, id: string): Plan {
-  if (draft.deduplicate === null) throw idInUse(id, undefined)
+function planAgain(earlier: OwnPlan, draft: JobDraft, id: string, { isPromised }: Admission): Plan {
+  if (draft.deduplicate === null) {
+    // It is the id of a successor, which was none when both were promised.
+    if (isPromised) return { type: 'same', as: earlier }
+    throw idInUse(id, undefined)
+  }
   const takesNewest = draft.deduplicate.mode === 'debounce' || draft.deduplicate.mode === 'keepLast'
   if (takesNewest && (earlier.type === 'add' || earlier.type === 'replace')) {
     const { id, dependsOn, deduplicate, spec } = earlier.draft

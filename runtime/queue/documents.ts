@@ -6,7 +6,7 @@ import { documentPageBytesMax, stateSentBytesMax } from '../core/limits.ts'
 import type { DocumentMessage } from '../core/pool.ts'
 import { documentOfKey, documentRange } from '../store/keys.ts'
 import { type DocumentRecord, documentCodec } from '../store/records.ts'
-import type { Reader } from '../store/store.ts'
+import { keyBytesMax, type Reader } from '../store/store.ts'
 import type { ClaimedJob } from './claimed-job.ts'
 import type { QueueCommit } from './commit.ts'
 import { readDocument, removeState, reserveRevision } from './document-records.ts'
@@ -45,7 +45,7 @@ export class Documents {
 
   /**
    * By type and name. A page is full with as many documents as asked for, or before with about
-   * {@link documentPageBytesMax} bytes of states; one document fits always.
+   * {@link documentPageBytesMax} bytes of states and reminders; one document fits always.
    *
    * @throws RuntimeError `PARAMS_INVALID` for a cursor that is none
    */
@@ -64,6 +64,7 @@ export class Documents {
       const view = viewOf(reader, documentOfKey(key), documentCodec.decode(key, value))
       documents.push(view)
       bytes += view.bytes
+      if (view.reminders.length > 0) bytes += JSON.stringify(view.reminders).length
       lastKey = key
     }
     return { documents, cursor: null }
@@ -129,7 +130,7 @@ function viewOf(reader: Reader, id: DocumentId, record: DocumentRecord): Documen
 
 function cursorIn(text: string, start: Buffer, end: Buffer): Buffer {
   const cursor = Buffer.from(text, 'base64url')
-  if (cursor.compare(start) >= 0 && cursor.compare(end) < 0) return cursor
+  if (cursor.length < keyBytesMax && cursor.compare(start) >= 0 && cursor.compare(end) < 0) return cursor
   throw new RuntimeError(
     'PARAMS_INVALID',
     'Cannot list documents: the cursor does not belong to a list of this type. Use the cursor of the page before, with the same type.'

@@ -8,6 +8,7 @@ import { RuntimeError } from '../core/errors.ts'
 import type { EnqueueRequest, JobError } from '../core/job.ts'
 import { jobsPerCompletionMax } from '../core/limits.ts'
 import type { DocumentMessage, Effects } from '../core/pool.ts'
+import { compileSchema, formatPath, type SchemaCheck } from '../core/schema.ts'
 import { type AdmissionRules, admit } from './admission.ts'
 import type { QueueCommit } from './commit.ts'
 import { readDocument, removeState, writeState } from './document-records.ts'
@@ -37,8 +38,44 @@ export interface EffectsRules {
   nowMs: number
 }
 
-/** Checks what a thread has sent. @returns the requests of which the methods must be known before the plan is made */
-export function requestsOf({ jobs = [], reminders = [] }: Effects, document: DocumentId | undefined): EnqueueRequest[] {
+const effectsSchema = {
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    document: {
+      type: ['object', 'string'],
+      pattern: '^removed$',
+      required: ['state', 'version'],
+      additionalProperties: false,
+      properties: { state: { type: 'string' }, version: { type: 'integer', minimum: 1 } }
+    },
+    jobs: { type: 'array' },
+    reminders: { type: 'array' }
+  }
+} as const
+
+let check: SchemaCheck | undefined
+
+/** Only the form; each job and each reminder is looked at later. */
+function checkForm(effects: unknown): asserts effects is Effects {
+  check ??= compileSchema(effectsSchema, 'first')
+  const [problem] = check(effects)
+  if (problem === undefined) return
+  const place = formatPath(problem.path) || 'effects'
+  throw new RuntimeError(
+    'PARAMS_INVALID',
+    `Cannot do what the job asks for as it completes: ${place}: ${problem.message}`
+  )
+}
+
+/**
+ * Checks what a thread has sent, which is the code of users: nobody has looked at it yet.
+ *
+ * @returns the requests of which the methods must be known before the plan is made
+ */
+export function requestsOf(effects: unknown, document: DocumentId | undefined): EnqueueRequest[] {
+  checkForm(effects)
+  const { jobs = [], reminders = [] } = effects
   if (jobs.length > jobsPerCompletionMax) {
     throw new RuntimeError(
       'PARAMS_INVALID',

@@ -107,7 +107,8 @@ function rulesOf(
 /** Checked as the job that it will be, but for its method, which the caller has looked up. */
 function followUpText(followUp: string | FollowUp, attempted: string, context: DraftContext): string {
   const request = typeof followUp === 'string' ? { method: followUp } : followUp
-  queueOf(request, context.queues)
+  // Where the configuration has lost it since, the job that follows runs all the same; see follow-up.ts.
+  if (!context.isPromised) queueOf(request, context.queues)
   return encodePayload(request, attempted)
 }
 

@@ -11,7 +11,8 @@ import { instantToMs, iso } from '../core/instant.ts'
 import type { EnqueueRequest } from '../core/job.ts'
 import { durationSchema, instantSchema, nameSchema } from '../core/job-options.ts'
 import { isFinished } from '../core/lifecycle.ts'
-import { instantMsMax, reminderNamesBytesMax, remindersMax } from '../core/limits.ts'
+import { instantMsMax, reminderNamesBytesMax, reminderParamsBytesMax, remindersMax } from '../core/limits.ts'
+import { isPathSegment } from '../core/method-path.ts'
 import { compileSchema, formatPath, type SchemaCheck } from '../core/schema.ts'
 import { instantOfEndingKey, reminderEndingKey, reminderKey, reminderOfKey, reminderRange } from '../store/keys.ts'
 import { type ReminderRecord, reminderCodec } from '../store/records.ts'
@@ -65,7 +66,8 @@ export function checkReminders(id: DocumentId, changes: readonly unknown[]): ass
       throw invalid(`"${name}": with type and name of the document it takes ${bytes} bytes. Use shorter names.`)
     }
     if (rest.type === 'cancel') continue
-    if ((rest as { method?: string }).method === undefined) throw invalid(`"${name}": it names no method`)
+    const { method } = rest as { method?: string }
+    if (method === undefined || !isPathSegment(method)) throw invalid(`"${name}": it names no method of its document`)
     if ([rest.at, rest.delay, rest.cron].filter((each) => each !== undefined).length !== 1) {
       throw invalid(`"${name}": give one of at, delay and cron`)
     }
@@ -85,7 +87,7 @@ export function requestOf({ type, name }: DocumentId, change: ReminderChange): E
   }
 }
 
-/** @param draft of {@link requestOf} @throws RuntimeError `PARAMS_INVALID` */
+/** @param draft of {@link requestOf} @throws RuntimeError `PARAMS_INVALID`, `PAYLOAD_TOO_LARGE` */
 export function planReminder(
   change: ReminderChange,
   draft: JobDraft | undefined,
@@ -96,6 +98,14 @@ export function planReminder(
   if (change.type === 'cancel' || draft === undefined) return { name, record: null }
   const { cron = null, timezone = null } = change
   const { method, params } = draft.spec
+  const bytes = Buffer.byteLength(params)
+  if (bytes > reminderParamsBytesMax) {
+    throw new RuntimeError(
+      'PAYLOAD_TOO_LARGE',
+      `Cannot set reminder "${name}": params of ${bytes} bytes as JSON, at most ${reminderParamsBytesMax} are allowed. Keep the data in the state of the document.`,
+      { bytes, bytesMax: reminderParamsBytesMax }
+    )
+  }
   const record = { method, params, queue: change.queue ?? null, cron, timezone, lastSeq: null }
   return { name, record: { ...record, nextAtMs: firstAtMs(change, nextInstant, nowMs) } }
 }
@@ -118,8 +128,9 @@ export function checkRoomForReminders(
   plans: readonly ReminderPlan[],
   isWritten: boolean
 ): void {
-  const set = new Set(plans.filter(({ record }) => record !== null).map(({ name }) => name))
-  if (set.size === 0) return
+  const isSet = new Map(plans.map(({ name, record }) => [name, record !== null]))
+  const set = [...isSet.keys()].filter((name) => isSet.get(name))
+  if (set.length === 0) return
   const document = readDocument(reader, id)
   if (document === undefined && !isWritten) {
     throw new RuntimeError(
@@ -128,9 +139,11 @@ export function checkRoomForReminders(
     )
   }
   const before = document?.reminders ?? 0
-  if (before + set.size <= remindersMax) return
-  const added = [...set].filter((name) => !reader.has(reminderKey(id, name))).length
-  if (before + added > remindersMax) throw invalid(`a document has at most ${remindersMax} reminders`)
+  if (before + set.length <= remindersMax) return
+  const has = (name: string) => reader.has(reminderKey(id, name))
+  const removed = [...isSet.keys()].filter((name) => !isSet.get(name) && has(name)).length
+  const added = set.filter((name) => !has(name)).length
+  if (before - removed + added > remindersMax) throw invalid(`a document has at most ${remindersMax} reminders`)
 }
 
 /** The document is there, unless nothing is set. */

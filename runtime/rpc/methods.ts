@@ -10,6 +10,7 @@ import type { ServiceMethods } from '../core/api.ts'
 import type { ErrorCode } from '../core/errors.ts'
 import { type EventFilter, jobEventTypes } from '../core/events.ts'
 import {
+  documentTypeSchema,
   durationSchema,
   enqueueDocSchema,
   enqueueSchema,
@@ -106,18 +107,12 @@ const operations = {
   description: 'Done in this order; see Transactions.'
 } as const
 
-const documentType = {
-  type: 'string',
-  maxLength: 512,
-  pattern: '^[A-Za-z0-9_$.-]+$',
-  description: 'Dotted path of the class, such as "billing.Invoice".'
-} as const
 const documentName = { ...nameSchema, description: 'Name of the document.' } as const
 const documentParams = {
   type: 'object',
   additionalProperties: false,
   required: ['type', 'name'],
-  properties: { type: documentType, name: documentName }
+  properties: { type: documentTypeSchema, name: documentName }
 } as const
 const pageProperties = {
   limit: { type: 'integer', minimum: 1, maximum: documentPageMax, description: 'Documents per page. Default 50.' },
@@ -289,7 +284,7 @@ export const serviceMethods = exactly({
       type: 'object',
       additionalProperties: false,
       required: ['type'],
-      properties: { type: documentType, ...pageProperties }
+      properties: { type: documentTypeSchema, ...pageProperties }
     },
     result: documentPageSchema,
     errors: []
@@ -299,7 +294,7 @@ export const serviceMethods = exactly({
     params: {
       type: 'object',
       additionalProperties: false,
-      properties: { type: documentType, ...pageProperties }
+      properties: { type: documentTypeSchema, ...pageProperties }
     },
     result: documentPageSchema,
     errors: []
@@ -320,7 +315,7 @@ export const serviceMethods = exactly({
       type: 'object',
       additionalProperties: false,
       required: ['type', 'name', 'reminder'],
-      properties: { type: documentType, name: documentName, reminder: nameSchema }
+      properties: { type: documentTypeSchema, name: documentName, reminder: nameSchema }
     },
     result: documentViewSchema,
     errors: ['DOCUMENT_UNKNOWN', ...writeErrors]

@@ -15,11 +15,14 @@ const config = queueConfig('default', { timeoutMs: 10_000 })
 const dayMs = 86_400_000
 const begin: JobQuestion = { type: 'beginStep', index: 0, name: 'charge' }
 const catalogue = {
-  known: (method: string) => ({ method, file: '/a.js', functionName: 'x', sourceHash: '', documentType: null })
+  known: (method: string) => {
+    const documentType = method.startsWith('d.') ? 'd.Doc' : null
+    return { method, file: '/a.js', functionName: 'x', sourceHash: '', documentType }
+  }
 }
 
 /** @param overrides methods of the queue that the test does itself */
-function dispatch(open: OpenQueue, overrides: Partial<DurableQueue> = {}) {
+function dispatch(open: OpenQueue, overrides: Partial<DurableQueue> = {}, methods = catalogue) {
   const queue = new Proxy(open.queue, {
     get(target, name) {
       if (name in overrides) return overrides[name as keyof DurableQueue]
@@ -32,7 +35,7 @@ function dispatch(open: OpenQueue, overrides: Partial<DurableQueue> = {}) {
   const dispatcher = new Dispatcher({
     config,
     queue,
-    catalogue: catalogue as never,
+    catalogue: methods as never,
     pool: (listener) => {
       pool = new FakePool(listener)
       return pool
@@ -190,6 +193,24 @@ test('issue 6.1: the state of a document is answered; one that has changed meanw
   assert.deepEqual(pool.killed, ['job'])
   const { history, state } = open.queue.get('job')
   assert.deepEqual([history.map(({ outcome }) => outcome), state], [['interrupted'], 'running'])
+})
+
+test('issue 6.1: a method that was a function and is one of a class by now, or the other way round, is gone', async (t) => {
+  const open = await openWith(t)
+  const { queue } = open
+  await queue.enqueue([
+    { method: 'a.x', jobId: 'plain' },
+    { method: 'd.Doc.run', document: 'x', jobId: 'document' }
+  ])
+  const known = (method: string) => ({ ...catalogue.known(method), documentType: method === 'a.x' ? 'a' : null })
+  const { dispatcher, pool } = dispatch(open, {}, { known })
+  dispatcher.wake()
+  for (let turn = 0; turn < 100 && queue.queue('default').counts.failed < 2; turn++) await nextTurn()
+  assert.deepEqual(pool.running, [])
+  assert.deepEqual(
+    ['plain', 'document'].map((id) => queue.get(id).error!.name),
+    ['MethodUnknown', 'MethodUnknown']
+  )
 })
 
 test('issue 6.5: a job sleeps for three days over two restarts of the supervisor, and the timer of what is due wakes it', async (t) => {

@@ -212,6 +212,8 @@ test('issue 6.1: each exported class that extends Actor is a document type, with
     constructor() { super(); this.made = true }
     initialState() { return {} }
     migrate(state) { return state }
+    name() {}
+    state() {}
     addLine(params) {}
     async 'pay-back'() {}
     _inner() {}
@@ -279,6 +281,17 @@ test('issue 6.1: each exported class that extends Actor is a document type, with
     ]
   ]
   for (const [method, message] of cases) await assert.rejects(catalogue.resolve(method), unknown(message), method)
+})
+
+test('issue 6.1: a class whose path does not fit into a key of the store is a problem, and no document type', async (t) => {
+  const name = 'X'.repeat(600)
+  const { catalogue } = await catalogueOf(t, {
+    'long.js': `${importActor}
+      export class ${name} extends Actor { run() {} }`
+  })
+  assert.match(catalogue.problems[0]!.message, /its path is longer than 512 characters$/)
+  assert.equal(catalogue.documentType(`long.${name}`), undefined)
+  await assert.rejects(catalogue.resolve(`long.${name}.run`), { code: 'METHOD_UNKNOWN' })
 })
 
 test('a document type appears, changes with reload, and a version that is none is a problem of its module', async (t) => {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import type { EnqueueRequest } from '../../runtime/core/job.ts'
-import { jobsPerCompletionMax } from '../../runtime/core/limits.ts'
+import { jobsPerCompletionMax, payloadBytesMax } from '../../runtime/core/limits.ts'
 import type { Outcome } from '../../runtime/core/pool.ts'
 import { type PoolKind, startPool as startPoolOf } from './pool-fixture.ts'
 
@@ -82,6 +82,29 @@ both('E8: what an attempt asked for is dropped when it fails, is to run later, o
     assert.ok(!('effects' in ended), method)
   }
 })
+
+both(
+  'E8: all that a job asks for as it completes is bounded, and so is what one call enqueues at once',
+  async (t, startPool) => {
+    const { outcome } = startPool(t, {
+      'a.js': `const blob = 'x'.repeat(${payloadBytesMax - 1024})
+      const job = { method: 'b.run', params: blob }
+      const codeOf = (call) => call.then(() => 'done', ({ code }) => code)
+      export async function run(params, ctx) {
+        const codes = []
+        for (const enqueueAfterCommit of [false, true]) {
+          codes.push(await codeOf(ctx.enqueueMany(Array.from({ length: 5 }, () => ({ ...job, enqueueAfterCommit })))))
+        }
+        for (let at = 0; at < 5; at++) codes.push(await codeOf(ctx.enqueue('b.run', blob)))
+        return codes
+      }`
+    })
+    const { effects, result } = completed(await outcome('a.run'))
+    const tooLarge = 'PAYLOAD_TOO_LARGE'
+    assert.deepEqual(JSON.parse(result), [tooLarge, tooLarge, 'done', 'done', 'done', 'done', tooLarge])
+    assert.equal(effects!.jobs!.length, 4)
+  }
+)
 
 both('dependsOn: indexes are those of the call, and an id of this job is known', async (t, startPool) => {
   const { outcome } = startPool(t, {

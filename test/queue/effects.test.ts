@@ -198,3 +198,54 @@ test('issue 6.1: the settle of a job comes before the claim that is asked for in
     ['second', '{"n":1}']
   ])
 })
+
+test('issue 6.3: an id that is too long for a key is one of no job, and no defect', async (test) => {
+  const opened = await open(test)
+  const job = await start(opened)
+  const long = 'x'.repeat(5_000)
+  await complete(opened, job, { document: written, jobs: [{ method: 'a.b', jobId: 'one', dependsOn: [long] }] })
+  const { queue } = opened
+  assert.deepEqual([queue.get('job').state, queue.get('job').error!.thrownCode], ['failed', 'JOB_UNKNOWN'])
+  assert.throws(() => queue.get(long), { code: 'JOB_UNKNOWN' })
+  await assert.rejects(
+    queue.transaction([{ op: 'cancel', id: long }], () => undefined),
+    { code: 'JOB_UNKNOWN' }
+  )
+  const document = { type: `d.${long}`, name: 'x' }
+  assert.throws(() => queue.documents.get(document), { code: 'DOCUMENT_UNKNOWN' })
+  await queue.transaction([{ op: 'removeState', ...document }], () => undefined)
+  const cursor = Buffer.from(`O${long}`).toString('base64url')
+  assert.throws(() => queue.documents.list({ cursor }), { code: 'PARAMS_INVALID' })
+  consistent(opened)
+})
+
+test('issue 6.3: whatever a thread sends as effects, the attempt ends, and nothing that nobody can read is stored', async (test) => {
+  const opened = await open(test)
+  const { queue } = opened
+  const job = await start(opened, { attempts: 100 })
+  const effects: unknown[] = [
+    null,
+    7,
+    { jobs: null },
+    { jobs: 'abc' },
+    { jobs: { length: 1 } },
+    { reminders: 5 },
+    { document: null },
+    { document: 5 },
+    { document: 'gone' },
+    { document: { version: 1 } },
+    { document: { state: 5, version: 1 } },
+    { document: { state: '1', version: 'x' } },
+    { document: { state: '1', version: 1, revision: 7 } },
+    { more: 1 }
+  ]
+  let claimed = job
+  for (const each of effects) {
+    assert.equal(await complete(opened, claimed, each), true)
+    assert.equal(queue.get('job').error?.thrownCode, 'PARAMS_INVALID', JSON.stringify(each))
+    assert.deepEqual(queue.documents.list({}).documents, [])
+    await queue.promoteDue(opened.clock.nowMs)
+    claimed = (await queue.claim('default', 1))[0]!
+  }
+  consistent(opened)
+})

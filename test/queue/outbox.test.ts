@@ -157,6 +157,7 @@ test('issue 6.4: once prepared, nothing speaks against it', async (t) => {
     { method: 'a.x', jobId: 'newest', deduplicate: { keepLast: true as const } },
     { method: 'a.x', jobId: 'late', expires: '2026-01-01T00:01:00Z' },
     { method: 'a.x', jobId: 'soft', softTimeout: 290 },
+    { method: 'a.x', jobId: 'followed', onSuccess: { method: 'a.next', queue: 'small' } },
     { method: 'd.Order.pay', jobId: 'document', document: '7' }
   ]
   const { id } = await queue.outbox.prepare({
@@ -183,6 +184,7 @@ test('issue 6.4: once prepared, nothing speaks against it', async (t) => {
       ['newest', true],
       ['late', false],
       ['soft', false],
+      ['followed', false],
       ['document', false]
     ]
   )
@@ -201,19 +203,27 @@ test('issue 6.4: jobs of one call whose ids have become one by now are one job',
   const open = await opened(t)
   const { queue } = open
   const newest = { method: 'a.x', jobId: 'x', deduplicate: { keepLast: true as const } }
-  const { id } = await queue.outbox.prepare({
-    outbox,
-    operations: [
-      { op: 'enqueue', job: { method: 'a.x', jobId: 'x~next' } },
-      { op: 'enqueue', job: newest },
-      { op: 'enqueue', job: newest }
-    ]
-  })
+  const operations = [{ method: 'a.x', jobId: 'x~next' }, newest, newest].map((job) => ({
+    op: 'enqueue' as const,
+    job
+  }))
+  const { id } = await queue.outbox.prepare({ outbox, operations })
+  const reversed = await queue.outbox.prepare({ outbox, operations: operations.toReversed() })
   await queue.enqueue([{ method: 'a.x', jobId: 'x' }])
   await queue.claim('default', 1)
   const jobs = await queue.outbox.commit(id, noTrace)
   assert.deepEqual(
     jobs.map(({ id, deduplicated }) => [id, deduplicated]),
+    [
+      ['x~next', false],
+      ['x~next', true],
+      ['x~next', true]
+    ]
+  )
+  await queue.remove('x~next')
+  const others = await queue.outbox.commit(reversed.id, noTrace)
+  assert.deepEqual(
+    others.map(({ id, deduplicated }) => [id, deduplicated]),
     [
       ['x~next', false],
       ['x~next', true],

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import type { ReminderChange } from '../../runtime/core/document.ts'
 import { iso } from '../../runtime/core/instant.ts'
-import { remindersMax } from '../../runtime/core/limits.ts'
+import { documentPageBytesMax, reminderParamsBytesMax, remindersMax } from '../../runtime/core/limits.ts'
 import { nextInstantOf } from '../../runtime/scheduler/cron/next-instant.ts'
 import { type OpenQueue, openQueue, queueConfig } from './open-queue.ts'
 import { assertInvariants, entriesByKind } from './store-invariants.ts'
@@ -190,9 +190,11 @@ test('issue 6.6: reminders that cannot be are refused with the attempt, and noth
     ['PARAMS_INVALID', /Cannot use "now and then"/, set('a', { cron: 'now and then' })],
     ['PARAMS_INVALID', /never fires again/, set('a', { cron: 'every 10 until 20' })],
     ['PARAMS_INVALID', /names no method/, { type: 'set', name: 'a', delay: 1 }],
+    ['PARAMS_INVALID', /names no method/, { ...set('a', { delay: 1 }), method: 'other.Doc.run' }],
     ['PARAMS_INVALID', /delay/, set('a', { delay: 'soon' })],
     ['PARAMS_INVALID', /name/, set('', { delay: 1 })],
     ['PARAMS_INVALID', /reminder/, 7],
+    ['PAYLOAD_TOO_LARGE', /params of 20002 bytes/, set('a', { delay: 1, params: 'x'.repeat(20_000) })],
     ['QUEUE_UNKNOWN', /nowhere/, set('a', { delay: 1, queue: 'nowhere' })]
   ]
   for (const [code, message, change] of refused) {
@@ -210,6 +212,8 @@ test('issue 6.6: reminders that cannot be are refused with the attempt, and noth
   )
   const full = await ask(opened, [set('one more', { delay: 9 })], null)
   assert.match(full.error!.message, /at most 1000 reminders/)
+  const exchange = [set('one more', { delay: 9 }), { type: 'cancel', name: '0' }, { type: 'cancel', name: 'nobody' }]
+  assert.equal((await ask(opened, exchange, null)).state, 'completed', 'one that goes makes room')
   consistent(opened)
 })
 
@@ -249,4 +253,27 @@ test('issue 6.6: the cron of reminders is that of the scheduler: expressions, la
   assert.equal(next('daily', null, fromMs), Date.UTC(2026, 0, 2))
   assert.throws(() => next('nonsense', null, fromMs), { code: 'PARAMS_INVALID' })
   assert.throws(() => next('daily', 'Nowhere/Land', fromMs), { code: 'PARAMS_INVALID' })
+})
+
+test('issue 6.6: reminders count into the bytes of a page of documents', async (test) => {
+  const opened = await open(test)
+  const { queue } = opened
+  const params = 'x'.repeat(reminderParamsBytesMax - 2)
+  const fitting = Math.ceil(documentPageBytesMax / reminderParamsBytesMax)
+  const reminders = Array.from({ length: fitting }, (_, at) => set(String(at), { delay: 9, params }))
+  for (const name of ['one', 'two']) {
+    await queue.enqueue([{ method: 'd.Doc.run', document: name }])
+    const [job] = await queue.claim('default', 1)
+    const effects = { document: { state: '{}', version: 1 }, reminders }
+    await queue.settle(job!, { type: 'completed', result: 'null', effects }, noTrace)
+  }
+  const { documents, cursor } = queue.documents.list({})
+  assert.deepEqual(
+    documents.map(({ name }) => name),
+    ['one']
+  )
+  assert.deepEqual(
+    queue.documents.list({ cursor: cursor! }).documents.map(({ name }) => name),
+    ['two']
+  )
 })
