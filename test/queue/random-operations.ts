@@ -94,7 +94,11 @@ const request = fc
       fc.constant({}),
       fc.record({ key: fc.constantFrom('k', 'é', 'a key'), keyConcurrency: fc.constantFrom(1, 2, 1_000_000) }),
       fc.record({ key: fc.constantFrom('k', 'é', 'a key') }),
-      fc.record({ method: fc.constant('d.Doc.run'), document: fc.constantFrom('k', 'é') })
+      {
+        // Their calls turn up often enough to be counted on.
+        weight: 3,
+        arbitrary: fc.record({ method: fc.constant('d.Doc.run'), document: fc.constantFrom('k', 'é') })
+      }
     ),
     delay: seldom(span),
     priority: fc.integer({ min: -1, max: 1 }),

@@ -134,8 +134,9 @@ class Scan {
   #checkRecords(): void {
     const jobs = [...this.#jobs.values()]
     for (const { seq, standing, hasRecord } of jobs) {
-      const { state, made, crashes, dependencies, journal } = standing
-      const asks = made > 0 || crashes > 0 || dependencies !== null || journal !== null
+      const { state, startedAtMs, dependencies, journal } = standing
+      // Neither attempts nor crashes tell: a retry after crashes counts both from nothing.
+      const asks = startedAtMs !== null || dependencies !== null || journal !== null
       const needs = state !== 'running' && (asks || isFinished(state))
       assert.equal(hasRecord, needs, `job ${seq}, ${state}: a record of its standing`)
     }
