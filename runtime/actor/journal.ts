@@ -6,6 +6,9 @@
  * and nothing happens; where another kind or name is kept, the code has changed under its job or does not do the same twice,
  * and the attempt ends: the job fails with `StepsChanged`.
  *
+ * What is kept is given in the order in which earlier attempts have learnt of it, each once the method has made all calls that
+ * the one before leads to. So calls beside each other, each followed by others, make these in the same order again.
+ *
  * A call is under way from when it is made until it is over, or, of a sleep or a wait, until the supervisor has said that it
  * is not. When none is under way and one at least waits, for one turn of the event loop, the attempt ends as `suspended`. In both
  * cases the method is left where it is: its calls never settle, and further ones neither.
@@ -19,10 +22,10 @@ import type { Context, LogWriter, StepRun } from '../core/context.ts'
 import { durationToMs } from '../core/duration.ts'
 import { RuntimeError } from '../core/errors.ts'
 import { instantToMs } from '../core/instant.ts'
-import type { EnqueueRequest, Json } from '../core/job.ts'
+import type { EnqueueRequest, JobError, Json } from '../core/job.ts'
 import type { JournalEntry, JournalKind } from '../core/journal.ts'
-import { instantMsMax, journalEntriesMax, stepResultBytesMax } from '../core/limits.ts'
-import type { Outcome } from '../core/pool.ts'
+import { journalEntriesMax, stepResultBytesMax } from '../core/limits.ts'
+import type { Outcome, Until } from '../core/pool.ts'
 import { checkName, checkObject, shown } from './argument-checks.ts'
 import { jsonText } from './json-text.ts'
 import type { Ask } from './questions.ts'
@@ -59,6 +62,10 @@ export class Journal implements Pick<Context, 'step' | 'sleep' | 'waitFor'> {
   readonly #entries: ReadonlyMap<number, JournalEntry>
   #calls = 0
   #underWay = 0
+  /** Kept results that the method has asked for and not been given. */
+  #due: { order: number; give: () => void }[] = []
+  /** Indexes of steps that threw in this attempt. */
+  readonly #failed = new Set<number>()
   /** Indexes of sleeps and waits that are not over. */
   readonly #waiting = new Set<number>()
   #check: NodeJS.Immediate | undefined
@@ -101,41 +108,40 @@ export class Journal implements Pick<Context, 'step' | 'sleep' | 'waitFor'> {
     }
     const call = this.#call('step', name)
     if (call === undefined) return never()
-    if (call.entry?.state === 'done') return kept(call.entry) as T
+    if (isOver(call)) return this.#given(call.entry)
     return this.#during(() => this.#runStep(call, fn))
   }
 
   async sleep(name: string, until: Parameters<Context['sleep']>[1]): Promise<void> {
     checkName(name, 'sleep')
-    const untilMs = until instanceof Date ? instantToMs(until) : durationFromNow(until)
-    if (untilMs === undefined) {
+    const end = until instanceof Date ? endAt(until) : endAfter(until)
+    if (end === undefined) {
       throw new TypeError(
         `Cannot sleep in "${name}": expected seconds, a text with a unit such as "30s" or "3d", or a Date, got ${shown(until)}`
       )
     }
     const call = this.#call('sleep', name)
     if (call === undefined) return never()
-    if (call.entry?.state === 'done') return
+    if (isOver(call)) return this.#given(call.entry)
     const { index } = call
-    const { isOver } = await this.#during(() => this.#ask('sleep', { index, name, untilMs }))
-    if (!isOver) await this.#wait(index)
+    const answer = await this.#during(() => this.#ask('sleep', { index, name, ...end }))
+    if (!answer.isOver) await this.#wait(index)
   }
 
   async waitFor<T = Json>(name: string, options: Parameters<Context['waitFor']>[1] = {}): Promise<T | undefined> {
     checkName(name, 'wait for a signal')
     checkObject(options, `wait for signal "${name}"`, 'the options')
-    const untilMs = options.timeout === undefined ? null : durationFromNow(options.timeout)
-    if (untilMs === undefined) {
+    const end = options.timeout === undefined ? ({ untilMs: null } as const) : endAfter(options.timeout)
+    if (end === undefined) {
       throw new TypeError(
         `Cannot wait for signal "${name}": expected a timeout in seconds or a text with a unit such as "30s" or "3d", got ${shown(options.timeout)}`
       )
     }
     const call = this.#call('signal', name)
     if (call === undefined) return never()
-    const { index, entry } = call
-    if (entry?.state === 'timedOut') return undefined
-    if (entry?.state === 'done') return kept(entry) as T
-    const answer = await this.#during(() => this.#ask('waitFor', { index, name, untilMs }))
+    if (isOver(call)) return this.#given(call.entry)
+    const { index } = call
+    const answer = await this.#during(() => this.#ask('waitFor', { index, name, ...end }))
     if (answer.state === 'waiting') return this.#wait(index)
     return answer.state === 'received' ? (JSON.parse(answer.payload) as T) : undefined
   }
@@ -144,8 +150,8 @@ export class Journal implements Pick<Context, 'step' | 'sleep' | 'waitFor'> {
   async enqueue(name: string, jobs: EnqueueRequest[]): Promise<string[]> {
     const call = this.#call('enqueue', name)
     if (call === undefined) return never()
-    const { index, entry } = call
-    if (entry?.state === 'done') return kept(entry) as string[]
+    if (isOver(call)) return this.#given(call.entry)
+    const { index } = call
     const { ids } = await this.#during(() => this.#ask('enqueue', { index, name, jobs }))
     return ids
   }
@@ -182,11 +188,33 @@ export class Journal implements Pick<Context, 'step' | 'sleep' | 'waitFor'> {
       // As a later attempt gets it, so that what works now works then.
       return JSON.parse(json.text)
     } catch (error) {
+      this.#failed.add(index)
       await this.#ask('endStep', { index, error: thrownError(error) }).catch(() => undefined)
       throw error
     } finally {
       step.isRunning = false
     }
+  }
+
+  /** In its turn: behind what the method was given before in earlier attempts, and has asked for by now. */
+  #given<T>(entry: JournalEntry): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const give = () => (entry.state === 'failed' ? reject(keptError(entry.error!)) : resolve(keptValue(entry) as T))
+      if (this.#due.push({ order: entry.order ?? 0, give }) === 1) this.#giveNext()
+    })
+  }
+
+  /** Ticks come when there is no microtask left: then the method has made the calls that what it was given leads to. */
+  #giveNext(): void {
+    queueMicrotask(() =>
+      process.nextTick(() => {
+        if (this.#isOver) return
+        const next = this.#due.reduce((first, other) => (other.order < first.order ? other : first))
+        this.#due = this.#due.filter((each) => each !== next)
+        next.give()
+        if (this.#due.length > 0) this.#giveNext()
+      })
+    )
   }
 
   async #during<T>(action: () => Promise<T>): Promise<T> {
@@ -210,7 +238,9 @@ export class Journal implements Pick<Context, 'step' | 'sleep' | 'waitFor'> {
     clearImmediate(this.#check)
     this.#check = setImmediate(() => {
       if (this.#isOver || this.#underWay > 0) return
-      this.#end({ type: 'suspended', entries: [...this.#waiting].sort((one, other) => one - other) })
+      const entries = sorted(this.#waiting)
+      const failed = sorted(this.#failed)
+      this.#end({ type: 'suspended', entries, ...(failed.length > 0 && { failed }) })
     })
   }
 
@@ -224,13 +254,34 @@ export class Journal implements Pick<Context, 'step' | 'sleep' | 'waitFor'> {
   }
 }
 
-function durationFromNow(duration: unknown): number | undefined {
-  const spanMs = durationToMs(duration)
-  return spanMs === undefined ? undefined : Math.min(Date.now() + spanMs, instantMsMax)
+function endAt(date: Date): Until | undefined {
+  const untilMs = instantToMs(date)
+  return untilMs === undefined ? undefined : { untilMs }
 }
 
-function kept({ result }: JournalEntry): unknown {
-  return JSON.parse(result ?? 'null')
+function endAfter(duration: unknown): Until | undefined {
+  const forMs = durationToMs(duration)
+  return forMs === undefined ? undefined : { forMs }
+}
+
+function isOver(call: Call): call is Call & { entry: JournalEntry } {
+  return call.entry !== undefined && call.entry.state !== 'open'
+}
+
+/** What a sleep and a wait that has timed out give is nothing. */
+function keptValue({ kind, state, result }: JournalEntry): unknown {
+  return kind === 'sleep' || state === 'timedOut' ? undefined : JSON.parse(result ?? 'null')
+}
+
+/** Says the same as what the step threw; its class is not known any more. */
+function keptError({ name, message, stack, thrownCode }: JobError): Error {
+  const error = Object.assign(new Error(message), { name })
+  if (stack !== undefined) error.stack = stack
+  return thrownCode === undefined ? error : Object.assign(error, { code: thrownCode })
+}
+
+function sorted(indexes: Iterable<number>): number[] {
+  return [...indexes].sort((one, other) => one - other)
 }
 
 function never(): Promise<never> {

@@ -13,7 +13,8 @@ export interface JournalEntry {
   index: number
   kind: JournalKind
   name: string
-  state: 'open' | 'done' | 'timedOut'
+  /** `failed`: the step threw, the method went on, and the attempt was suspended: it throws that in later attempts too. */
+  state: 'open' | 'done' | 'timedOut' | 'failed'
   /** JSON text: of a step what it returned, of a signal its payload, of an enqueue the ids. */
   result: string | null
   /** How often the function of a step was called. */
@@ -26,13 +27,18 @@ export interface JournalEntry {
   untilMs: number | null
   /** What the last call of a step threw. */
   error: JobError | null
+  /**
+   * Its place among the calls that are over, or have thrown: a later attempt gets their results in this order. Calls that
+   * run beside each other so make those that follow in the same order, whichever was over first. null: not over.
+   */
+  order: number | null
 }
 
 /** An entry as it is shown. Instants are ISO 8601 texts. */
 export interface StepView {
   name: string
   kind: JournalKind
-  /** `running`: begun, or cut and not begun again. `failed`: it threw, and is called again by the next attempt. */
+  /** `running`: begun, or cut and not begun again. `failed`: it threw; the next attempt of a job that has failed calls it again. */
   state: 'running' | 'sleeping' | 'waiting' | 'done' | 'failed' | 'timedOut'
   runs: number
   cuts: number

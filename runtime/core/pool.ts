@@ -65,8 +65,11 @@ export type Outcome =
   | { type: 'failed'; error: JobError; final: boolean }
   /** The method threw `RetryLater`. */
   | { type: 'retryLater'; delayMs: number; message: string }
-  /** It sleeps, or waits for signals: the entries of its journal with these indexes are open. */
-  | { type: 'suspended'; entries: number[] }
+  /**
+   * It sleeps, or waits for signals: the entries of its journal with these indexes are open. `failed`: of steps that threw,
+   * after which the method went on.
+   */
+  | { type: 'suspended'; entries: number[]; failed?: number[] }
   /** The host process ended under the job. `alone`: no other job was in it, so this one is to blame. */
   | { type: 'crashed'; cause: CrashCause; alone: boolean }
 
@@ -90,16 +93,17 @@ export interface JobQuestions {
   beginStep(question: { index: number; name: string }): { run: number; wasCut: boolean }
   /** It returned `result` (JSON text), or threw `error`. */
   endStep(question: { index: number; result?: string; error?: JobError }): Record<string, never>
-  sleep(question: { index: number; name: string; untilMs: number }): { isOver: boolean }
-  waitFor(question: {
-    index: number
-    name: string
-    /** When it gives up; null: never. */
-    untilMs: number | null
-  }): { state: 'received'; payload: string } | { state: 'timedOut' } | { state: 'waiting' }
+  sleep(question: { index: number; name: string } & Until): { isOver: boolean }
+  /** `untilMs` null: it never gives up. */
+  waitFor(
+    question: { index: number; name: string } & (Until | { untilMs: null })
+  ): { state: 'received'; payload: string } | { state: 'timedOut' } | { state: 'waiting' }
   /** At once, unless an earlier attempt has. */
   enqueue(question: { index: number; name: string; jobs: EnqueueRequest[] }): { ids: string[] }
 }
+
+/** An instant, or a time from now, which only the clock of the supervisor says: a job may have one of its own. */
+export type Until = { untilMs: number } | { forMs: number }
 
 export type JobQuestion = {
   [K in keyof JobQuestions]: { type: K } & Parameters<JobQuestions[K]>[0]

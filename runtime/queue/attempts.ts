@@ -7,7 +7,7 @@ import type { Outcome } from '../core/pool.ts'
 import type { Standing } from '../store/records.ts'
 import type { QueueCommit } from './commit.ts'
 import { withAttempt } from './history.ts'
-import { resumesAtMs } from './journal.ts'
+import { keepErrors, resumesAtMs } from './journal.ts'
 import type { StoredJob } from './stored-job.ts'
 
 /** How an attempt ended. `interrupted`: killed because the supervisor stops, or found running after it died. */
@@ -26,7 +26,7 @@ export function endAttempt(commit: QueueCommit, job: StoredJob, ending: Ending, 
       runAgain(commit, job, ending.delayMs, { history: withAttempt(commit.nowMs, job, 'retryLater', null) })
       break
     case 'suspended':
-      suspend(commit, job, ending.entries)
+      suspend(commit, job, ending)
       break
     case 'crashed':
       endCrashed(commit, job, ending, random)
@@ -87,7 +87,12 @@ function endCrashed(
 }
 
 /** It is due when the first of what it waits for is over, at once where that has happened meanwhile. */
-function suspend(commit: QueueCommit, job: StoredJob, entries: readonly number[]): void {
+function suspend(
+  commit: QueueCommit,
+  job: StoredJob,
+  { entries, failed = [] }: Extract<Ending, { type: 'suspended' }>
+): void {
+  keepErrors(commit, job, failed)
   const dueAtMs = resumesAtMs(commit, job, entries)
   commit.move(job, 'suspend', {
     dueAtMs,

@@ -18,7 +18,7 @@ export interface JournalScope {
   amend(job: StoredJob, changes: { journal: JournalTotals }): void
 }
 
-export const emptyJournal: JournalTotals = { entries: 0, bytes: 0, signals: 0, nextSignal: 0 }
+export const emptyJournal: JournalTotals = { entries: 0, bytes: 0, signals: 0, nextSignal: 0, nextOrder: 0 }
 
 /** In the order of the calls. */
 export function readJournal(reader: Reader, { seq, standing: { journal } }: StoredJob): JournalEntry[] {
@@ -51,9 +51,15 @@ export function writeEntry(
   const totals = job.standing.journal ?? emptyJournal
   const entries = totals.entries + (kept === undefined ? 1 : 0)
   const bytes = totals.bytes + bytesOfEntry(entry) - (kept === undefined ? 0 : bytesOfEntry(kept))
-  if (entries !== totals.entries || bytes !== totals.bytes) {
-    commit.amend(job, { journal: { ...totals, entries, bytes } })
+  const nextOrder = Math.max(totals.nextOrder, (entry.order ?? -1) + 1)
+  if (entries !== totals.entries || bytes !== totals.bytes || nextOrder !== totals.nextOrder) {
+    commit.amend(job, { journal: { ...totals, entries, bytes, nextOrder } })
   }
+}
+
+/** That the call is over, as the last one so far. */
+export function asOver({ standing }: StoredJob, entry: JournalEntry, nowMs: number): JournalEntry {
+  return { ...entry, finishedAtMs: nowMs, order: (standing.journal ?? emptyJournal).nextOrder }
 }
 
 /** Everything that is kept beside the job goes; the caller takes the totals out of the standing, or the whole job away. */

@@ -1,22 +1,24 @@
 /**
- * What a running job asks of its journal. Each question is one commit. An entry that is `done` or `timedOut` never changes
+ * What a running job asks of its journal. Each question is one commit. An entry that is not `open` never changes
  * again: who asks about it is told what is stored, so a question that is asked twice does nothing the second time.
  *
  * - A step is `open` from before its function is called until it has returned. One that is open without an error when it is
  *   begun was cut in its middle: the attempt before ended in it.
  * - A sleep or a wait keeps the instant that was asked for first, whatever later attempts ask for.
+ * - What is over has its place in the order in which the attempts learn of it: see `order` in core/journal.ts. So a signal for
+ *   a job that runs is never put into its entry but kept, until an attempt asks for it.
  */
 import { RuntimeError } from '../core/errors.ts'
 import { iso } from '../core/instant.ts'
 import type { EnqueueRequest, JobError } from '../core/job.ts'
 import type { JournalEntry, JournalKind, StepView } from '../core/journal.ts'
 import { instantMsMax, journalBytesMax, journalEntriesMax, nameCharsMax, stepResultBytesMax } from '../core/limits.ts'
-import type { JobQuestion, JobQuestions } from '../core/pool.ts'
+import type { JobQuestion, JobQuestions, Until } from '../core/pool.ts'
 import type { Reader } from '../store/store.ts'
 import type { QueueCommit } from './commit.ts'
-import { bytesOfEntry, emptyJournal, isCallIndex, readEntry, writeEntry } from './journal-entries.ts'
+import { asOver, bytesOfEntry, emptyJournal, isCallIndex, readEntry, writeEntry } from './journal-entries.ts'
 import { journalFull, notInJournal } from './refusals.ts'
-import { takeSignal } from './signals.ts'
+import { keptSignals, takeSignal } from './signals.ts'
 import type { StoredJob } from './stored-job.ts'
 
 /** What a running job asks of its journal. */
@@ -36,12 +38,12 @@ export function beginStep(
   { index, name }: Asked<'beginStep'>
 ): AnswerTo<Asked<'beginStep'>> {
   const kept = entryFor(commit, job, { index, kind: 'step', name })
-  if (kept?.state === 'done') return { run: kept.runs, wasCut: false }
+  if (kept !== undefined && kept.state !== 'open') return { run: kept.runs, wasCut: false }
   const wasCut = kept !== undefined && kept.error === null
   const begun = kept ?? freshEntry(commit, index, 'step', name)
   const run = begun.runs + 1
   const cuts = begun.cuts + (wasCut ? 1 : 0)
-  const entry = { ...begun, runs: run, cuts, startedAtMs: commit.nowMs, finishedAtMs: null, error: null }
+  const entry = { ...begun, runs: run, cuts, startedAtMs: commit.nowMs, finishedAtMs: null, error: null, order: null }
   writeEntry(commit, job, entry, kept)
   return { run, wasCut }
 }
@@ -59,8 +61,8 @@ export function endStep(
 ): AnswerTo<Asked<'endStep'>> | RuntimeError {
   const kept = readEntry(commit.transaction, job.seq, index)
   if (kept?.kind !== 'step') throw notInJournal(job.spec.id, 'end', { index, kind: 'step' }, kept)
-  if (kept.state === 'done') return {}
-  const ended = { ...kept, finishedAtMs: commit.nowMs }
+  if (kept.state !== 'open') return {}
+  const ended = asOver(job, kept, commit.nowMs)
   if (error !== undefined) {
     writeEntry(commit, job, withError(job, ended, error), kept)
     return {}
@@ -80,13 +82,13 @@ export function endStep(
 export function sleep(
   commit: QueueCommit,
   job: StoredJob,
-  { index, name, untilMs }: Asked<'sleep'>
+  { index, name, ...until }: Asked<'sleep'>
 ): AnswerTo<Asked<'sleep'>> {
   const kept = entryFor(commit, job, { index, kind: 'sleep', name })
   if (kept?.state === 'done') return { isOver: true }
-  const asked = kept ?? { ...freshEntry(commit, index, 'sleep', name), untilMs: storedInstant(untilMs, name) }
+  const asked = kept ?? { ...freshEntry(commit, index, 'sleep', name), untilMs: storedInstant(commit, until, name) }
   const isOver = asked.untilMs! <= commit.nowMs
-  if (isOver) writeEntry(commit, job, { ...asked, state: 'done', finishedAtMs: commit.nowMs }, kept)
+  if (isOver) writeEntry(commit, job, { ...asOver(job, asked, commit.nowMs), state: 'done' }, kept)
   else if (kept === undefined) writeEntry(commit, job, asked, kept)
   return { isOver }
 }
@@ -95,16 +97,16 @@ export function sleep(
 export function waitFor(
   commit: QueueCommit,
   job: StoredJob,
-  { index, name, untilMs }: Asked<'waitFor'>
+  { index, name, ...until }: Asked<'waitFor'>
 ): AnswerTo<Asked<'waitFor'>> {
   const kept = entryFor(commit, job, { index, kind: 'signal', name })
   if (kept?.state === 'done') return { state: 'received', payload: kept.result! }
   if (kept?.state === 'timedOut') return { state: 'timedOut' }
   const asked = kept ?? {
     ...freshEntry(commit, index, 'signal', name),
-    untilMs: untilMs === null ? null : storedInstant(untilMs, name)
+    untilMs: 'untilMs' in until && until.untilMs === null ? null : storedInstant(commit, until as Until, name)
   }
-  const over = { ...asked, finishedAtMs: commit.nowMs }
+  const over = asOver(job, asked, commit.nowMs)
   const signal = takeSignal(commit, job, name)
   if (signal !== undefined) {
     writeEntry(commit, job, { ...over, state: 'done', result: signal.payload }, kept)
@@ -141,8 +143,12 @@ export function enqueueOnce(
   if (refusal !== undefined) throw refusal
   const ids = admit()
   const entry = freshEntry(commit, index, 'enqueue', name)
-  const done = { state: 'done' as const, result: JSON.stringify(ids), finishedAtMs: commit.nowMs }
-  writeEntry(commit, job, { ...entry, ...done }, undefined)
+  writeEntry(
+    commit,
+    job,
+    { ...asOver(job, entry, commit.nowMs), state: 'done', result: JSON.stringify(ids) },
+    undefined
+  )
   return { ids }
 }
 
@@ -157,16 +163,23 @@ function idsBytesMaxOf(requests: readonly EnqueueRequest[]): number {
 }
 
 /** When a suspended job goes on: at once where an entry is over already; `instantMsMax`: not by itself. */
-export function resumesAtMs(
-  { transaction, nowMs }: QueueCommit,
-  { seq }: StoredJob,
-  indexes: readonly number[]
-): number {
+export function resumesAtMs({ transaction, nowMs }: QueueCommit, job: StoredJob, indexes: readonly number[]): number {
   const ends = indexes.map((index) => {
-    const entry = readEntry(transaction, seq, index)
-    return entry?.state === 'open' ? (entry.untilMs ?? instantMsMax) : nowMs
+    const entry = readEntry(transaction, job.seq, index)
+    if (entry?.state !== 'open') return nowMs
+    if (entry.kind === 'signal' && keptSignals(transaction, job, entry.name) > 0) return nowMs
+    return entry.untilMs ?? instantMsMax
   })
   return ends.length === 0 ? nowMs : Math.max(nowMs, Math.min(...ends))
+}
+
+/** The attempt is suspended: it has seen what these steps threw, and the next one, which goes on for it, sees the same. */
+export function keepErrors(commit: QueueCommit, job: StoredJob, indexes: readonly number[]): void {
+  for (const index of indexes) {
+    const kept = readEntry(commit.transaction, job.seq, index)
+    if (kept?.kind !== 'step' || kept.state !== 'open' || kept.error === null) continue
+    writeEntry(commit, job, { ...kept, state: 'failed' }, kept)
+  }
 }
 
 export function stepView(entry: JournalEntry): StepView {
@@ -231,12 +244,14 @@ function freshEntry({ nowMs }: QueueCommit, index: number, kind: JournalKind, na
     startedAtMs: nowMs,
     finishedAtMs: null,
     untilMs: null,
-    error: null
+    error: null,
+    order: null
   }
 }
 
 /** As it can be part of a key. */
-function storedInstant(atMs: number, name: string): number {
+function storedInstant({ nowMs }: QueueCommit, until: Until, name: string): number {
+  const atMs = 'forMs' in until ? nowMs + until.forMs : until.untilMs
   if (Number.isFinite(atMs)) return Math.min(Math.max(Math.ceil(atMs), 0), instantMsMax)
   throw new RuntimeError('PARAMS_INVALID', `Cannot wait for "${name}": ${atMs} is no instant.`)
 }

@@ -70,10 +70,12 @@ export class Questions {
       checkRequests(jobs)
     }
     const drafts = isDone ? [] : await drafting.all(jobs)
-    return commit((commit) => {
+    // Answers of one commit leave in its order: no way from here is longer than the others.
+    const ids = await commit((commit) => {
       const running = requireAttempt(commit, job)
       return enqueueOnce(commit, running, question, () => admit(commit, admission, drafts).map(({ id }) => id))
     })
+    return ids
   }
 }
 

@@ -1,7 +1,7 @@
 /**
- * Signals: what others tell a job by name. One for which the job waits is taken at once, by the call that came first; any
- * other is kept ('H') until a wait of that name comes, oldest first. So none is lost and none is received twice, whether the
- * job runs, sleeps, or has not started. They are forgotten with the job.
+ * Signals: what others tell a job by name. One for which the job waits is taken at once, by the call that came first, unless
+ * the job runs: its attempt was told that there is none. Any other is kept ('H') until a wait of that name asks, oldest first.
+ * So none is lost and none is received twice, whether the job runs, sleeps, or has not started. They are forgotten with the job.
  */
 import { RuntimeError } from '../core/errors.ts'
 import { iso } from '../core/instant.ts'
@@ -13,7 +13,7 @@ import { signalKey, signalRange } from '../store/keys.ts'
 import { type SignalRecord, signalCodec } from '../store/records.ts'
 import type { Reader } from '../store/store.ts'
 import type { QueueCommit } from './commit.ts'
-import { emptyJournal, readJournal, writeEntry } from './journal-entries.ts'
+import { asOver, emptyJournal, readJournal, writeEntry } from './journal-entries.ts'
 import { journalFull, wrongState } from './refusals.ts'
 import { isSuspended, type StoredJob } from './stored-job.ts'
 
@@ -59,15 +59,17 @@ export function sendSignal(commit: QueueCommit, job: StoredJob, name: string, pa
   if (totals.bytes + bytes > journalBytesMax) {
     throw journalFull(`send signal "${name}" to job "${id}"`, totals.bytes, bytes)
   }
-  const waiting = readJournal(commit.transaction, job).find(
+  const waits = readJournal(commit.transaction, job).filter(
     (entry) => entry.kind === 'signal' && entry.state === 'open' && entry.name === name
   )
-  if (waiting !== undefined) {
-    writeEntry(commit, job, { ...waiting, state: 'done', result: payload, finishedAtMs: commit.nowMs }, waiting)
+  const [first] = waits
+  if (first !== undefined && state !== 'running') {
+    writeEntry(commit, job, { ...asOver(job, first, commit.nowMs), state: 'done', result: payload }, first)
     if (isSuspended(job.standing)) resume(commit, job)
     return
   }
-  if (totals.signals >= signalsMax) {
+  const isAwaited = waits.length > keptSignals(commit.transaction, job, name)
+  if (totals.signals >= signalsMax && !isAwaited) {
     const why = `It has ${totals.signals} signals that no ctx.waitFor has taken, at most ${signalsMax} are kept.`
     throw wrongState('send a signal to', id, state, `${why} Check that "${name}" is the name that it waits for.`)
   }
@@ -88,6 +90,11 @@ export function takeSignal(commit: QueueCommit, job: StoredJob, name: string): S
   const bytes = totals.bytes - Buffer.byteLength(found.signal.payload)
   commit.amend(job, { journal: { ...totals, bytes, signals: totals.signals - 1 } })
   return found.signal
+}
+
+/** How many of that name nothing has taken. */
+export function keptSignals(reader: Reader, job: StoredJob, name: string): number {
+  return entriesOf(reader, job).filter(({ signal }) => signal.name === name).length
 }
 
 /** Those that nothing has taken, oldest first. */

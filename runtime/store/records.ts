@@ -129,6 +129,8 @@ export interface JournalTotals {
   signals: number
   /** Number of the next signal. */
   nextSignal: number
+  /** The `order` of the next call that is over. */
+  nextOrder: number
 }
 
 export interface PastAttempt {
@@ -478,7 +480,8 @@ export const journalCodec = codec<JournalEntry>({
   startedAtMs: 0,
   finishedAtMs: null,
   untilMs: null,
-  error: null
+  error: null,
+  order: null
 })
 
 export const signalCodec = codec<SignalRecord>({ name: '', payload: 'null', atMs: 0 })

@@ -50,6 +50,10 @@ interface Scene {
   witnesses: Witness[][]
   /** Points until the cut; undefined: none. */
   points: number | undefined
+  /** The groups run beside each other, and the calls of one after each other. */
+  isChained?: boolean
+  /** Turns of the event loop that functions of steps take, in the order in which they are called. */
+  turns?: number[]
 }
 
 const cut = Symbol('cut')
@@ -83,7 +87,7 @@ async function attempt(groups: Call[][], scene: Scene): Promise<Outcome | typeof
         case 'step':
           return journal.step(name, async () => {
             if (!passes()) await new Promise(() => {})
-            await setImmediate()
+            for (let turns = scene.turns?.shift() ?? 1; turns > 0; turns--) await setImmediate()
             if (!passes()) await new Promise(() => {})
             if (witness.thrown < each.fails) {
               witness.thrown += 1
@@ -104,14 +108,28 @@ async function attempt(groups: Call[][], scene: Scene): Promise<Outcome | typeof
           )
       }
     }
+    const chain = async (calls: Call[], group: number) => {
+      for (const [index, each] of calls.entries()) {
+        witnesses[group]![index]!.got.push(await run(each, group, index))
+      }
+    }
     const method = async (): Promise<Outcome> => {
+      if (scene.isChained) {
+        await Promise.all(groups.map(chain))
+        return { type: 'completed', result: '"end"' }
+      }
       for (const [group, calls] of groups.entries()) {
         const values = await Promise.all(calls.map((each, index) => run(each, group, index)))
         for (const [index, value] of values.entries()) witnesses[group]![index]!.got.push(value)
       }
       return { type: 'completed', result: '"end"' }
     }
-    journal.outcomeOf(method).then(resolve, resolve)
+    // What still runs then gets no answers, as from a supervisor for which the attempt is over.
+    const end = (outcome: Outcome | Error) => {
+      points = -1
+      resolve(outcome)
+    }
+    journal.outcomeOf(method).then(end, end)
   })
 }
 
@@ -191,6 +209,52 @@ test('random programs with cuts at any point: what is kept is used once and repl
     { numRuns: 400 }
   )
   assert.ok(suspensions > 50 && cuts > 100, `${suspensions} suspensions, ${cuts} cuts`)
+})
+
+test('random programs of chains beside each other: each attempt makes the calls in the same order, whatever ends first', async () => {
+  let suspensions = 0
+  let cuts = 0
+  const turnsOfSteps = fc.array(fc.nat(4), { maxLength: 40 })
+  const ends = fc.array(fc.nat(20), { maxLength: 40 })
+  await fc.assert(
+    fc.asyncProperty(
+      program,
+      fc.array(fc.integer({ min: 1, max: 40 }), { maxLength: 6 }),
+      turnsOfSteps,
+      ends,
+      async (groups, cutsAt, turns, order) => {
+        const scene = { ...newScene(groups), isChained: true, turns: [...turns] }
+        const { supervisor, witnesses } = scene
+        const picks = [...order]
+        let outcome: Awaited<ReturnType<typeof attempt>>
+        let attempts = 0
+        for (;;) {
+          attempts += 1
+          assert.ok(attempts < 100, 'it ends')
+          ;(scene as Scene).points = cutsAt.shift()
+          outcome = await attempt(groups, scene)
+          if (outcome === cut) cuts += 1
+          else if (outcome instanceof Error) assert.equal(outcome.message, 'step failed')
+          else if (outcome.type === 'suspended') {
+            suspensions += 1
+            // One of them, in any order.
+            const open = outcome.entries.map((at) => supervisor.entries.find(({ index }) => index === at)!)
+            const entry = open[(picks.shift() ?? 0) % open.length]!
+            if (entry.kind === 'signal') supervisor.signal(entry.name, JSON.stringify({ of: entry.name }))
+            else supervisor.nowMs = Math.max(supervisor.nowMs, entry.untilMs!)
+          } else break
+        }
+        assert.deepEqual(outcome, { type: 'completed', result: '"end"' })
+        assert.equal(supervisor.entries.length, groups.flat().length)
+        for (const witness of witnesses.flat()) {
+          const [value, ...others] = witness.got
+          for (const other of others) assert.deepEqual(other, value, 'each attempt gets the same')
+        }
+      }
+    ),
+    { numRuns: 600 }
+  )
+  assert.ok(suspensions > 100 && cuts > 100, `${suspensions} suspensions, ${cuts} cuts`)
 })
 
 test('random programs whose order has changed between two attempts are refused, and nothing new runs', async () => {

@@ -1,6 +1,6 @@
 /** The supervisor's side of the journal of one job, in memory: what is in `entries` counts as on disk. */
 import type { JournalEntry, JournalKind } from '../../runtime/core/journal.ts'
-import type { JobAnswer, JobQuestion, JobQuestions } from '../../runtime/core/pool.ts'
+import type { JobAnswer, JobQuestion, JobQuestions, Outcome, Until } from '../../runtime/core/pool.ts'
 
 export class MemoryJournal {
   readonly entries: JournalEntry[] = []
@@ -10,6 +10,7 @@ export class MemoryJournal {
   nowMs = Date.now()
   /** Entries that were open when the attempt began. */
   #opened = new Set<number>()
+  #ends = 0
 
   /** An attempt begins. @returns what it is given */
   begin(): JournalEntry[] {
@@ -27,6 +28,24 @@ export class MemoryJournal {
     return waits.length === 0 ? null : Math.min(...waits)
   }
 
+  /** The attempt is suspended: what its steps threw and the method caught stays. */
+  suspend({ failed = [] }: Outcome & { type: 'suspended' }): void {
+    for (const index of failed) this.#entry(index)!.state = 'failed'
+  }
+
+  /** As the store has it while no attempt runs. */
+  signal(name: string, payload: string): void {
+    const waiting = this.entries
+      .filter((entry) => entry.kind === 'signal' && entry.state === 'open' && entry.name === name)
+      .sort((one, other) => one.index - other.index)[0]
+    if (waiting === undefined) this.signals.push({ name, payload })
+    else this.#finish(waiting, payload)
+  }
+
+  #endOf(until: Until | { untilMs: null }): number | null {
+    return 'forMs' in until ? this.nowMs + until.forMs : until.untilMs
+  }
+
   #answer(question: JobQuestion): ReturnType<JobQuestions[keyof JobQuestions]> {
     switch (question.type) {
       case 'state':
@@ -37,22 +56,23 @@ export class MemoryJournal {
         entry.runs += 1
         if (wasCut) entry.cuts += 1
         entry.error = null
+        entry.order = null
         return { run: entry.runs, wasCut }
       }
       case 'endStep': {
         const entry = this.#entry(question.index)!
         if (question.error === undefined) this.#finish(entry, question.result!)
-        else entry.error = question.error
+        else Object.assign(entry, { error: question.error, order: this.#ends++ })
         return {}
       }
       case 'sleep': {
-        const entry = this.#open(question, 'sleep', question.untilMs)
+        const entry = this.#open(question, 'sleep', this.#endOf(question))
         const isOver = entry.untilMs! <= this.nowMs
         if (isOver) this.#finish(entry, null)
         return { isOver }
       }
       case 'waitFor': {
-        const entry = this.#open(question, 'signal', question.untilMs)
+        const entry = this.#open(question, 'signal', this.#endOf(question))
         const at = this.signals.findIndex(({ name }) => name === question.name)
         if (at !== -1) {
           const { payload } = this.signals.splice(at, 1)[0]!
@@ -60,7 +80,7 @@ export class MemoryJournal {
           return { state: 'received', payload }
         }
         if (entry.untilMs === null || entry.untilMs > this.nowMs) return { state: 'waiting' }
-        entry.state = 'timedOut'
+        Object.assign(entry, { state: 'timedOut', order: this.#ends++ })
         return { state: 'timedOut' }
       }
       case 'enqueue': {
@@ -91,7 +111,8 @@ export class MemoryJournal {
       startedAtMs: this.nowMs,
       finishedAtMs: null,
       untilMs,
-      error: null
+      error: null,
+      order: null
     }
     this.entries.push(entry)
     return entry
@@ -99,6 +120,7 @@ export class MemoryJournal {
 
   #finish(entry: JournalEntry, result: string | null): void {
     entry.state = 'done'
+    entry.order = this.#ends++
     entry.result = result
     entry.finishedAtMs = this.nowMs
   }

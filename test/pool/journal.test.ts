@@ -47,6 +47,7 @@ function entry(index: number, more: Partial<JournalEntry>): JournalEntry {
     runs: 1,
     cuts: 0,
     error: null,
+    order: null,
     ...times,
     ...more
   }

@@ -2,6 +2,7 @@
  * Journals and signals as one would write them without a disk: plain objects and arrays, after the documentation. Of jobs it
  * knows only what journals need: which attempt runs, and when what is scheduled is due.
  */
+import type { Until } from '../../runtime/core/pool.ts'
 import type { JournalQuestion } from '../../runtime/queue/journal.ts'
 
 interface Entry {
@@ -96,13 +97,13 @@ export class JournalModel {
         return { run: entry.runs, wasCut }
       }
       case 'sleep': {
-        const entry = this.#entry(job, question.index, 'sleep', question.name, question.untilMs)
+        const entry = this.#entry(job, question.index, 'sleep', question.name, this.#endOf(question))
         if (entry.untilMs! <= this.nowMs) entry.state = 'done'
         if (entry.state === 'done') this.saw('a sleep that is over')
         return { isOver: entry.state === 'done' }
       }
       case 'waitFor':
-        return this.#waitFor(job, this.#entry(job, question.index, 'signal', question.name, question.untilMs))
+        return this.#waitFor(job, this.#entry(job, question.index, 'signal', question.name, this.#endOf(question)))
       case 'enqueue': {
         const entry = this.#entry(job, question.index, 'enqueue', question.name)
         if (entry.state === 'done') return { ids: JSON.parse(entry.result!) }
@@ -118,6 +119,10 @@ export class JournalModel {
         return { ids }
       }
     }
+  }
+
+  #endOf(until: Until | { untilMs: null }): number | null {
+    return 'forMs' in until ? this.nowMs + until.forMs : until.untilMs
   }
 
   #endStep(kept: Entry | undefined, { result, error }: Extract<JournalQuestion, { type: 'endStep' }>): unknown {
@@ -178,6 +183,7 @@ export class JournalModel {
   #resumesAtMs(job: ModelJob, entries: readonly number[]): number {
     const ends = entries.map((index) => {
       const entry = job.entries.get(index)
+      if (entry?.kind === 'signal' && job.signals.some(({ name }) => name === entry.name)) return this.nowMs
       return entry?.state === 'open' ? (entry.untilMs ?? never) : this.nowMs
     })
     return ends.length === 0 ? this.nowMs : Math.max(this.nowMs, Math.min(...ends))
@@ -190,7 +196,7 @@ export class JournalModel {
     const waiting = [...job.entries]
       .sort(([one], [other]) => one - other)
       .find(([, entry]) => entry.kind === 'signal' && entry.state === 'open' && entry.name === name)
-    if (waiting === undefined) job.signals.push({ name, payload })
+    if (waiting === undefined || job.state === 'running') job.signals.push({ name, payload })
     else {
       Object.assign(waiting[1], { state: 'done', result: payload })
       if (job.state === 'scheduled' && job.isSuspended) {

@@ -68,7 +68,7 @@ test('issue 6.5: a step that has returned is told to the next attempt, with its 
   const startedAtMs = clock.nowMs - 7
   const expected = { index: 0, kind: 'step', name: 'charge', state: 'done', result: '{"paid":1}', runs: 1, cuts: 0 }
   assert.deepEqual(second.journal, [
-    { ...expected, startedAtMs, finishedAtMs: clock.nowMs, untilMs: null, error: null }
+    { ...expected, startedAtMs, finishedAtMs: clock.nowMs, untilMs: null, error: null, order: 0 }
   ])
   assert.deepEqual(queue.get('job').steps, [
     {

@@ -12,6 +12,7 @@ import {
   type JobState,
   jobStates
 } from '../../runtime/core/lifecycle.ts'
+import { emptyJournal } from '../../runtime/queue/journal-entries.ts'
 import { bytesOfDigest, keepsItself } from '../../runtime/store/digest.ts'
 import * as keys from '../../runtime/store/keys.ts'
 import {
@@ -20,6 +21,7 @@ import {
   groupCodec,
   initialStanding,
   type JobSpec,
+  type JournalTotals,
   journalCodec,
   type KeyGroup,
   noTotals,
@@ -356,10 +358,11 @@ class Scan {
 
   /** The totals of a journal are those of its entries and signals, and no other job has any. */
   #checkJournals(): void {
-    const found = new Map<number, { entries: number; bytes: number; signals: number; nextSignal: number }>()
+    const found = new Map<number, JournalTotals>()
+    const orders = new Set<string>()
     const of = (seq: number) => {
       assert(this.#jobs.has(seq), `the journal of job ${seq}, which is gone`)
-      const totals = found.get(seq) ?? { entries: 0, bytes: 0, signals: 0, nextSignal: 0 }
+      const totals = found.get(seq) ?? { ...emptyJournal }
       found.set(seq, totals)
       return totals
     }
@@ -368,6 +371,14 @@ class Scan {
       assert.equal(entry.index, key.readUInt16BE(7), 'number of an entry')
       const totals = of(key.readUIntBE(1, 6))
       totals.entries++
+      totals.nextOrder = Math.max(totals.nextOrder, (entry.order ?? -1) + 1)
+      const isOver = entry.state !== 'open' || entry.error !== null
+      assert.equal(entry.order !== null, isOver, `order of call ${entry.index}`)
+      if (entry.order !== null) {
+        const place = `${key.readUIntBE(1, 6)} ${entry.order}`
+        assert(!orders.has(place), `two calls of one order: ${place}`)
+        orders.add(place)
+      }
       for (const text of [entry.result, entry.error?.message, entry.error?.stack]) {
         totals.bytes += Buffer.byteLength(text ?? '')
       }
@@ -384,10 +395,11 @@ class Scan {
         assert.equal(totals, undefined, `job ${seq} has no journal`)
         continue
       }
-      const { nextSignal } = standing.journal
-      const { nextSignal: behindLast, ...rest } = totals ?? { entries: 0, bytes: 0, signals: 0, nextSignal: 0 }
-      assert.deepEqual(standing.journal, { ...rest, nextSignal }, `journal of job ${seq}`)
+      const { nextSignal, nextOrder } = standing.journal
+      const { nextSignal: behindLast, nextOrder: behindEnd, ...rest } = totals ?? emptyJournal
+      assert.deepEqual(standing.journal, { ...rest, nextSignal, nextOrder }, `journal of job ${seq}`)
       assert(nextSignal >= behindLast, `signals of job ${seq} are numbered`)
+      assert(nextOrder >= behindEnd, `ends of calls of job ${seq} are numbered`)
     }
   }
 

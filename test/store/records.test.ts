@@ -180,7 +180,7 @@ const standing: fc.Arbitrary<Standing> = record({
   logs: fc.array(logLine, { maxLength: 4 }),
   history: fc.array(pastAttempt, { maxLength: 4 }),
   dependencies: orNull(record({ total: count, completed: count, failed: count, cancelled: count })),
-  journal: orNull(record({ entries: count, bytes: number, signals: count, nextSignal: number })),
+  journal: orNull(record({ entries: count, bytes: number, signals: count, nextSignal: number, nextOrder: number })),
   startTurn: orNull(seqs)
 })
 const queue: fc.Arbitrary<QueueRecord> = record({
@@ -268,14 +268,15 @@ const journalEntry: fc.Arbitrary<JournalEntry> = record({
   index: fc.nat(65535),
   kind: fc.constantFrom('step', 'sleep', 'signal', 'enqueue'),
   name: text,
-  state: fc.constantFrom('open', 'done', 'timedOut'),
+  state: fc.constantFrom('open', 'done', 'timedOut', 'failed'),
   result: orNull(fc.json()),
   runs: count,
   cuts: count,
   startedAtMs: instant,
   finishedAtMs: orNull(instant),
   untilMs: orNull(instant),
-  error: orNull(error)
+  error: orNull(error),
+  order: orNull(count)
 })
 const signal: fc.Arbitrary<SignalRecord> = record({ name: text, payload: fc.json(), atMs: instant })
 const prepared: fc.Arbitrary<PreparedRecord> = record({
