@@ -43,10 +43,6 @@ export class CollectedEffects implements EffectFunctions {
     return this.#isDocumentRemoved
   }
 
-  get setsReminders(): boolean {
-    return this.#reminders.some(({ type }) => type === 'set')
-  }
-
   /** @returns the outcome of the method, with what it asked for besides */
   with(outcome: Outcome, document?: Effects['document']): Outcome {
     const effects = outcome.type === 'completed' ? this.#collected(document) : undefined
@@ -243,7 +239,7 @@ function checkedReminder(
     throw invalid(`expected the name of a method of this document, got ${shown(method)}`)
   }
   if ([at, delay, cron].filter((when) => when !== undefined).length !== 1) {
-    throw invalid('it needs one of at, delay and cron')
+    throw invalid('it needs exactly one of at, delay and cron')
   }
   const atMs = at === undefined ? undefined : instantToMs(at)
   if (at !== undefined && atMs === undefined) {
