@@ -33,6 +33,7 @@ type CollectedDocOptions = Omit<ContextEnqueueOptions, 'document' | 'key' | 'key
 export interface OperationScope {
   /**
    * @param method dotted path, or a function that an actor module exports: then the compiler checks the params
+   * @param options an index in `dependsOn` counts the jobs of the transaction so far
    * @returns the id that the job will have: `jobId`, else one that is made here
    */
   enqueue(method: string, params?: unknown, options?: ContextEnqueueOptions): { id: string }
@@ -40,7 +41,7 @@ export interface OperationScope {
     method: Method,
     ...rest: CallArguments<Method, Omit<ContextEnqueueOptions, 'document'>>
   ): { id: string }
-  /** They may depend on each other, by the index among all jobs of the transaction or by id. */
+  /** They may depend on each other, by their indexes in `jobs`, and on earlier ones by id. */
   enqueueMany(jobs: readonly ContextEnqueueRequest[]): { ids: string[] }
   /** A call of a method of a document (E11). */
   enqueueDoc(
