@@ -3,8 +3,8 @@
  *
  * Each job has an instance of its own, and a state of its own, read from the text that the store holds: what an earlier job
  * left running can change neither. State of an older version of the class is migrated first. What `this.state` is when the
- * method has returned goes along with the outcome, unless the text is the same as before; a document that has never been
- * stored begins with the first change, or with a reminder.
+ * method has returned goes along with the outcome, unless it is what the store holds already. So the first job that completes
+ * makes the document, also if all it does is read: what `initialState` gives is asked for once.
  */
 import type { Context } from '../core/context.ts'
 import { stateBytesMax } from '../core/limits.ts'
@@ -88,8 +88,7 @@ export async function callDocument({
   const json = jsonText(instance.state, stateBytesMax)
   if ('refused' in json) return invalidOutcome(what, json.refused)
   const { text } = json
-  const isNew = stored === undefined && effects.setsReminders
-  if (text === before && !isMigrated && !isNew) return effects.with(outcome)
+  if (text === stored && !isMigrated) return effects.with(outcome)
   holdState(document, document.nextRevision, text)
   return effects.with(outcome, { state: text, version })
 }

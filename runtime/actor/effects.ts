@@ -5,6 +5,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import type { Context, ContextEnqueueOptions, ContextEnqueueRequest } from '../core/context.ts'
+import { inWholeList } from '../core/depends-on.ts'
 import { didYouMean } from '../core/did-you-mean.ts'
 import type { ReminderChange, ReminderRequest } from '../core/document.ts'
 import { durationToMs } from '../core/duration.ts'
@@ -43,10 +44,6 @@ export class CollectedEffects implements EffectFunctions {
   /** The document is to be removed. */
   get isDocumentRemoved(): boolean {
     return this.#isDocumentRemoved
-  }
-
-  get setsReminders(): boolean {
-    return this.#reminders.some(({ type }) => type === 'set')
   }
 
   /** @returns the outcome of the method, with what it asked for besides */
@@ -166,32 +163,20 @@ export class CollectedEffects implements EffectFunctions {
     this.#count(bytes, 'enqueue jobs in the commit that completes a job')
     const ids = requests.map((request) => request.jobId ?? randomUUID())
     const jobs = requests.map((request, index) => ({
-      ...this.#withPlaces(request, first, index, requests.length),
+      ...this.#withPlaces(inWholeList(request, first, index, requests.length)),
       jobId: ids[index]!
     }))
     for (const job of jobs) this.#places.set(job.jobId, this.#jobs.push(job) - 1)
     return ids
   }
 
-  /**
-   * All jobs that this one enqueues are one list in the end. Indexes in `dependsOn` are of the list of one call here; and an id
-   * that was given out before is known to the store only with its job.
-   */
-  #withPlaces(request: EnqueueRequest, first: number, own: number, count: number): EnqueueRequest {
+  /** An id that was given out before is known to the store only with its job. */
+  #withPlaces(request: EnqueueRequest): EnqueueRequest {
     const { dependsOn } = request
-    if (dependsOn === undefined) return request
-    if (dependsOn === 'others') {
-      const others = Array.from({ length: count }, (_, index) => first + index).filter((place) => place !== first + own)
-      return { ...request, dependsOn: others }
-    }
     if (!Array.isArray(dependsOn)) return request
-    const places = dependsOn.map((parent) => {
-      if (typeof parent !== 'number') return this.#places.get(parent) ?? parent
-      if (Number.isInteger(parent) && parent >= 0 && parent < count && parent !== own) return first + parent
-      throw new TypeError(
-        `Cannot enqueue "${request.method}": dependsOn names job ${parent}, and there is no other job of that index in this call`
-      )
-    })
+    const places = dependsOn.map((parent) =>
+      typeof parent === 'number' ? parent : (this.#places.get(parent) ?? parent)
+    )
     return { ...request, dependsOn: places }
   }
 
@@ -269,7 +254,7 @@ function checkedReminder(
     throw invalid(`expected the name of a method of this document, got ${shown(method)}`)
   }
   if ([at, delay, cron].filter((when) => when !== undefined).length !== 1) {
-    throw invalid('it needs one of at, delay and cron')
+    throw invalid('it needs exactly one of at, delay and cron')
   }
   const atMs = at === undefined ? undefined : instantToMs(at)
   if (at !== undefined && atMs === undefined) {

@@ -158,7 +158,7 @@ export class Journal implements Pick<Context, 'step' | 'sleep' | 'waitFor'> {
 
   /** @returns undefined where the attempt is over: with this call, or before */
   #call(kind: JournalKind, name: string): Call | undefined {
-    checkNotInStep(`make ${calledAs(kind, name)}`)
+    checkNotInStep(`${verbs[kind]} "${name}"`)
     if (this.#isOver) return undefined
     const index = this.#calls
     const entry = this.#entries.get(index)
@@ -301,6 +301,12 @@ function stepsChanged(index: number, entry: JournalEntry, now: string): Outcome 
   return { type: 'failed', error: { code: 'UNRECOVERABLE', name: 'StepsChanged', message }, final: true }
 }
 
+const verbs: Record<JournalKind, string> = {
+  step: 'begin step',
+  sleep: 'begin sleep',
+  signal: 'wait for signal',
+  enqueue: 'make call'
+}
 const words: Record<JournalKind, string> = { step: 'step', sleep: 'sleep', signal: 'wait for signal', enqueue: 'call' }
 
 function calledAs(kind: JournalKind, name: string): string {

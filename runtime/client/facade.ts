@@ -77,7 +77,7 @@ export function runtimeOver(transport: Transport): Runtime {
       return call<{ ids: string[] }>('enqueueMany', { jobs: jobs.map(withInstantTexts) })
     },
     transaction: (callback, options) => runTransaction(transport, resolve, callback, options),
-    outbox: (options) => outboxes.open(options),
+    outbox: (options = {}) => outboxes.open(options),
     doc: {
       get: (type, name) => withPath(type, (path) => call<DocumentView>('doc.get', { type: path, name })),
       list: (type, options) => withPath(type, (path) => call<DocumentPage>('doc.list', { ...options, type: path })),

@@ -1,5 +1,6 @@
 /** What the callback of a transaction or of an outbox collects, in the form of the protocol. */
 import { randomUUID } from 'node:crypto'
+import { inWholeList } from '../core/depends-on.ts'
 import { RuntimeError } from '../core/errors.ts'
 import type { EnqueueRequest } from '../core/job.ts'
 import type { ActorClass, ActorFunction } from '../core/method-types.ts'
@@ -37,9 +38,11 @@ export class OperationCollector implements OperationScope {
   enqueue: OperationScope['enqueue'] = (named: string | ActorFunction, params?: unknown, options: object = {}) =>
     this.#enqueue(named, null, { ...options, params })
 
-  enqueueMany: OperationScope['enqueueMany'] = (jobs) => ({
-    ids: jobs.map(({ method, ...job }) => this.#enqueue(method, null, job).id)
-  })
+  enqueueMany: OperationScope['enqueueMany'] = (jobs) => {
+    const first = this.#collected.filter(({ op }) => op === 'enqueue').length
+    const inWhole = jobs.map((job, index) => inWholeList(job, first, index, jobs.length))
+    return { ids: inWhole.map(({ method, ...job }) => this.#enqueue(method, null, job).id) }
+  }
 
   enqueueDoc: OperationScope['enqueueDoc'] = (
     named: string | ActorClass,

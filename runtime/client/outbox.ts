@@ -1,7 +1,7 @@
 /**
  * `runtime.outbox`: prepares operations, and sees to it that each entry is decided. Who prepared one decides it, with `commit`
  * or `abort`. About one that is undecided after its timeout, be it of this process or of an earlier one, `decide` is asked, and
- * asked again after the timeout for as long as it does not know.
+ * asked again after the timeout for as long as it does not know. An outbox without `decide` leaves all that to its user.
  *
  * One timer is armed, for the entry that is next; it keeps no process alive.
  */
@@ -63,7 +63,7 @@ class ClientOutbox implements Outbox {
   readonly #transport: Call
   readonly #pathOf: PathOf
   readonly #clock: Clock & Timers
-  readonly #options: OutboxOptions
+  readonly #options: OutboxOptions & { name: string }
   readonly #timeoutMs: number
   readonly #entries = new Map<string, Entry>()
   /** When to look for what an earlier process has left; null: that is known. */
@@ -80,10 +80,10 @@ class ClientOutbox implements Outbox {
     this.#transport = transport
     this.#pathOf = pathOf
     this.#clock = clock
-    this.#options = options
-    this.#timeoutMs = timeoutMsOf(options)
+    this.#options = { ...options, name: options.name ?? 'default' }
+    this.#timeoutMs = timeoutMsOf(this.#options)
     this.#findAtMs = clock.monotonicMs()
-    void this.#work()
+    if (options.decide !== undefined) void this.#work()
   }
 
   async prepare(callback: (tx: OperationScope) => unknown): Promise<Prepared> {
@@ -103,6 +103,19 @@ class ClientOutbox implements Outbox {
     return { id, commit: () => this.#commit(entry), abort: () => this.#abort(entry) }
   }
 
+  commit(id: string): Promise<TransactionResult> {
+    return this.#commit(this.#entries.get(id) ?? undecided(id))
+  }
+
+  abort(id: string): Promise<void> {
+    return this.#abort(this.#entries.get(id) ?? undecided(id))
+  }
+
+  async list(): Promise<PreparedView[]> {
+    const answer = await this.#transport.call('outbox.list', { outbox: this.#options.name })
+    return (answer as { prepared: PreparedView[] }).prepared
+  }
+
   async stop(): Promise<void> {
     this.#state = 'stopped'
     this.#cancelTimer()
@@ -112,7 +125,7 @@ class ClientOutbox implements Outbox {
   #add(id: string, askAtMs: number): Entry {
     let entry = this.#entries.get(id)
     if (entry === undefined) {
-      entry = { id, askAtMs, committed: undefined, aborted: undefined }
+      entry = undecided(id, askAtMs)
       this.#entries.set(id, entry)
       this.#armFor(askAtMs)
     }
@@ -120,6 +133,7 @@ class ClientOutbox implements Outbox {
   }
 
   #armFor(atMs: number): void {
+    if (this.#options.decide === undefined) return
     if (this.#state !== 'open' || this.#isAtWork || atMs >= this.#armedForMs) return
     this.#cancelTimer()
     this.#armedForMs = atMs
@@ -143,9 +157,8 @@ class ClientOutbox implements Outbox {
   }
 
   async #find(): Promise<void> {
-    const params = { outbox: this.#options.name }
     try {
-      const { prepared } = (await this.#transport.call('outbox.list', params)) as { prepared: PreparedView[] }
+      const prepared = await this.list()
       const bootedAtMs = this.#clock.wallMs() - this.#clock.monotonicMs()
       for (const { id, undecidedAt } of prepared) this.#add(id, Date.parse(undecidedAt) - bootedAtMs)
       this.#findAtMs = null
@@ -159,7 +172,7 @@ class ClientOutbox implements Outbox {
     entry.askAtMs = this.#clock.monotonicMs() + this.#timeoutMs
     if (isBeingDecided(entry)) return
     try {
-      const decision = await this.#options.decide(entry.id)
+      const decision = await this.#options.decide?.(entry.id)
       entry.askAtMs = this.#clock.monotonicMs() + this.#timeoutMs
       // The program may have decided it meanwhile.
       if (decision === undefined || this.#state !== 'open' || !this.#entries.has(entry.id) || isBeingDecided(entry))
@@ -223,6 +236,10 @@ class ClientOutbox implements Outbox {
   }
 }
 
+function undecided(id: string, askAtMs = Number.POSITIVE_INFINITY): Entry {
+  return { id, askAtMs, committed: undefined, aborted: undefined }
+}
+
 function isBeingDecided({ committed, aborted }: Entry): boolean {
   return committed !== undefined || aborted !== undefined
 }
@@ -234,7 +251,7 @@ function isUnknown(error: unknown): boolean {
 function timeoutMsOf({ name, timeout = '1m', decide }: OutboxOptions): number {
   if (typeof name !== 'string' || name === '')
     throw invalid(`Cannot open an outbox: its name must be a text, got ${preview(name)}.`)
-  if (typeof decide !== 'function') {
+  if (decide !== undefined && typeof decide !== 'function') {
     throw invalid(`Cannot open the outbox "${name}": decide must be a function, got ${preview(decide)}.`)
   }
   const timeoutMs = durationToMs(timeout)

@@ -240,8 +240,10 @@ export interface Runtime {
   /**
    * Ties jobs to a transaction in a database of the program's own: see {@link Outbox}. One for each name, open for as long as
    * the program runs.
+   *
+   * @throws RuntimeError `PARAMS_INVALID`
    */
-  outbox(options: OutboxOptions): Outbox
+  outbox(options?: OutboxOptions): Outbox
   /** Documents, by the path of their class or the class itself. */
   readonly doc: {
     /** @throws RuntimeError `DOCUMENT_UNKNOWN` */

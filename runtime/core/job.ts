@@ -177,7 +177,7 @@ export interface JobView {
   keyConcurrency: number | null
   /** Of the jobs that it depends on: how many there are, and how many have finished in which way. */
   dependencies: DependencyCounts | null
-  /** Only from `job.get`: ids of the jobs that it depends on, the first 100. */
+  /** Only from `job.get` and `job.wait`: ids of the jobs that it depends on, the first 100. */
   dependsOn?: string[]
   /** When it is cancelled unless it has started. */
   expiresAt: string | null
@@ -196,9 +196,9 @@ export interface JobView {
   history: AttemptView[]
   /** Of the method of a document. */
   document?: DocumentId
-  /** Only from `job.get`: what `ctx.step` and its like have kept, in order. */
+  /** Only from `job.get` and `job.wait`: what `ctx.step` and its like have kept, in order. */
   steps?: StepView[]
-  /** Only from `job.get`: signals that no `ctx.waitFor` has taken yet. */
+  /** Only from `job.get` and `job.wait`: signals that no `ctx.waitFor` has taken yet. */
   signals?: { name: string; payload: Json; at: string }[]
 }
 

@@ -33,6 +33,7 @@ type CollectedDocOptions = Omit<ContextEnqueueOptions, 'document' | 'key' | 'key
 export interface OperationScope {
   /**
    * @param method dotted path, or a function that an actor module exports: then the compiler checks the params
+   * @param options an index in `dependsOn` counts the jobs of the transaction so far
    * @returns the id that the job will have: `jobId`, else one that is made here
    */
   enqueue(method: string, params?: unknown, options?: ContextEnqueueOptions): { id: string }
@@ -40,7 +41,7 @@ export interface OperationScope {
     method: Method,
     ...rest: CallArguments<Method, Omit<ContextEnqueueOptions, 'document'>>
   ): { id: string }
-  /** They may depend on each other, by the index among all jobs of the transaction or by id. */
+  /** They may depend on each other, by their indexes in `jobs`, and on earlier ones by id. */
   enqueueMany(jobs: readonly ContextEnqueueRequest[]): { ids: string[] }
   /** A call of a method of a document (E11). */
   enqueueDoc(
@@ -83,16 +84,19 @@ export interface TransactionOptions {
 }
 
 export interface OutboxOptions {
-  /** By this name what was prepared is found again when the program has been restarted. */
-  name: string
+  /** By this name what was prepared is found again when the program has been restarted. Default: `default`. */
+  name?: string
   /** How long a prepared entry may be undecided before `decide` is asked. Default 1 minute. */
   timeout?: Duration
   /**
    * Asked about an entry that has been prepared and neither committed nor aborted in time, because the process that
    * prepared it has died or forgot. Looks up whether the program's own transaction was committed. `'abort'` only if it
    * was not and cannot be any more; undefined: not known yet, ask again after `timeout`. Asked about one entry at a time.
+   *
+   * Without it, what is undecided stays until it is decided by {@link Outbox.commit}, {@link Outbox.abort} or on the command
+   * line; `doctor` tells of it.
    */
-  decide: (id: string) => Decision | undefined | Promise<Decision | undefined>
+  decide?: (id: string) => Decision | undefined | Promise<Decision | undefined>
   /** Told what `decide` throws, or a decision that could not be carried out; it is tried again after `timeout`. Default: console.error. */
   onError?: (error: unknown) => void
 }
@@ -118,6 +122,12 @@ export interface Outbox {
    * @throws RuntimeError as {@link Runtime.transaction}
    */
   prepare(callback: (tx: OperationScope) => unknown): Promise<Prepared>
+  /** As {@link Prepared.commit}, by the id, also of an entry that an earlier process has prepared. */
+  commit(id: string): Promise<TransactionResult>
+  /** As {@link Prepared.abort}, by the id. */
+  abort(id: string): Promise<void>
+  /** What is prepared and not decided, oldest first. */
+  list(): Promise<PreparedView[]>
   /** `decide` is not asked any more; resolves when a decision under way has been carried out. Safe to call twice. */
   stop(): Promise<void>
 }

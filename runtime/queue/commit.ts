@@ -226,7 +226,7 @@ export class QueueCommit implements CommitState {
     if (spec.event !== null) this.#eventFinished(job, spec.event)
     const followUp = followUpOf(job, this.draftContext)
     if (followUp !== undefined) this.add(followUp)
-    this.after.tellWaiting(job, true)
+    this.after.tellWaiting(this.transaction, job, true)
     this.#tellChildren(job)
     if (spec.rules?.keepMs?.[state] === 0) this.forget(job, 'retention')
   }
@@ -266,7 +266,7 @@ export class QueueCommit implements CommitState {
     forgetLinks(this, job)
     dropJournal(this, job)
     this.tell(job, 'removed')
-    if (!isFinished(standing.state)) this.after.tellWaiting(job, false)
+    if (!isFinished(standing.state)) this.after.tellWaiting(this.transaction, job, false)
   }
 
   /** @see AfterCommit.tell */

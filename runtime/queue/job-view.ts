@@ -2,11 +2,28 @@ import { iso } from '../core/instant.ts'
 import type { AttemptView, JobView } from '../core/job.ts'
 import { instantMsMax } from '../core/limits.ts'
 import type { PastAttempt } from '../store/records.ts'
+import type { Reader } from '../store/store.ts'
+import { parentIdsOf } from './dependencies.ts'
 import { lastAttempt } from './history.ts'
 import { documentOf } from './job-group.ts'
+import { stepView } from './journal.ts'
+import { readJournal } from './journal-entries.ts'
+import { signalViews } from './signals.ts'
 import { isSuspended, type StoredJob } from './stored-job.ts'
 
-/** A job as the protocol shows it. */
+const listedParentsMax = 100
+
+/** A job as the protocol shows it, with what has records of its own. */
+export function wholeJobView(reader: Reader, job: StoredJob, queue: string): JobView {
+  const { dependencies, journal } = job.standing
+  return {
+    ...jobView(job, queue),
+    ...(dependencies === null ? {} : { dependsOn: parentIdsOf(reader, job, listedParentsMax) }),
+    ...(journal === null ? {} : { steps: readJournal(reader, job).map(stepView), signals: signalViews(reader, job) })
+  }
+}
+
+/** A job as lists show it. */
 export function jobView(job: StoredJob, queue: string): JobView {
   const { spec, standing } = job
   const { state, made, error, result } = standing

@@ -229,7 +229,7 @@ export const jobViewSchema = {
     dependsOn: {
       type: 'array',
       items: text,
-      description: 'Only from `job.get`: ids of the jobs that it depends on, the first 100.'
+      description: 'Only from `job.get` and `job.wait`: ids of the jobs that it depends on, the first 100.'
     },
     expiresAt: { ...instantOrNull, description: 'When it is cancelled unless it has started. ISO 8601, UTC.' },
     enqueuedAt: instant,
@@ -248,7 +248,8 @@ export const jobViewSchema = {
     steps: {
       type: 'array',
       items: stepViewSchema,
-      description: 'Only from `job.get`: what `ctx.step`, `ctx.sleep` and `ctx.waitFor` have kept, in order.'
+      description:
+        'Only from `job.get` and `job.wait`: what `ctx.step`, `ctx.sleep` and `ctx.waitFor` have kept, in order.'
     },
     signals: {
       type: 'array',
@@ -257,7 +258,7 @@ export const jobViewSchema = {
         required: ['name', 'payload', 'at'],
         properties: { name: text, payload: anything, at: instant }
       },
-      description: 'Only from `job.get`: signals that no `ctx.waitFor` has taken yet.'
+      description: 'Only from `job.get` and `job.wait`: signals that no `ctx.waitFor` has taken yet.'
     }
   }
 } as const satisfies ObjectSchema<JobView>

@@ -367,6 +367,25 @@ test('issue 6.4: when the connection has ended, that is told once', async (t) =>
   assert.deepEqual([errors.length, clock.armed], [1, 0])
 })
 
+test('issue 6.4: without decide nothing is looked for or decided by itself', async (t) => {
+  const { clock, service, outboxes } = opened(t)
+  service.prepared.set('old', { outbox: 'default', undecidedAtMs: 0 })
+  const outbox = outboxes.open({})
+  await outbox.prepare((tx) => void tx.enqueue('a.b'))
+  const second = await outbox.prepare((tx) => void tx.enqueue('a.b'))
+  assert.equal(clock.armed, 0)
+  await clock.pass(86_400_000)
+  assert.deepEqual(
+    (await outbox.list()).map(({ id }) => id),
+    ['old', 'p1', 'p2']
+  )
+  await outbox.commit('old')
+  await outbox.abort('p1')
+  await Promise.all([second.commit(), outbox.commit('p2')])
+  assert.deepEqual(service.calls, ['outbox.commit old', 'outbox.abort p1', 'outbox.commit p2'])
+  await assert.rejects(outbox.commit('old'), { code: 'OUTBOX_UNKNOWN' })
+})
+
 test('issue 6.4: what cannot be an outbox, or be prepared, is refused in words', async (t) => {
   const { service, open } = opened(t)
   for (const options of [{ name: '' }, { timeout: 0 }, { timeout: 'soon' }, { decide: 'commit' as never }]) {

@@ -116,7 +116,10 @@ export function behaviour(name: string, open: (test: TestContext, folder: string
         const first = tx.enqueue('a.echo', params, { jobName: 'in transaction' })
         params.n = 2
         const second = tx.enqueue(echo, params, { jobId: 'mine', dependsOn: [0] })
-        const [third] = tx.enqueueMany([{ method: 'a.echo', runAt: new Date('2099-01-01'), dependsOn: [first.id] }]).ids
+        const [third, fourth] = tx.enqueueMany([
+          { method: 'a.echo', runAt: new Date('2099-01-01'), dependsOn: [first.id] },
+          { method: 'a.echo', dependsOn: [0] }
+        ]).ids
         tx.cancel(waiting)
         tx.cancel(spinning)
         tx.setState('bank.Account', 'a', { balance: 10 })
@@ -124,12 +127,13 @@ export function behaviour(name: string, open: (test: TestContext, folder: string
         assert.deepEqual(await tx.getState(Account, 'a'), { balance: 10 })
         tx.removeState('bank.Account', 'c')
         assert.equal(await tx.getState('bank.Account', 'c'), undefined)
-        return [first.id, second.id, third!]
+        return [first.id, second.id, third!, fourth!]
       })
       assert.equal(ids[1], 'mine')
       assert.deepEqual((await runtime.job.wait(ids[0]!)).result, { n: 1 })
       assert.deepEqual((await runtime.job.wait('mine')).result, { n: 2 })
       assert.equal((await runtime.job.get(ids[2]!)).runAt, '2099-01-01T00:00:00.000Z')
+      assert.deepEqual((await runtime.job.get(ids[3]!)).dependsOn, [ids[2]], 'an index counts the jobs of its call')
       assert.equal((await runtime.job.get(waiting)).state, 'cancelled')
       assert.equal((await runtime.job.wait(spinning)).error!.code, 'CANCELLED')
       assert.deepEqual((await runtime.doc.get(Account, 'b')).state, { balance: 20 })

@@ -102,6 +102,14 @@ export function documentBehaviour(name: string, open: (test: TestContext, folder
       assert.deepEqual(await runtime.doc.get(type, 'c-1'), before)
     })
 
+    test('the first job that completes makes the document, also one that only reads', async (test) => {
+      const { runtime } = await subject(test)
+      const first = await runtime.enqueueDoc('b.Ticket', 't-1', 'number', {}, { isAsync: false })
+      assert.deepEqual((await runtime.doc.get('b.Ticket', 't-1')).state, { number: first.result })
+      const second = await runtime.enqueueDoc('b.Ticket', 't-1', 'number', {}, { isAsync: false })
+      assert.equal(second.result, first.result, 'what initialState gave is kept')
+    })
+
     test('calls of one document run in order over two queues; at front and priority count (E9, E11)', async (test) => {
       const { runtime } = await subject(test)
       const queues = ['default', 'long']
@@ -243,7 +251,8 @@ export function documentBehaviour(name: string, open: (test: TestContext, folder
       const { runtime, folder } = await subject(test)
       const file = join(folder, 'steps')
       const { id } = await runtime.enqueue('b.steps', { file }, { attempts: 3 })
-      const job = await finishedJob(runtime, id)
+      const job = await runtime.job.wait(id)
+      assert.deepEqual(await runtime.job.get(id), job)
       assert.deepEqual(
         [job.state, job.result, job.attempts.made],
         ['completed', [1, null, 'third 2'], 3],
@@ -263,7 +272,7 @@ export function documentBehaviour(name: string, open: (test: TestContext, folder
         [1, null, 'third 2']
       )
       const listed = (await runtime.job.list({ method: 'b.steps' })).jobs[0]!
-      assert.deepEqual([listed.steps, listed.signals], [undefined, undefined], 'only job.get shows them')
+      assert.deepEqual([listed.steps, listed.signals], [undefined, undefined], 'lists do not show them')
       // A completed job that is run again by hand begins anew.
       await runtime.job.retry(id)
       await runtime.job.wait(id)
@@ -307,6 +316,32 @@ export function documentBehaviour(name: string, open: (test: TestContext, folder
       assert.deepEqual([job.state, job.result], ['completed', [{ a: 1 }, 2]], job.error?.message)
       await refused(runtime.job.signal(id, 'first'), 'JOB_STATE')
       await refused(runtime.job.signal('no such job', 'first'), 'JOB_UNKNOWN')
+    })
+
+    test('issue 6.4: an outbox needs no options; what is prepared is decided by its id', async (test) => {
+      const { runtime } = await subject(test)
+      const outbox = runtime.outbox()
+      const kept = await outbox.prepare((tx) => tx.enqueue('b.echo', 1, { jobId: 'kept' }))
+      const dropped = await outbox.prepare((tx) => tx.enqueue('b.echo', 2, { jobId: 'dropped' }))
+      assert.deepEqual(
+        (await outbox.list()).map(({ id, outbox }) => [id, outbox]),
+        [
+          [kept.id, 'default'],
+          [dropped.id, 'default']
+        ]
+      )
+      // As the next run of the program would, which has no more than the ids.
+      const later = runtime.outbox()
+      assert.deepEqual(
+        (await later.commit(kept.id)).jobs.map(({ id }) => id),
+        ['kept']
+      )
+      await later.abort(dropped.id)
+      assert.deepEqual(await outbox.list(), [])
+      assert.equal((await runtime.job.wait('kept')).result, 1)
+      await refused(runtime.job.get('dropped'), 'JOB_UNKNOWN')
+      await refused(later.commit(kept.id), 'OUTBOX_UNKNOWN')
+      await refused(outbox.abort('no such entry'), 'OUTBOX_UNKNOWN')
     })
 
     test('waits for a signal no longer than asked to', async (test) => {
@@ -413,6 +448,11 @@ export class Cart extends Actor {
   checkOut(params, ctx) { ctx.removeDocument(); return this.state.items.length }
   remindMe({ name, reminder }, ctx) { ctx.remind(name, reminder) }
   forget({ name }, ctx) { ctx.cancelReminder(name) }
+}
+
+export class Ticket extends Actor {
+  initialState() { return { number: Math.random() } }
+  number() { return this.state.number }
 }
 
 export class Other extends Actor {
