@@ -6,9 +6,8 @@ import type { Reader } from '../store/store.ts'
 import { parentIdsOf } from './dependencies.ts'
 import { lastAttempt } from './history.ts'
 import { documentOf } from './job-group.ts'
-import { stepView } from './journal.ts'
 import { readJournal } from './journal-entries.ts'
-import { signalViews } from './signals.ts'
+import { signalViews, stepView } from './journal-view.ts'
 import { isSuspended, type StoredJob } from './stored-job.ts'
 
 const listedParentsMax = 100

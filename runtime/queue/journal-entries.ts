@@ -8,7 +8,7 @@
 import type { JournalEntry } from '../core/journal.ts'
 import { journalEntriesMax } from '../core/limits.ts'
 import { journalKey, journalRange, signalRange } from '../store/keys.ts'
-import { type JournalTotals, journalCodec } from '../store/records.ts'
+import { type JournalTotals, journalCodec, type SignalRecord, signalCodec } from '../store/records.ts'
 import type { Reader, Transaction } from '../store/store.ts'
 import type { StoredJob } from './stored-job.ts'
 
@@ -24,6 +24,18 @@ export const emptyJournal: JournalTotals = { entries: 0, bytes: 0, signals: 0, n
 export function readJournal(reader: Reader, { seq, standing: { journal } }: StoredJob): JournalEntry[] {
   if (journal === null || journal.entries === 0) return []
   return [...reader.entries(journalRange(seq))].map(({ key, value }) => journalCodec.decode(key, value))
+}
+
+/** Signals that the job has not taken, oldest first. */
+export function readSignals(
+  reader: Reader,
+  { seq, standing: { journal } }: StoredJob
+): { key: Buffer; signal: SignalRecord }[] {
+  if (journal === null || journal.signals === 0) return []
+  return [...reader.entries(signalRange(seq))].map(({ key, value }) => ({
+    key,
+    signal: signalCodec.decode(key, value)
+  }))
 }
 
 /** @returns undefined: no call has that number */

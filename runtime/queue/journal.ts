@@ -9,9 +9,8 @@
  *   a job that runs is never put into its entry but kept, until an attempt asks for it.
  */
 import { RuntimeError } from '../core/errors.ts'
-import { iso } from '../core/instant.ts'
 import type { EnqueueRequest, JobError } from '../core/job.ts'
-import type { JournalEntry, JournalKind, StepView } from '../core/journal.ts'
+import type { JournalEntry, JournalKind } from '../core/journal.ts'
 import { instantMsMax, journalBytesMax, journalEntriesMax, nameCharsMax, stepResultBytesMax } from '../core/limits.ts'
 import type { JobQuestion, JobQuestions, Until } from '../core/pool.ts'
 import type { Reader } from '../store/store.ts'
@@ -180,29 +179,6 @@ export function keepErrors(commit: QueueCommit, job: StoredJob, indexes: readonl
     if (kept?.kind !== 'step' || kept.state !== 'open' || kept.error === null) continue
     writeEntry(commit, job, { ...kept, state: 'failed' }, kept)
   }
-}
-
-export function stepView(entry: JournalEntry): StepView {
-  const { name, kind, runs, cuts, startedAtMs, finishedAtMs, untilMs, result, error } = entry
-  return {
-    name,
-    kind,
-    state: shownState(entry),
-    runs,
-    cuts,
-    startedAt: iso(startedAtMs),
-    finishedAt: finishedAtMs === null ? null : iso(finishedAtMs),
-    until: untilMs === null ? null : iso(untilMs),
-    ...(result === null ? {} : { result: JSON.parse(result) }),
-    ...(error === null ? {} : { error })
-  }
-}
-
-function shownState({ kind, state, error }: JournalEntry): StepView['state'] {
-  if (state !== 'open') return state
-  if (kind === 'sleep') return 'sleeping'
-  if (kind === 'signal') return 'waiting'
-  return error === null ? 'running' : 'failed'
 }
 
 interface Call {

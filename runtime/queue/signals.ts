@@ -3,17 +3,14 @@
  * the job runs: its attempt was told that there is none. Any other is kept ('H') until a wait of that name asks, oldest first.
  * So none is lost and none is received twice, whether the job runs, sleeps, or has not started. They are forgotten with the job.
  */
-import { RuntimeError } from '../core/errors.ts'
-import { iso } from '../core/instant.ts'
-import type { JobView } from '../core/job.ts'
-import { jsonDepth } from '../core/json-depth.ts'
 import { isFinished } from '../core/lifecycle.ts'
-import { journalBytesMax, jsonDepthMax, signalBytesMax, signalsMax } from '../core/limits.ts'
-import { signalKey, signalRange } from '../store/keys.ts'
+import { journalBytesMax, signalBytesMax, signalsMax } from '../core/limits.ts'
+import { signalKey } from '../store/keys.ts'
 import { type SignalRecord, signalCodec } from '../store/records.ts'
 import type { Reader } from '../store/store.ts'
 import type { QueueCommit } from './commit.ts'
-import { asOver, emptyJournal, readJournal, writeEntry } from './journal-entries.ts'
+import { encodeJson } from './job-draft.ts'
+import { asOver, emptyJournal, readJournal, readSignals, writeEntry } from './journal-entries.ts'
 import { journalFull, wrongState } from './refusals.ts'
 import { isSuspended, type StoredJob } from './stored-job.ts'
 
@@ -22,28 +19,13 @@ import { isSuspended, type StoredJob } from './stored-job.ts'
  * @throws RuntimeError `PARAMS_INVALID`: not JSON, or nested too deeply · `PAYLOAD_TOO_LARGE`
  */
 export function encodeSignal(payload: unknown, id: string, name: string): string {
-  const attempted = `send signal "${name}" to job "${id}"`
-  const text = jsonOf(payload)
-  if (text === undefined || jsonDepth(text) > jsonDepthMax) {
-    const why = text === undefined ? 'is no JSON value' : `is nested more than ${jsonDepthMax} levels deep`
-    throw new RuntimeError('PARAMS_INVALID', `Cannot ${attempted}: its payload ${why}.`)
-  }
-  const bytes = Buffer.byteLength(text)
-  if (bytes <= signalBytesMax) return text
-  throw new RuntimeError(
-    'PAYLOAD_TOO_LARGE',
-    `Cannot ${attempted}: its payload takes ${bytes} bytes as JSON, at most ${signalBytesMax} are allowed. Put the data into a file and send its path.`,
-    { bytes, bytesMax: signalBytesMax }
-  )
+  return encodeJson(payload, `send signal "${name}" to job "${id}"`, payloadRule)
 }
 
-/** @returns undefined where JSON has no form for it */
-function jsonOf(value: unknown): string | undefined {
-  try {
-    return JSON.stringify(value)
-  } catch {
-    return undefined
-  }
+const payloadRule = {
+  name: 'its payload',
+  bytesMax: signalBytesMax,
+  advice: 'Put the data into a file and send its path.'
 }
 
 /**
@@ -83,7 +65,7 @@ export function sendSignal(commit: QueueCommit, job: StoredJob, name: string, pa
 /** The oldest signal of that name, which the caller makes a part of the journal. */
 export function takeSignal(commit: QueueCommit, job: StoredJob, name: string): SignalRecord | undefined {
   const { transaction } = commit
-  const found = entriesOf(transaction, job).find(({ signal }) => signal.name === name)
+  const found = readSignals(transaction, job).find(({ signal }) => signal.name === name)
   if (found === undefined) return undefined
   const totals = job.standing.journal!
   transaction.remove(found.key)
@@ -94,24 +76,7 @@ export function takeSignal(commit: QueueCommit, job: StoredJob, name: string): S
 
 /** How many of that name nothing has taken. */
 export function keptSignals(reader: Reader, job: StoredJob, name: string): number {
-  return entriesOf(reader, job).filter(({ signal }) => signal.name === name).length
-}
-
-/** Those that nothing has taken, oldest first. */
-export function signalViews(reader: Reader, job: StoredJob): NonNullable<JobView['signals']> {
-  return entriesOf(reader, job).map(({ signal: { name, payload, atMs } }) => ({
-    name,
-    payload: JSON.parse(payload),
-    at: iso(atMs)
-  }))
-}
-
-function entriesOf(reader: Reader, { seq, standing: { journal } }: StoredJob): { key: Buffer; signal: SignalRecord }[] {
-  if (journal === null || journal.signals === 0) return []
-  return [...reader.entries(signalRange(seq))].map(({ key, value }) => ({
-    key,
-    signal: signalCodec.decode(key, value)
-  }))
+  return readSignals(reader, job).filter(({ signal }) => signal.name === name).length
 }
 
 function resume(commit: QueueCommit, job: StoredJob): void {
