@@ -50,6 +50,8 @@ interface LoadedGroup {
   window: StartWindow
   /** Its first ready job, as of the last time its place was derived. */
   head: Entry | undefined
+  /** As `head`. */
+  place: Buffer | null
 }
 
 type Entry = { key: Buffer; value: Buffer }
@@ -148,20 +150,28 @@ export class KeyGroups {
     }
   }
 
-  /** Derives the places of the groups that have changed. */
+  /**
+   * Derives the places of the groups that have changed. A job at front that is replaced takes its place along to the group of
+   * its new key or document: so all old places are left before a new one is taken.
+   */
   settle(): void {
-    for (const loaded of this.#changed) this.#settle(loaded)
+    for (const loaded of this.#changed) this.#leavePlace(loaded)
+    for (const loaded of this.#changed) this.#takePlace(loaded)
     this.#changed.clear()
   }
 
-  #settle(loaded: LoadedGroup): void {
-    const { id, group, window } = loaded
+  #leavePlace(loaded: LoadedGroup): void {
+    const { group } = loaded
+    loaded.head = this.#head(loaded)
+    loaded.place = this.#placeOf(loaded, loaded.head)
+    if (group.place !== null && loaded.place?.equals(group.place) !== true) {
+      this.#commit.transaction.remove(group.place)
+    }
+  }
+
+  #takePlace({ id, group, window, head, place }: LoadedGroup): void {
     const { transaction } = this.#commit
-    const head = this.#head(loaded)
-    const place = this.#placeOf(loaded, head)
-    loaded.head = head
     const record = groupKey(id.scope, id.name)
-    if (group.place !== null && place?.equals(group.place) !== true) transaction.remove(group.place)
     if (place !== null && group.place?.equals(place) !== true) {
       transaction.put(place, Buffer.from(id.name, 'utf8'))
       const queue = head === undefined ? id.scope : queueOfReadyKey(head.key)
@@ -251,7 +261,7 @@ export class KeyGroups {
       const group = this.#read(id) ?? this.#create(id, queue)
       const rule = id.scope === documentScope ? null : (this.#configOf(id.scope)?.keyRateLimit ?? null)
       const window = new StartWindow(this.#commit, id.scope, group.number, rule, group.starts)
-      loaded = { id, group, window, head: undefined }
+      loaded = { id, group, window, head: undefined, place: group.place }
       this.#loaded.set(name, loaded)
     }
     return loaded

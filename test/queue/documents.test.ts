@@ -255,3 +255,26 @@ test('issue 6.1: a document that is removed is gone, and made anew under another
   assert(again.revision > revision)
   assert.notEqual(again.createdAt, createdAt)
 })
+
+test('issue 6.1: a job at front that is replaced by one of a document takes its place along', async (test) => {
+  const opened = await open(test)
+  const { queue } = opened
+  await queue.enqueue([{ method: 'a.b', key: 'k', atFront: true, jobId: 'job', queue: 'long' }])
+  // The document is changed before the key loses its job.
+  await queue.enqueue([
+    { method: `${type}.run`, document: 'x', jobId: 'other' },
+    {
+      method: `${type}.run`,
+      document: 'x',
+      atFront: true,
+      jobId: 'job',
+      queue: 'long',
+      deduplicate: { keepLast: true }
+    }
+  ])
+  assertInvariants(opened.store.reader, opened.tag, new Map())
+  assert.deepEqual(
+    (await queue.claim('long', 2)).map(({ id }) => id),
+    ['job']
+  )
+})
