@@ -22,8 +22,9 @@ export interface OpenStore {
 
 /** Knows every method; nothing runs it. */
 const anyMethod: MethodCatalogue = {
-  known: (method) => ({ method, file: '/none.js', functionName: '', sourceHash: '' }),
+  known: (method) => ({ method, file: '/none.js', functionName: '', sourceHash: '', documentType: null }),
   resolve: (method) => Promise.reject(new Error(`unknown method ${method}`)),
+  documentType: () => undefined,
   list: () => [],
   problems: []
 }
@@ -40,6 +41,7 @@ export async function openStore(dataDir: string, options: RuntimeOptions): Promi
     catalogue: anyMethod,
     clock: systemClock,
     random: Math.random,
+    nextInstant: () => null,
     events: new EventStream(),
     listener: {
       ready: () => {},

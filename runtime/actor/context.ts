@@ -8,7 +8,10 @@ import type { JobLogLine, Json } from '../core/job.ts'
 import { logLineCharsMax, logLinesMax, nameCharsMax } from '../core/limits.ts'
 import type { JobMessage } from '../core/pool.ts'
 import { boundedText } from './bounded-text.ts'
+import { CollectedEffects } from './effects.ts'
+import { Journal } from './journal.ts'
 import type { ThreadMessage } from './messages.ts'
+import type { Ask } from './questions.ts'
 
 /** Shortest time between two progress messages of a job. */
 const progressIntervalMs = 50
@@ -17,13 +20,18 @@ const timerMsMax = 2 ** 31 - 1
 
 export interface JobContext {
   ctx: Context
+  journal: Journal
+  effects: CollectedEffects
   /** Tells the last progress if it was held back. Called once, when the method has ended. */
   finish(): void
 }
 
-export function createContext(job: JobMessage, tell: (message: ThreadMessage) => void): JobContext {
+export function createContext(job: JobMessage, tell: (message: ThreadMessage) => void, ask: Ask): JobContext {
   const progress = new Progress(tell)
   const log = new Log(tell)
+  const journal = new Journal({ entries: job.journal ?? [], ask, warn: log.writer('warn') })
+  const effects = new CollectedEffects(job, journal)
+  const { document } = job
   const ctx: Context = {
     id: job.id,
     queue: job.queue,
@@ -36,6 +44,16 @@ export function createContext(job: JobMessage, tell: (message: ThreadMessage) =>
       ...(result === undefined ? {} : { result: JSON.parse(result) as Json })
     })),
     signal: softDeadline(job),
+    document: document === undefined ? null : { type: document.type, name: document.name },
+    enqueue: (method, params, options) => effects.enqueue(method, params, options),
+    enqueueMany: (jobs) => effects.enqueueMany(jobs),
+    enqueueDoc: (...args) => effects.enqueueDoc(...args),
+    step: (name, fn) => journal.step(name, fn),
+    sleep: (name, until) => journal.sleep(name, until),
+    waitFor: (name, options) => journal.waitFor(name, options),
+    remind: (name, reminder) => effects.remind(name, reminder),
+    cancelReminder: (name) => effects.cancelReminder(name),
+    removeDocument: () => effects.removeDocument(),
     progress: (percent, stage) => progress.report(percent, stage),
     log: {
       debug: log.writer('debug'),
@@ -44,7 +62,7 @@ export function createContext(job: JobMessage, tell: (message: ThreadMessage) =>
       error: log.writer('error')
     }
   }
-  return { ctx, finish: () => progress.finish() }
+  return { ctx, journal, effects, finish: () => progress.finish() }
 }
 
 /** The timer holds no reference: it is not something that the job left behind. */

@@ -7,6 +7,13 @@
 import { createHash } from 'node:crypto'
 import { Worker } from 'node:worker_threads'
 import { closeInheritedFiles } from '../core/inherited-files.ts'
+import {
+  type DocumentClass,
+  declaredVersion,
+  documentMethods,
+  isDocumentClass,
+  versionProblem
+} from './document-class.ts'
 import { loadModule } from './load.ts'
 import type { ScanMessage, ScannedExport } from './messages.ts'
 import { thrownError } from './thrown.ts'
@@ -51,11 +58,31 @@ function describe(name: string, value: unknown): ScannedExport {
   if (typeof value !== 'function')
     return { name, kind: value === null ? 'null' : typeof value, functionName: '', sourceHash: '' }
   const source = Function.prototype.toString.call(value)
+  const document = documentOf(value)
   return {
     name,
-    kind: /^class\b/.test(source) ? 'class' : 'function',
+    kind: document !== undefined ? 'document' : /^class\b/.test(source) ? 'class' : 'function',
     functionName: typeof value.name === 'string' ? value.name : '',
-    sourceHash: createHash('sha256').update(source).digest('hex')
+    sourceHash: createHash('sha256').update(source).digest('hex'),
+    ...(document !== undefined && { document })
+  }
+}
+
+/** @throws Error: its version is none, which makes the module unusable */
+function documentOf(value: unknown): ScannedExport['document'] {
+  if (!isDocumentClass(value)) return undefined
+  const version = declaredVersion(value, () => sample(value))
+  const problem = versionProblem(value, version)
+  if (problem !== undefined) throw new TypeError(problem)
+  return { version: version as number, methods: documentMethods(value) }
+}
+
+/** For a version that is a field. A class whose constructor needs something is taken to have none. */
+function sample(type: DocumentClass): object {
+  try {
+    return new type()
+  } catch {
+    return {}
   }
 }
 

@@ -9,15 +9,16 @@
  */
 import { readlinkSync } from 'node:fs'
 import { basename } from 'node:path'
-import type { ActorFunction } from '../core/api.ts'
-import type { Context } from '../core/context.ts'
+import type { ActorFunction } from '../core/method-types.ts'
 import type { JobMessage, Outcome } from '../core/pool.ts'
 import { asJob, endJob } from './blame.ts'
-import { createContext } from './context.ts'
+import { createContext, type JobContext } from './context.ts'
+import { callDocument, findDocumentClass } from './document.ts'
 import { activeResources, comesToRest, isAtRest, leftBehind, turn } from './leftovers.ts'
 import { loadModule } from './load.ts'
 import type { TaskValue, ThreadMessage, ThreadTask } from './messages.ts'
 import { sendOutputTo } from './output.ts'
+import { Questions } from './questions.ts'
 import { resultOutcome } from './result.ts'
 import { thrownOutcome } from './thrown.ts'
 
@@ -29,17 +30,21 @@ export default async function runTask({ job, port }: ThreadTask): Promise<TaskVa
   tell({ type: 'started', taskId })
   // Inherited by whatever the job starts, so that it can be found and ended with the job.
   process.env.ACTOR_RUNTIME_JOB = job.id
-  const { ctx, finish } = createContext(job, tell)
+  const questions = new Questions(port)
+  const context = createContext(job, tell, questions.ask)
+  const { ctx, journal, effects, finish } = context
   const endOutput = sendOutputTo(ctx.log)
   let before = activeResources()
   let outcome: Outcome
   try {
-    const method = await findMethod(job)
+    const call = await prepareCall(job, context, questions, tell)
     before = activeResources()
-    outcome = await asJob(job, () => call(method, job, ctx, tell))
+    outcome = await asJob(job, () => journal.outcomeOf(call))
   } catch (error) {
     outcome = thrownOutcome(error)
   }
+  questions.close()
+  effects.close()
   await turn()
   endOutput()
   const leaks = isAtRest(before) || (await comesToRest(before)) ? [] : leftBehind(before)
@@ -53,25 +58,37 @@ export default async function runTask({ job, port }: ThreadTask): Promise<TaskVa
   return new Promise(() => {})
 }
 
-async function findMethod(job: JobMessage): Promise<ActorFunction> {
-  const name = job.method.slice(job.method.lastIndexOf('.') + 1)
+/** Imports the module. @returns what calls the method @throws Error `MethodUnknown` */
+async function prepareCall(
+  job: JobMessage,
+  { ctx, effects }: JobContext,
+  { ask }: Questions,
+  tell: (message: ThreadMessage) => void
+): Promise<() => Promise<Outcome>> {
+  const { document } = job
   const module = await loadModule(job.file)
-  const method = Object.hasOwn(module, name) ? module[name] : undefined
-  if (typeof method === 'function') return method as ActorFunction
-  const error = new Error(`Cannot run "${job.method}": ${job.file} no longer exports a function "${name}"`)
-  error.name = 'MethodUnknown'
-  throw error
+  const params = JSON.parse(job.params)
+  const called = () => {
+    if (job.startIsCounted) tell({ type: 'called' })
+  }
+  if (document !== undefined) {
+    const type = findDocumentClass(job, document, module)
+    return () => callDocument({ job, document, type, params, ctx, effects, ask, called })
+  }
+  const method = findFunction(job, module)
+  return async () => {
+    called()
+    return effects.with(resultOutcome(await method(params, ctx)))
+  }
 }
 
-async function call(
-  method: ActorFunction,
-  { params, startIsCounted }: JobMessage,
-  ctx: Context,
-  tell: (message: ThreadMessage) => void
-): Promise<Outcome> {
-  const first = JSON.parse(params)
-  if (startIsCounted) tell({ type: 'called' })
-  return resultOutcome(await method(first, ctx))
+function findFunction({ method, file }: JobMessage, module: Readonly<Record<string, unknown>>): ActorFunction {
+  const name = method.slice(method.lastIndexOf('.') + 1)
+  const found = Object.hasOwn(module, name) ? module[name] : undefined
+  if (typeof found === 'function') return found as ActorFunction
+  const error = new Error(`Cannot run "${method}": ${file} no longer exports a function "${name}"`)
+  error.name = 'MethodUnknown'
+  throw error
 }
 
 function readTaskId(): number | null {

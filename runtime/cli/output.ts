@@ -1,6 +1,6 @@
 /**
  * Where a command speaks. Standard output carries the answer: text for people, or with `--json` exactly one JSON value
- * (events: one a line). Everything else goes to standard error: notes and progress for people, which `--json` silences,
+ * (events and exported documents: one a line). Everything else goes to standard error: notes and progress for people, which `--json` silences,
  * notices beside the answer, one object a line with `--json`, and errors, which `--json` turns into one object
  * `{"error":{"code","message","data"}}`.
  */
@@ -11,7 +11,8 @@ import type { Look } from './text/look.ts'
 import { block } from './text/printable.ts'
 
 /** A stream that may be a terminal; `process.stdout`, or a buffer in tests. */
-export type TextStream = Pick<WriteStream, 'write'> & Partial<Pick<WriteStream, 'isTTY' | 'columns' | 'hasColors'>>
+export type TextStream = Pick<WriteStream, 'write'> &
+  Partial<Pick<WriteStream, 'isTTY' | 'columns' | 'hasColors' | 'once'>>
 
 export interface Streams {
   stdout: TextStream
@@ -33,6 +34,14 @@ export class Output {
   answer(value: unknown, asText: (look: Look) => string): void {
     const text = this.json ? JSON.stringify(value ?? null) : asText(lookOf(this.#stdout))
     this.#stdout.write(`${text}\n`)
+  }
+
+  /** One value of an answer that is many, as JSON on a line. Resolves once there is room for the next. */
+  async line(value: unknown): Promise<void> {
+    const hasRoom = this.#stdout.write(`${JSON.stringify(value)}\n`)
+    if (!hasRoom && this.#stdout.once !== undefined) {
+      await new Promise<void>((resolve) => this.#stdout.once?.('drain', resolve))
+    }
   }
 
   /** One line on standard error, for people only. */

@@ -11,7 +11,14 @@ import { jobErrorCodes } from '../core/errors.ts'
 import { jobEventTypes } from '../core/events.ts'
 import { instantToMs } from '../core/instant.ts'
 import { jobStates } from '../core/lifecycle.ts'
-import { attemptsMax, keyConcurrencyMax, listPageMax, priorityMax, priorityMin } from '../core/limits.ts'
+import {
+  attemptsMax,
+  documentPageMax,
+  keyConcurrencyMax,
+  listPageMax,
+  priorityMax,
+  priorityMin
+} from '../core/limits.ts'
 import { packageVersion } from '../core/version.ts'
 import {
   collect,
@@ -37,8 +44,8 @@ Every command but serve, check and cron talks to a running supervisor. Its socke
 the configuration says: --config, else $RUNTIME_CONFIG, else config/runtime.yaml or config/runtime.json in this folder.
 $RUNTIME_DATA_DIR names the data directory. Durations are seconds, or a text with a unit: 250ms, 30s, 5m, 2h, 3d.
 
-With --json, standard output holds one JSON value and nothing else (events: one a line), by default the answer that
-PROTOCOL.md describes. Errors go to standard error, then as {"error":{"code","message","data"}}.
+With --json, standard output holds one JSON value and nothing else (events and exported documents: one a line), by default
+the answer that PROTOCOL.md describes. Errors go to standard error, then as {"error":{"code","message","data"}}.
 
 Exit codes: 0 done, 1 the thing asked for failed, 2 wrong usage or configuration, 3 no supervisor reachable,
 4 timed out waiting.`
@@ -71,6 +78,7 @@ export function buildProgram(streams: Streams, finish: Finish): Command {
   const client = clientOf(program, outputOf, finish)
   addEnqueue(program, client)
   addJobCommands(program, client)
+  addDocumentCommands(program, client)
   addQueueCommands(program, client)
   addScheduleCommands(program, client)
   addSupervisorCommands(program, client)
@@ -130,10 +138,39 @@ function clientOf(program: Command, outputOf: OutputOf, finish: Finish): Client 
 }
 
 function addEnqueue(program: Command, client: Client): void {
-  program
-    .command('enqueue')
-    .description('enqueue a job and print its id once it is on disk')
-    .argument('<method>', 'dotted path of the method, such as reports.daily.run')
+  withJobOptions(
+    program
+      .command('enqueue')
+      .description('enqueue a job and print its id once it is on disk')
+      .argument('<method>', 'dotted path of the method, such as reports.daily.run')
+      .option('--key <key>', 'jobs of one key belong together; keys take turns')
+      .option(
+        '--key-concurrency <number>',
+        'with --key: most jobs of the key that run at a time; 1: strictly in order',
+        integerBetween(1, keyConcurrencyMax)
+      )
+  ).action(
+    client(async (session, method: string, flags: object) =>
+      (await import('./commands/enqueue.ts')).enqueue(session, method, flags)
+    )
+  )
+  withJobOptions(
+    program
+      .command('enqueue-doc')
+      .description('enqueue a call of a method of a document; the first makes the document')
+      .argument('<type>', 'dotted path of the class, such as billing.Invoice')
+      .argument('<name>', 'name of the document')
+      .argument('<method>', 'name of a method of the class')
+  ).action(
+    client(async (session, type: string, name: string, method: string, flags: object) =>
+      (await import('./commands/enqueue-doc.ts')).enqueueDoc(session, { type, name, method }, flags)
+    )
+  )
+}
+
+/** The options that `cli/commands/enqueue.ts` reads, but those of keys. */
+function withJobOptions(command: Command): Command {
+  return command
     .option('--params <json>', 'parameters as a JSON object; - reads standard input')
     .option('-p, --param <key=value>', 'one parameter over --params, JSON or else text; repeatable', collectPair)
     .option('--queue <name>', 'queue (default: "default")')
@@ -169,12 +206,6 @@ function addEnqueue(program: Command, client: Client): void {
     .option('--backoff <json>', 'waits between attempts, such as {"type":"exponential","delay":"1s"}')
     .option('--retry-on <error>', 'try again only after errors of this code or name; repeatable', collect)
     .option('--never-retry <error>', 'do not try again after errors of this code or name; repeatable', collect)
-    .option('--key <key>', 'jobs of one key belong together; keys take turns')
-    .option(
-      '--key-concurrency <number>',
-      'with --key: most jobs of the key that run at a time; 1: strictly in order',
-      integerBetween(1, keyConcurrencyMax)
-    )
     .option('--depends-on <ids...>', 'not before these jobs have finished')
     .addOption(
       new Option(
@@ -193,11 +224,6 @@ function addEnqueue(program: Command, client: Client): void {
         .argParser(parseDuration)
         .implies({ wait: true })
         .conflicts('now')
-    )
-    .action(
-      client(async (session, method: string, flags: object) =>
-        (await import('./commands/enqueue.ts')).enqueue(session, method, flags)
-      )
     )
 }
 
@@ -269,12 +295,83 @@ function addJobCommands(program: Command, client: Client): void {
     )
   )
   program
+    .command('signal <id> <name> [json]')
+    .description('send a signal to a job, what ctx.waitFor waits for; json is its payload, - reads standard input')
+    .action(
+      client(async (session, id: string, name: string, json: string | undefined) =>
+        (await import('./commands/signal.ts')).signal(session, id, name, json)
+      )
+    )
+  program
     .command('pending')
     .description('show what waits and runs, for each queue and method')
     .option('--queue <name>', 'only of this queue')
     .action(
       client(async (session, options: object) => (await import('./commands/pending.ts')).pending(session, options))
     )
+}
+
+function addDocumentCommands(program: Command, client: Client): void {
+  const doc = program.command('doc').description('show, list, remove or export documents')
+  doc
+    .command('get <type> <name>')
+    .description('show a document with its state and reminders')
+    .action(
+      client(async (session, type: string, name: string) =>
+        (await import('./commands/doc.ts')).getDocument(session, { type, name })
+      )
+    )
+  doc
+    .command('list <type>')
+    .description('list the documents of a type, by name')
+    .option('--limit <number>', 'most documents to list', integerBetween(1, documentPageMax))
+    .option('--cursor <cursor>', 'the page after the one that named this cursor')
+    .action(
+      client(async (session, type: string, options: object) =>
+        (await import('./commands/doc.ts')).listDocuments(session, type, options)
+      )
+    )
+  doc
+    .command('remove <type> <name>')
+    .description('remove a document with its reminders; its next job makes a new one')
+    .action(
+      client(async (session, type: string, name: string) =>
+        (await import('./commands/doc.ts')).removeDocument(session, { type, name })
+      )
+    )
+  doc
+    .command('export [type]')
+    .description('print every document, of one type or of all, as JSON, one a line')
+    .option('--output <file>', 'write them into this file instead')
+    .action(
+      client(async (session, type: string | undefined, options: object) =>
+        (await import('./commands/doc-export.ts')).exportDocuments(session, type, options)
+      )
+    )
+  doc
+    .command('cancel-reminder <type> <name> <reminder>')
+    .description('take a call back that a document has asked for')
+    .action(
+      client(async (session, type: string, name: string, reminder: string) =>
+        (await import('./commands/doc.ts')).cancelReminder(session, { type, name }, reminder)
+      )
+    )
+  const outbox = program.command('outbox').description('what programs have prepared and not decided')
+  outbox
+    .command('list')
+    .description('show it, oldest first')
+    .option('--outbox <name>', 'only of this outbox')
+    .action(
+      client(async (session, options: object) => (await import('./commands/outbox.ts')).listPrepared(session, options))
+    )
+  outbox
+    .command('commit <id>')
+    .description('make it take effect')
+    .action(client(async (session, id: string) => (await import('./commands/outbox.ts')).commitPrepared(session, id)))
+  outbox
+    .command('abort <id>')
+    .description('forget it: nothing of it is done')
+    .action(client(async (session, id: string) => (await import('./commands/outbox.ts')).abortPrepared(session, id)))
 }
 
 function addQueueCommands(program: Command, client: Client): void {

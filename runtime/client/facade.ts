@@ -2,24 +2,33 @@
  * The {@link Runtime} that programs hold, over whatever carries its calls: a socket, or the service in this process.
  */
 import type {
-  ActorFunction,
   BulkOptions,
   DoctorView,
+  EnqueueDocOptions,
   JobChange,
   Runtime,
   SchedulerState,
   StatusView
 } from '../core/api.ts'
+import type { DocumentId, DocumentPage, DocumentView } from '../core/document.ts'
 import type { BulkStep, EnqueueOptions, EnqueueResult, JobPage, JobView, QueueView } from '../core/job.ts'
+import type { ActorClass, ActorFunction } from '../core/method-types.ts'
 import type { MigrationView, SchedulerView } from '../core/scheduler-event.ts'
-import { functionResolver } from './method-of-function.ts'
+import { withInstantTexts } from './instant-texts.ts'
+import { pathResolver } from './method-of-function.ts'
+import { Outboxes } from './outbox.ts'
+import { runTransaction } from './transaction.ts'
 import type { Transport } from './transport.ts'
 
 /** @returns the runtime whose every call goes through `transport` */
 export function runtimeOver(transport: Transport): Runtime {
   /** The result types of `core/api.ts`; `rpc/methods.ts` holds them against the protocol. */
   const call = <Result>(method: string, params: unknown) => transport.call(method, params) as Promise<Result>
-  const pathOf = functionResolver(transport)
+  const resolve = pathResolver(transport)
+  const outboxes = new Outboxes(transport, resolve)
+  /** Sends at once where a path is given, so that calls are made in their order. */
+  const withPath = <Result>(named: string | ActorFunction | ActorClass, send: (path: string) => Promise<Result>) =>
+    typeof named === 'string' ? send(named) : resolve(named).then(send)
 
   /** Asks for one step after the other until no job is left to change. */
   async function inSteps(method: string, params: object, { onProgress }: BulkOptions = {}): Promise<number> {
@@ -34,14 +43,49 @@ export function runtimeOver(transport: Transport): Runtime {
     return changed
   }
 
+  /** Asks for one page after the other, as the reader comes to them. */
+  async function* exported(type: string | ActorClass | undefined): AsyncGenerator<DocumentView> {
+    const filter = type === undefined ? {} : { type: typeof type === 'string' ? type : await resolve(type) }
+    let cursor: string | null = null
+    do {
+      const page: DocumentPage = await call('doc.export', { ...filter, ...(cursor !== null && { cursor }) })
+      yield* page.documents
+      cursor = page.cursor
+    } while (cursor !== null)
+  }
+
   return {
     async enqueue(method: string | ActorFunction, params?: unknown, options: EnqueueOptions = {}) {
-      const path = typeof method === 'function' ? await pathOf(method) : method
-      const request = { ...options, method: path, ...(params === undefined ? {} : { params }) }
-      return call<EnqueueResult>('enqueue', withInstantTexts(request))
+      const given = { ...options, ...(params === undefined ? {} : { params }) }
+      return withPath(method, (path) =>
+        call<EnqueueResult<never>>('enqueue', withInstantTexts({ ...given, method: path }))
+      )
+    },
+    async enqueueDoc(
+      type: string | ActorClass,
+      name: string,
+      method: string,
+      params?: unknown,
+      options: EnqueueDocOptions = {}
+    ) {
+      const given = { ...options, name, method, ...(params === undefined ? {} : { params }) }
+      return withPath(type, (path) =>
+        call<EnqueueResult<never>>('enqueueDoc', withInstantTexts({ ...given, type: path }))
+      )
     },
     async enqueueMany(jobs) {
       return call<{ ids: string[] }>('enqueueMany', { jobs: jobs.map(withInstantTexts) })
+    },
+    transaction: (callback, options) => runTransaction(transport, resolve, callback, options),
+    outbox: (options = {}) => outboxes.open(options),
+    doc: {
+      get: (type, name) => withPath(type, (path) => call<DocumentView>('doc.get', { type: path, name })),
+      list: (type, options) => withPath(type, (path) => call<DocumentPage>('doc.list', { ...options, type: path })),
+      export: ({ type } = {}) => exported(type),
+      remove: (type, name) =>
+        withPath(type, (path) => call<DocumentId & { removed: true }>('doc.remove', { type: path, name })),
+      cancelReminder: (type, name, reminder) =>
+        withPath(type, (path) => call<DocumentView>('doc.cancelReminder', { type: path, name, reminder }))
     },
     job: {
       get: (id) => call<JobView>('job.get', { id }),
@@ -50,6 +94,8 @@ export function runtimeOver(transport: Transport): Runtime {
       cancel: (id) => call<JobChange>('job.cancel', { id }),
       retry: (id, options) => call<JobChange>('job.retry', { ...options, id }),
       remove: (id) => call<{ id: string; removed: true }>('job.remove', { id }),
+      signal: (id, name, payload) =>
+        call<JobChange>('job.signal', { id, name, ...(payload === undefined ? {} : { payload }) }),
       move: (id, queue) => call<JobChange>('job.move', { id, queue }),
       cancelMany: (selection, options) => inSteps('job.cancelMany', withInstantTexts(selection), options),
       retryMany: (selection, { params, ...options } = {}) =>
@@ -81,18 +127,9 @@ export function runtimeOver(transport: Transport): Runtime {
     async shutdown(options = {}) {
       await call('shutdown', options)
     },
-    stop: (options = {}) => transport.stop(options)
+    async stop(options = {}) {
+      await outboxes.stop()
+      await transport.stop(options)
+    }
   }
-}
-
-/** Options whose value may be a date. */
-const instantKeys = new Set(['runAt', 'expires', 'since', 'until'])
-
-/** The protocol has no dates. A date that is none stays a text, which is then refused in words. */
-function withInstantTexts<Options extends object>(options: Options): Options {
-  const isDate = ([key, value]: [string, unknown]) => instantKeys.has(key) && value instanceof Date
-  const dates = Object.entries(options).filter(isDate) as [string, Date][]
-  if (dates.length === 0) return options
-  const texts = dates.map(([key, date]) => [key, Number.isNaN(date.getTime()) ? String(date) : date.toISOString()])
-  return { ...options, ...Object.fromEntries(texts) }
 }

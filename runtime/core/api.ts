@@ -3,7 +3,8 @@
  * socket server and the embedded runtime both call it. {@link Runtime} is what programs hold: the same whether
  * `createRuntime` made it in this process or `connect` made it over the socket.
  */
-import type { Context } from './context.ts'
+import type { Actor } from './actor.ts'
+import type { DocumentId, DocumentPage, DocumentView } from './document.ts'
 import type { Duration } from './duration.ts'
 import type { EventFilter, EventListener, EventStream, GapListener } from './events.ts'
 import type {
@@ -19,12 +20,34 @@ import type {
   QueueView
 } from './job.ts'
 import type { JobState } from './lifecycle.ts'
+import type { ActorClass, ActorFunction, CallArguments, MethodName, MethodOf, ResultOf } from './method-types.ts'
 import type { MigrationView, SchedulerView } from './scheduler-event.ts'
+import type {
+  Outbox,
+  OutboxOptions,
+  PreparedView,
+  TransactionOperation,
+  TransactionOptions,
+  TransactionResult,
+  TransactionScope
+} from './transaction.ts'
 
 /** One function per protocol method: one object in, one value out. `rpc/methods.ts` holds schema and documentation of each. */
 export interface ServiceMethods {
   enqueue(params: EnqueueRequest): Promise<EnqueueResult>
   enqueueMany(params: { jobs: EnqueueRequest[] }): Promise<{ ids: string[] }>
+  enqueueDoc(params: EnqueueDocRequest): Promise<EnqueueResult>
+  transaction(params: { operations: TransactionOperation[] }): Promise<TransactionResult>
+  'outbox.prepare'(params: PrepareRequest): Promise<PreparedView>
+  'outbox.commit'(params: { id: string }): Promise<TransactionResult>
+  'outbox.abort'(params: { id: string }): Promise<{ id: string; aborted: true }>
+  'outbox.list'(params: { outbox?: string }): Promise<{ prepared: PreparedView[] }>
+  'doc.get'(params: DocumentId): Promise<DocumentView>
+  'doc.list'(params: { type: string; limit?: number; cursor?: string }): Promise<DocumentPage>
+  'doc.export'(params: { type?: string; limit?: number; cursor?: string }): Promise<DocumentPage>
+  'doc.remove'(params: DocumentId): Promise<DocumentId & { removed: true }>
+  'doc.cancelReminder'(params: DocumentId & { reminder: string }): Promise<DocumentView>
+  'job.signal'(params: { id: string; name: string; payload?: unknown }): Promise<JobChange>
   'job.get'(params: { id: string }): Promise<JobView>
   'job.list'(params: JobFilter): Promise<JobPage>
   'job.wait'(params: { id: string; timeout?: Duration }): Promise<JobView>
@@ -55,6 +78,26 @@ export interface ServiceMethods {
   shutdown(params: { deadline?: Duration }): Promise<{ stopping: true }>
 }
 
+/** Options of a job that calls a method of a document. Its key is the document. */
+export type EnqueueDocOptions = Omit<EnqueueOptions, 'document' | 'key' | 'keyConcurrency'>
+
+/** A job that calls a method of a document. */
+interface EnqueueDocRequest extends EnqueueDocOptions, DocumentId {
+  /** Name of a method of the class. */
+  method: string
+  params?: unknown
+}
+
+/** Operations that do not take effect before `outbox.commit`. */
+export interface PrepareRequest {
+  /** Name by which the program that prepares finds them again. */
+  outbox: string
+  /** Without a `revision`: once it is prepared, nothing may speak against it. */
+  operations: TransactionOperation[]
+  /** After this the program should have decided. Default 1 minute. */
+  timeout?: Duration
+}
+
 export interface Service {
   readonly methods: ServiceMethods
   readonly events: EventStream
@@ -78,6 +121,8 @@ export interface MethodView {
   file: string
   functionName: string
   sourceHash: string
+  /** Path of the class, where it is a method of a document type; the two above are the class's then. Else null. */
+  documentType: string | null
 }
 
 export interface StatusView {
@@ -106,7 +151,7 @@ export interface DoctorView {
 export interface Finding {
   /** Something is broken or will be (`problem`), or looks unusual (`warning`). */
   severity: 'problem' | 'warning'
-  about: { queue: string } | { event: string } | { store: string } | { supervisor: string }
+  about: { queue: string } | { event: string } | { store: string } | { supervisor: string } | { outbox: string }
   what: string
   advice: string
 }
@@ -131,10 +176,6 @@ export interface BulkOptions {
   onProgress?: (changed: number) => void
 }
 
-/** A function that an actor module exports. */
-// biome-ignore lint/suspicious/noExplicitAny: any method of a user's, whatever its parameters
-export type ActorFunction = (params: any, ctx: Context) => unknown
-
 export interface SubscribeOptions {
   /** Where to go on: the cursor of a subscription or of one of its events. Default: with what happens from now on. */
   cursor?: string
@@ -153,13 +194,72 @@ export interface Runtime {
   /**
    * Enqueues one job. When the promise resolves, the job is flushed to disk.
    *
-   * @param method dotted path (E2), or a function that an actor module exports (E1)
+   * @param method dotted path (E2), or a function that an actor module exports (E1): then the compiler checks the params, and
+   * knows the result
    * @throws RuntimeError `METHOD_UNKNOWN`, `QUEUE_UNKNOWN`, `PARAMS_INVALID`, `PAYLOAD_TOO_LARGE`, `JOB_EXISTS`,
    * `QUEUE_FULL`, `STORAGE_FULL`, `STOPPING`
    */
-  enqueue(method: string | ActorFunction, params?: unknown, options?: EnqueueOptions): Promise<EnqueueResult>
+  enqueue(method: string, params?: unknown, options?: EnqueueOptions): Promise<EnqueueResult>
+  enqueue<Method extends ActorFunction>(
+    method: Method,
+    ...rest: CallArguments<Method, Omit<EnqueueOptions, 'document'>>
+  ): Promise<EnqueueResult<ResultOf<Method>>>
   /** Enqueues all of the jobs or none, in one commit. Same errors as {@link Runtime.enqueue}. */
   enqueueMany(jobs: EnqueueRequest[]): Promise<{ ids: string[] }>
+  /**
+   * Enqueues a call of a method of a document (E11), as {@link Runtime.enqueue}. Calls of one document run one at a time, in
+   * order; the first makes the document.
+   *
+   * @param type dotted path of a class that extends `Actor`, or the class itself: then the compiler checks method and params, and
+   * knows the result
+   */
+  enqueueDoc(
+    type: string,
+    name: string,
+    method: string,
+    params?: unknown,
+    options?: EnqueueDocOptions
+  ): Promise<EnqueueResult>
+  enqueueDoc<Document extends Actor, Name extends MethodName<Document>>(
+    type: ActorClass<Document>,
+    name: string,
+    method: Name,
+    ...rest: CallArguments<MethodOf<Document, Name>, EnqueueDocOptions>
+  ): Promise<EnqueueResult<ResultOf<MethodOf<Document, Name>>>>
+  /**
+   * Several jobs, cancellations and states of documents: all of them or none, in one durable commit. `callback` collects them,
+   * and they happen once it has returned; if it throws, nothing does. It may run several times: see {@link TransactionOptions}.
+   *
+   * They happen in the order of the calls, but the jobs all together where the first of them stands.
+   *
+   * @returns what the callback returned, when all of it is on disk
+   * @throws RuntimeError as {@link Runtime.enqueue}; `JOB_UNKNOWN` of a job to cancel; `DOCUMENT_CHANGED` where documents that
+   * were read were changed by others each time; and what the callback throws
+   */
+  transaction<T>(callback: (tx: TransactionScope) => T | Promise<T>, options?: TransactionOptions): Promise<T>
+  /**
+   * Ties jobs to a transaction in a database of the program's own: see {@link Outbox}. One for each name, open for as long as
+   * the program runs.
+   *
+   * @throws RuntimeError `PARAMS_INVALID`
+   */
+  outbox(options?: OutboxOptions): Outbox
+  /** Documents, by the path of their class or the class itself. */
+  readonly doc: {
+    /** @throws RuntimeError `DOCUMENT_UNKNOWN` */
+    get(type: string | ActorClass, name: string): Promise<DocumentView>
+    /** By name, one page at a time. */
+    list(type: string | ActorClass, options?: { limit?: number; cursor?: string }): Promise<DocumentPage>
+    /**
+     * Every document, of one type or of all, one after the other; they are read in pages as the loop comes to them. Each is as
+     * it was when its page was read.
+     */
+    export(options?: { type?: string | ActorClass }): AsyncIterable<DocumentView>
+    /** Removes a document with its reminders; its next job makes a new one. @throws RuntimeError `DOCUMENT_UNKNOWN` */
+    remove(type: string | ActorClass, name: string): Promise<DocumentId & { removed: true }>
+    /** Takes a reminder back; one that is not there is no error. @throws RuntimeError `DOCUMENT_UNKNOWN` */
+    cancelReminder(type: string | ActorClass, name: string, reminder: string): Promise<DocumentView>
+  }
   readonly job: {
     /** @throws RuntimeError `JOB_UNKNOWN` */
     get(id: string): Promise<JobView>
@@ -179,6 +279,12 @@ export interface Runtime {
     retry(id: string, options?: { params?: unknown }): Promise<JobChange>
     /** Forgets a job. @throws RuntimeError `JOB_STATE` while it runs: cancel it first. */
     remove(id: string): Promise<{ id: string; removed: true }>
+    /**
+     * Sends a signal to a job that has not finished: `ctx.waitFor` of that name returns `payload` (default null), now or when
+     * the job comes to it. When the promise resolves, the signal is on disk.
+     * @throws RuntimeError `JOB_UNKNOWN`, `JOB_STATE`, `PAYLOAD_TOO_LARGE`
+     */
+    signal(id: string, name: string, payload?: unknown): Promise<JobChange>
     /** Moves a scheduled or ready job to another queue. @throws RuntimeError `JOB_STATE`, `QUEUE_UNKNOWN` */
     move(id: string, queue: string): Promise<JobChange>
     /**

@@ -1,4 +1,5 @@
 import type { MethodView } from './api.ts'
+import type { DocumentType } from './document.ts'
 
 /** The methods that actor modules export, found by importing them in a process of its own; never by a caller's text. */
 export interface MethodCatalogue {
@@ -9,6 +10,8 @@ export interface MethodCatalogue {
   resolve(method: string): Promise<MethodView>
   /** As {@link MethodCatalogue.resolve}, of what is known already; undefined otherwise. Costs one look-up. */
   known(method: string): MethodView | undefined
+  /** What a document type is, if one of that path is known. */
+  documentType(type: string): DocumentType | undefined
   /** Every method, by name. */
   list(): MethodView[]
   /** Modules that could not be used, with the reason. */

@@ -1,4 +1,6 @@
-import type { Json } from './job.ts'
+import type { DocumentId, ReminderRequest } from './document.ts'
+import type { Duration } from './duration.ts'
+import type { EnqueueOptions, EnqueueRequest, Json } from './job.ts'
 import type { FinishedState } from './lifecycle.ts'
 
 /** Writes a line to the log of the job. Arguments as for `console.log`. */
@@ -9,6 +11,17 @@ export interface Parent {
   readonly id: string
   readonly state: FinishedState | null
   readonly result?: Json
+}
+
+/** Options of a job that a job enqueues. Its outcome cannot be waited for: that would hold a thread. */
+export type ContextEnqueueOptions = Omit<EnqueueOptions, 'now' | 'isAsync'>
+
+/** What the function of a step learns. */
+export interface StepRun {
+  /** 1 for the first. */
+  readonly run: number
+  /** The run before was cut in its middle: what it has done and what not is not known. */
+  readonly wasCut: boolean
 }
 
 /**
@@ -32,6 +45,8 @@ export interface Context {
    * one completed, and where it fits: 1 MiB each, 8 MiB together; a larger one is found with `job.get`.
    */
   readonly parents: readonly Parent[]
+  /** The document whose method this is; null: of none. */
+  readonly document: DocumentId | null
   /** Aborts `softTimeout` before the deadline, where one is set. The kill itself comes without warning. */
   readonly signal: AbortSignal
   /**
@@ -52,4 +67,55 @@ export interface Context {
     readonly warn: LogWriter
     readonly error: LogWriter
   }
+
+  /**
+   * Enqueues a job if and only if this one completes, in the same commit; what speaks against it then (`METHOD_UNKNOWN`,
+   * `QUEUE_FULL`, …) fails the attempt. With `enqueueAfterCommit: false` at once: the promise resolves when it is on disk, is
+   * rejected with what speaks against it, and a later attempt does not enqueue it again (E8).
+   *
+   * @returns the id that the job has or will have
+   */
+  enqueue(method: string, params?: unknown, options?: ContextEnqueueOptions): Promise<{ id: string }>
+  /** All of the jobs or none; as {@link Context.enqueue}. With `enqueueAfterCommit: false` each of them must say so. */
+  enqueueMany(jobs: ContextEnqueueRequest[]): Promise<{ ids: string[] }>
+  /** As {@link Context.enqueue}, of a method of a document (E11). */
+  enqueueDoc(
+    type: string,
+    name: string,
+    method: string,
+    params?: unknown,
+    options?: ContextEnqueueOptions
+  ): Promise<{ id: string }>
+  /**
+   * Calls `fn` and keeps what it returned, on disk when this resolves. A later attempt of the job gets what is kept, and
+   * `fn` is not called again. What `fn` throws is thrown on and not kept. A call that a kill has cut in its middle is made
+   * again; `fn` is told, and the job shows it. Calls of `step`, `sleep`, `waitFor` and `enqueue` at once must come in the same
+   * order in each attempt: where they do not, the job fails with `StepsChanged`, and the method is left where it is. In `fn` no
+   * other function of `ctx` that enqueues, steps, sleeps or waits may be called: a later attempt would miss it.
+   *
+   * @param name 1 to 255 characters, the same in each attempt
+   */
+  step<T>(name: string, fn: (run: StepRun) => T | Promise<T>): Promise<T>
+  /**
+   * Gives the thread back and goes on after this time, in a new attempt that finds what its steps have kept. The job is
+   * scheduled meanwhile, and survives restarts. A document stays reserved for its job.
+   */
+  sleep(name: string, until: Duration | Date): Promise<void>
+  /**
+   * Gives the thread back and goes on once `job.signal` has sent a signal of this name, or had before.
+   *
+   * @returns the payload; undefined once `timeout` has passed without one
+   */
+  waitFor<T = Json>(name: string, options?: { timeout?: Duration }): Promise<T | undefined>
+  /**
+   * In a method of a document: asks for a call of one of its methods, once or again and again, from when this job completes.
+   * One of the same name is replaced. Of those that were missed, one is made up for.
+   */
+  remind(name: string, reminder: ReminderRequest): void
+  /** In a method of a document: as it completes, takes a reminder back. One that is not there is no error. */
+  cancelReminder(name: string): void
+  /** In a method of a document: as it completes, removes the document with its reminders, whatever `this.state` is. */
+  removeDocument(): void
 }
+
+export type ContextEnqueueRequest = Omit<EnqueueRequest, 'now' | 'isAsync'>

@@ -18,6 +18,14 @@ export const errorCodes = {
   WAIT_TIMEOUT: { rpc: -32011, meaning: 'The job did not finish within the time to wait. It goes on.' },
   EVENT_UNKNOWN: { rpc: -32012, meaning: 'No scheduler event has that name, key or method.' },
   DOCUMENT_UNKNOWN: { rpc: -32013, meaning: 'No document has that type and name.' },
+  DOCUMENT_CHANGED: {
+    rpc: -32023,
+    meaning: 'The document has changed since it was read; nothing of the transaction was done.'
+  },
+  OUTBOX_UNKNOWN: {
+    rpc: -32024,
+    meaning: 'Nothing is prepared under that id; it may be committed or aborted already.'
+  },
   FRAME_TOO_LARGE: { rpc: -32014, meaning: 'The request is larger than one frame may be.' },
   TOO_MANY_REQUESTS: { rpc: -32015, meaning: 'Too many connections, or too many unanswered requests on one.' },
   STORAGE_FAILED: { rpc: -32016, meaning: 'The store failed. Nothing of the request was acknowledged.' },
@@ -60,6 +68,17 @@ export const jobErrorCodes = {
 } as const satisfies Record<string, string>
 
 export type JobErrorCode = keyof typeof jobErrorCodes
+
+/** Why an attempt, or the job, failed. */
+export interface JobError {
+  code: JobErrorCode
+  /** Class of what was thrown, such as `TypeError`. */
+  name: string
+  message: string
+  stack?: string
+  /** The `code` property of what was thrown, such as `ENOENT`. */
+  thrownCode?: string | number
+}
 
 /**
  * Thrown by a method: run me again after `delay` (seconds, or text such as "5m"), without counting this as a failure.

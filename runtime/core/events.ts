@@ -21,6 +21,7 @@ export type JobEventType =
   | 'log'
   | 'completed'
   | 'retrying'
+  | 'suspended'
   | 'failed'
   | 'cancelled'
   | 'interrupted'
@@ -37,6 +38,7 @@ export const jobEventTypes: readonly JobEventType[] = [
   'log',
   'completed',
   'retrying',
+  'suspended',
   'failed',
   'cancelled',
   'interrupted',
@@ -59,7 +61,7 @@ export interface JobEvent {
   attempt?: number
   /** `skipped`, `missed`: how many instants. */
   count?: number
-  /** `retrying`: when the next attempt is due. */
+  /** `retrying`, `suspended`: when the next attempt is due; absent where only a signal can tell. */
   runAt?: string
   error?: JobError
   progress?: { percent: number; stage: string | null }

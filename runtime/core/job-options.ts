@@ -9,6 +9,7 @@ import {
   backoffListMax,
   dependenciesMax,
   keyConcurrencyMax,
+  methodPathCharsMax,
   nameCharsMax,
   priorityMax,
   priorityMin,
@@ -41,6 +42,13 @@ export const nameSchema = {
   // Printable: a name is shown on terminals and in logs. No half of a surrogate pair: all of them are one byte sequence in
   // the store, so two keys or ids would be one there.
   pattern: '^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]+$'
+} as const
+
+export const documentTypeSchema = {
+  type: 'string',
+  maxLength: methodPathCharsMax,
+  pattern: '^[A-Za-z0-9_$.-]+$',
+  description: 'Dotted path of the class, such as "billing.Invoice".'
 } as const
 
 export const attemptsSchema = {
@@ -104,7 +112,8 @@ const followUpSchema = {
     backoff: backoffSchema,
     priority: prioritySchema,
     jobName: nameSchema,
-    delay: durationSchema
+    delay: durationSchema,
+    document: nameSchema
   }
 } as const
 
@@ -175,6 +184,59 @@ export const enqueueSchema = {
       properties: { completed: ageSchema, failed: ageSchema, cancelled: ageSchema },
       description: "How long the finished job is kept, by outcome. Default: the queue's retention."
     },
-    resultTtl: { ...durationSchema, description: 'As retention.completed.age; 0 keeps nothing of a completed job.' }
+    resultTtl: { ...durationSchema, description: 'As retention.completed.age; 0 keeps nothing of a completed job.' },
+    document: { ...nameSchema, description: 'Name of a document of the type whose method this is.' },
+    enqueueAfterCommit: {
+      type: 'boolean',
+      description: 'Says something inside a job only: see ctx.enqueue in the README.'
+    }
+  }
+} as const
+
+const {
+  document: _document,
+  key: _key,
+  keyConcurrency: _keyConcurrency,
+  method: _method,
+  params,
+  ...jobOptions
+} = enqueueSchema.properties
+
+/** A job that calls a method of a document. */
+export const enqueueDocSchema = {
+  type: 'object',
+  required: ['type', 'name', 'method'],
+  additionalProperties: false,
+  properties: {
+    type: {
+      type: 'string',
+      description: 'Dotted path of an exported class that extends Actor, such as "billing.Invoice".'
+    },
+    name: { ...nameSchema, description: 'Name of the document.' },
+    method: { type: 'string', description: 'Name of a method of the class.' },
+    params,
+    ...jobOptions
+  }
+} as const
+
+const revisionSchema = {
+  type: ['integer', 'null'],
+  minimum: 0,
+  description: 'Only if the document still has it; null: only if there is none. Default: whatever it has.'
+} as const
+
+/** One operation of a transaction; `op` says which of the others it has. */
+export const operationSchema = {
+  type: 'object',
+  required: ['op'],
+  additionalProperties: false,
+  properties: {
+    op: { type: 'string', enum: ['enqueue', 'setState', 'removeState', 'cancel'] },
+    job: { ...enqueueSchema, description: '`enqueue`: the job.' },
+    type: { ...documentTypeSchema, description: '`setState`, `removeState`: type of the document.' },
+    name: { ...nameSchema, description: '`setState`, `removeState`: name of the document.' },
+    state: { description: '`setState`: the state.' },
+    revision: revisionSchema,
+    id: { type: 'string', minLength: 1, description: '`cancel`: job id.' }
   }
 } as const

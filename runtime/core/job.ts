@@ -1,10 +1,12 @@
 import type { Backoff } from './backoff.ts'
+import type { DocumentId } from './document.ts'
 import type { Duration } from './duration.ts'
-import type { JobErrorCode } from './errors.ts'
+import type { JobError, JobErrorCode } from './errors.ts'
+import type { StepView } from './journal.ts'
+import type { Json } from './json.ts'
 import type { JobState } from './lifecycle.ts'
 
-/** What JSON can say. Everything that crosses a thread, the socket or the disk is of this form. */
-export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json }
+export type { JobError, Json }
 
 /** Options of one job. Every default is the queue's, then the one named here. */
 export interface EnqueueOptions {
@@ -70,6 +72,13 @@ export interface EnqueueOptions {
   retention?: JobRetention
   /** As `retention.completed.age`: 0 keeps nothing of a completed job. */
   resultTtl?: Duration
+  /** Name of a document of the type whose method this is (E11). Such jobs of one document run one at a time, in order. */
+  document?: string
+  /**
+   * Of `ctx.enqueue`: true, the default there, enqueues if and only if the job that asks completes, in the same commit;
+   * false at once, and not again on a later attempt (E8). Elsewhere it says nothing: see `Runtime.transaction`.
+   */
+  enqueueAfterCommit?: boolean
 }
 
 /**
@@ -87,7 +96,10 @@ export type ParentFailureRule = 'fail' | 'cancel' | 'release'
 
 /** A job that follows another. It receives `{...params, job}`, where `job` is a {@link FollowedJob}. */
 export interface FollowUp
-  extends Pick<EnqueueOptions, 'queue' | 'timeout' | 'attempts' | 'backoff' | 'priority' | 'jobName' | 'delay'> {
+  extends Pick<
+    EnqueueOptions,
+    'queue' | 'timeout' | 'attempts' | 'backoff' | 'priority' | 'jobName' | 'delay' | 'document'
+  > {
   method: string
   params?: { readonly [key: string]: Json }
 }
@@ -117,26 +129,16 @@ export interface EnqueueRequest extends EnqueueOptions {
   params?: unknown
 }
 
-export interface EnqueueResult {
+/** @typeParam Result what the method returns, once JSON has carried it */
+export interface EnqueueResult<Result = Json> {
   id: string
   state: JobState
   /** True when `deduplicate` found the job already there. */
   deduplicated: boolean
   /** Only with `now` or `isAsync: false`: what the method returned. */
-  result?: Json
+  result?: Result
   /** Only with `now` or `isAsync: false`: why the job failed. */
   error?: JobError
-}
-
-/** Why an attempt, or the job, failed. */
-export interface JobError {
-  code: JobErrorCode
-  /** Class of what was thrown, such as `TypeError`. */
-  name: string
-  message: string
-  stack?: string
-  /** The `code` property of what was thrown, such as `ENOENT`. */
-  thrownCode?: string | number
 }
 
 export interface JobLogLine {
@@ -145,12 +147,15 @@ export interface JobLogLine {
   message: string
 }
 
-/** One attempt that ended. `interrupted`: the supervisor stopped or died under it. `crashed`: its host did. Neither is a failure. */
+/**
+ * One attempt that ended. `interrupted`: the supervisor stopped or died under it, or its document was changed by hand;
+ * `crashed`: its host did; `suspended`: it sleeps, or waits for a signal. None of these is a failure.
+ */
 export interface AttemptView {
   attempt: number
   startedAt: string
   finishedAt: string
-  outcome: 'completed' | 'failed' | 'cancelled' | 'interrupted' | 'crashed' | 'retryLater'
+  outcome: 'completed' | 'failed' | 'cancelled' | 'interrupted' | 'crashed' | 'retryLater' | 'suspended'
   error?: JobError
 }
 
@@ -172,12 +177,12 @@ export interface JobView {
   keyConcurrency: number | null
   /** Of the jobs that it depends on: how many there are, and how many have finished in which way. */
   dependencies: DependencyCounts | null
-  /** Only from `job.get`: ids of the jobs that it depends on, the first 100. */
+  /** Only from `job.get` and `job.wait`: ids of the jobs that it depends on, the first 100. */
   dependsOn?: string[]
   /** When it is cancelled unless it has started. */
   expiresAt: string | null
   enqueuedAt: string
-  /** When it is or was due; null where it was to run at once. */
+  /** When it is or was due; null where it was to run at once, or waits for a signal without an end. */
   runAt: string | null
   startedAt: string | null
   finishedAt: string | null
@@ -189,6 +194,12 @@ export interface JobView {
   logs: JobLogLine[]
   /** Past attempts, oldest first; the newest 20 are kept. */
   history: AttemptView[]
+  /** Of the method of a document. */
+  document?: DocumentId
+  /** Only from `job.get` and `job.wait`: what `ctx.step` and its like have kept, in order. */
+  steps?: StepView[]
+  /** Only from `job.get` and `job.wait`: signals that no `ctx.waitFor` has taken yet. */
+  signals?: { name: string; payload: Json; at: string }[]
 }
 
 export interface DependencyCounts {

@@ -20,7 +20,7 @@ export type FinishedState = (typeof finishedStates)[number]
 /**
  * - `due`: its time has come · `release`, `postpone`: the jobs it depends on have finished, and its time has come, or has not
  * - `claim`: a dispatcher takes it · `complete`: the method returned
- * - `retryLater`: the attempt ended, another follows at a time
+ * - `retryLater`: the attempt ended, another follows at a time · `suspend`: it sleeps, or waits for a signal
  * - `fail`: the attempt ended, none follows; or a job that it depends on did not complete
  * - `interrupt`: the supervisor stopped or died under it; not the job's fault
  * - `cancel`, `retry`: asked for by a user; a retry brings a scheduled job forward and starts a finished one again
@@ -32,6 +32,7 @@ export type LifecycleEvent =
   | 'claim'
   | 'complete'
   | 'retryLater'
+  | 'suspend'
   | 'fail'
   | 'interrupt'
   | 'cancel'
@@ -50,6 +51,7 @@ export const lifecycle: Readonly<Record<JobState, Partial<Record<LifecycleEvent,
   running: {
     complete: 'completed',
     retryLater: 'scheduled',
+    suspend: 'scheduled',
     fail: 'failed',
     interrupt: 'ready',
     cancel: 'cancelled'

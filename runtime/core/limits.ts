@@ -38,6 +38,8 @@ export const socketPathBytesMax = 107
 
 /** Characters of a job id, job name and queue name. */
 export const nameCharsMax = 255
+/** Longest path of a method, in characters; that of a document type is in keys of the store. */
+export const methodPathCharsMax = 512
 /** Job priorities: a larger number runs first. */
 export const priorityMin = -1_000_000
 export const priorityMax = 1_000_000
@@ -76,6 +78,39 @@ export const logLinesMax = 200
 export const logLineCharsMax = 4_000
 export const errorMessageCharsMax = 8_000
 export const errorStackCharsMax = 16_000
+
+/** Largest state of one document as JSON text. Beyond: the job fails with `RESULT_INVALID`; elsewhere `PAYLOAD_TOO_LARGE`. */
+export const stateBytesMax = 8 * 1024 * 1024
+/** A larger state is not sent along with a job: its thread asks for it, unless it has it from the job before. */
+export const stateSentBytesMax = 4 * 1024
+/** Documents in one page of `doc.list`, and about the bytes of their states and reminders. */
+export const documentPageMax = 1_000
+export const documentPageBytesMax = 4 * 1024 * 1024
+/** Reminders of one document, and the bytes of its type, its name and the name of one of them together. */
+export const remindersMax = 1_000
+export const reminderNamesBytesMax = 1_900
+/** Largest params of a reminder: a document is shown with all of them. Beyond: `PAYLOAD_TOO_LARGE`. */
+export const reminderParamsBytesMax = 16 * 1024
+/** Steps, sleeps and waits of one job. */
+export const journalEntriesMax = 1_000
+/** Largest result of one step, and results of all steps of one job together. */
+export const stepResultBytesMax = 1024 * 1024
+export const journalBytesMax = 8 * 1024 * 1024
+/** Signals of one job that no `ctx.waitFor` has taken. */
+export const signalsMax = 1_000
+/** Largest payload of a signal. */
+export const signalBytesMax = 1024 * 1024
+/** Jobs that one job enqueues as it completes. */
+export const jobsPerCompletionMax = 10_000
+/**
+ * What one job asks for as it completes, its jobs and reminders together, as JSON text; and what one call of it enqueues at
+ * once. It goes to the supervisor in one message. Beyond: `PAYLOAD_TOO_LARGE`.
+ */
+export const effectsBytesMax = 32 * 1024 * 1024
+/** Operations of one transaction. */
+export const transactionOperationsMax = 10_000
+/** What one `outbox.prepare` stores, as JSON text. Beyond: `PAYLOAD_TOO_LARGE`. */
+export const preparedBytesMax = 16 * 1024 * 1024
 
 /** What a running job says is stored at most this often, so that it survives the end of the process. */
 export const traceStoreIntervalMs = 1_000

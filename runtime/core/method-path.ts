@@ -2,10 +2,9 @@
  * Method paths: `reports.daily.run` is the export `run` of `reports/daily.js` below an actors folder (seed row E2).
  * All segments but the last name the file, the last names the export.
  */
-const segment = /^[A-Za-z_$][A-Za-z0-9_$-]*$/
+import { methodPathCharsMax } from './limits.ts'
 
-/** Longest path accepted, in characters. */
-const methodPathCharsMax = 512
+const segment = /^[A-Za-z_$][A-Za-z0-9_$-]*$/
 
 /** @returns whether `text` has the form of a method path: two segments or more, each of the grammar. */
 export function isMethodPath(text: string): boolean {

@@ -2,7 +2,10 @@
  * The messages between the dispatcher and the threads. All of it is plain data, so that a channel between processes can
  * carry it as well as one between threads.
  */
-import type { JobError, JobLogLine } from './job.ts'
+import type { ReminderChange } from './document.ts'
+import type { ErrorCode } from './errors.ts'
+import type { EnqueueRequest, JobError, JobLogLine } from './job.ts'
+import type { JournalEntry } from './journal.ts'
 import type { FinishedState } from './lifecycle.ts'
 
 /** One attempt of one job, on its way to a thread. */
@@ -26,6 +29,24 @@ export interface JobMessage {
   startIsCounted: boolean
   /** What has become of the jobs that it depends on; absent where it depends on none. */
   parents?: ParentOutcome[]
+  /** Only of the method of a document. */
+  document?: DocumentMessage
+  /** What earlier attempts have kept, in order; absent where that is nothing. */
+  journal?: JournalEntry[]
+}
+
+/** The document of a job, as it is when the job is claimed. */
+export interface DocumentMessage {
+  type: string
+  name: string
+  /** Of its state; null: there is no such document yet. */
+  revision: number | null
+  /** The revision that the state gets if this attempt changes it. Never given twice. */
+  nextRevision: number
+  /** Version of the class that wrote the state. */
+  version: number
+  /** JSON text. Absent of a large one: a thread that does not hold this revision asks for it; and where there is none. */
+  state?: string
 }
 
 /** `result` is JSON text; absent where there is none, or where it is too large to be handed on. */
@@ -39,13 +60,58 @@ export interface ParentOutcome {
 /** How an attempt ended by itself. */
 export type Outcome =
   /** `result` is JSON text. */
-  | { type: 'completed'; result: string }
+  | { type: 'completed'; result: string; effects?: Effects }
   /** `final`: no further attempt, whatever is left (`Unrecoverable`). */
   | { type: 'failed'; error: JobError; final: boolean }
   /** The method threw `RetryLater`. */
   | { type: 'retryLater'; delayMs: number; message: string }
+  /**
+   * It sleeps, or waits for signals: the entries of its journal with these indexes are open. `failed`: of steps that threw,
+   * after which the method went on.
+   */
+  | { type: 'suspended'; entries: number[]; failed?: number[] }
   /** The host process ended under the job. `alone`: no other job was in it, so this one is to blame. */
   | { type: 'crashed'; cause: CrashCause; alone: boolean }
+
+/** What a job that completes changes besides, in the same commit. */
+export interface Effects {
+  /** The new state as JSON text, with the version of its class; absent where it has not changed. */
+  document?: { state: string; version: number } | 'removed'
+  /** Each has a `jobId`. */
+  jobs?: EnqueueRequest[]
+  reminders?: ReminderChange[]
+}
+
+/**
+ * What a running job asks of its supervisor, by name: the question, and the answer. What it changes is on disk when the answer
+ * comes. Indexes are those of the job's journal.
+ */
+export interface JobQuestions {
+  /** The state of its document, as claimed. */
+  state(question: object): { state: string }
+  /** The function of a step is called next. */
+  beginStep(question: { index: number; name: string }): { run: number; wasCut: boolean }
+  /** It returned `result` (JSON text), or threw `error`. */
+  endStep(question: { index: number; result?: string; error?: JobError }): Record<string, never>
+  sleep(question: { index: number; name: string } & Until): { isOver: boolean }
+  /** `untilMs` null: it never gives up. */
+  waitFor(
+    question: { index: number; name: string } & (Until | { untilMs: null })
+  ): { state: 'received'; payload: string } | { state: 'timedOut' } | { state: 'waiting' }
+  /** At once, unless an earlier attempt has. */
+  enqueue(question: { index: number; name: string; jobs: EnqueueRequest[] }): { ids: string[] }
+}
+
+/** An instant, or a time from now, which only the clock of the supervisor says: a job may have one of its own. */
+export type Until = { untilMs: number } | { forMs: number }
+
+export type JobQuestion = {
+  [K in keyof JobQuestions]: { type: K } & Parameters<JobQuestions[K]>[0]
+}[keyof JobQuestions]
+
+export type JobAnswer =
+  | { type: 'answered'; value: ReturnType<JobQuestions[keyof JobQuestions]> }
+  | { type: 'refused'; code: ErrorCode; message: string; data: Record<string, unknown> }
 
 /** Why a host process ended. */
 export interface CrashCause {
@@ -62,6 +128,8 @@ export interface PoolListener {
   called(id: string): void
   progress(id: string, percent: number, stage: string | null): void
   log(id: string, line: JobLogLine): void
+  /** To be answered with {@link Pool.answer}, in any order. A pool gives no `number` twice, whatever the attempt. */
+  asked(id: string, number: number, question: JobQuestion): void
   outcome(id: string, outcome: Outcome): void
 }
 
@@ -71,6 +139,8 @@ export interface Pool {
   start(): void
   /** Takes a job; the caller gives it no more at a time than the queue has threads. Starts threads where none are. */
   run(job: JobMessage): void
+  /** Answers a question of a job. An answer to an attempt that does not run any more is ignored. */
+  answer(id: string, number: number, answer: JobAnswer): void
   /** Forgets the job at once (no outcome follows), kills its thread and replaces it. Unknown ids are ignored. */
   kill(id: string): void
   /** Jobs from now on run the code that actor files hold now; those that run go on with the old. */

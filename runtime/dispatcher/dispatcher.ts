@@ -15,7 +15,7 @@ import { RuntimeError } from '../core/errors.ts'
 import type { EventStream, JobEvent, JobEventType } from '../core/events.ts'
 import { iso } from '../core/instant.ts'
 import { logLinesMax } from '../core/limits.ts'
-import type { Pool, PoolListener } from '../core/pool.ts'
+import type { JobAnswer, JobQuestion, Pool, PoolListener } from '../core/pool.ts'
 import type { Timers } from '../core/timers.ts'
 import type { Ending } from '../queue/attempts.ts'
 import type { AttemptTrace, ClaimedJob } from '../queue/claimed-job.ts'
@@ -74,6 +74,7 @@ export class Dispatcher {
       called: (id) => this.#called(id),
       progress: (id, percent, stage) => this.#progress(id, percent, stage),
       log: (id, line) => this.#log(id, line),
+      asked: (id, number, question) => this.#asked(id, number, question),
       outcome: (id, outcome) => this.#finish(id, outcome)
     })
   }
@@ -166,8 +167,9 @@ export class Dispatcher {
     this.#running.set(job.id, running)
     const method = this.#parts.catalogue.known(job.method)
     if (this.#state === 'interrupting') this.#finish(job.id, { type: 'interrupted' })
-    else if (method === undefined) this.#finish(job.id, methodGone(job))
-    else this.#pool.run({ ...job, file: method.file })
+    else if (method === undefined || (method.documentType === null) !== (job.document === undefined)) {
+      this.#finish(job.id, methodGone(job))
+    } else this.#pool.run({ ...job, file: method.file })
   }
 
   #started(id: string): void {
@@ -204,6 +206,42 @@ export class Dispatcher {
     if (running.trace.logs.length > logLinesMax) running.trace.logs.shift()
     this.#traces.changed(running)
     this.#tell(running, 'log', { log: line })
+  }
+
+  /**
+   * No stop waits for it, and once the attempt is over nobody wants the answer. While the disk is full the question is asked
+   * again, like any other write.
+   */
+  async #asked(id: string, number: number, question: JobQuestion): Promise<void> {
+    const running = this.#running.get(id)
+    while (running !== undefined && this.#running.get(id) === running) {
+      const answer = await this.#answerTo(running.job, question)
+      if (this.#running.get(id) !== running) return
+      if (answer === 'interrupt') {
+        this.#pool.kill(id)
+        this.#finish(id, { type: 'interrupted' })
+        return
+      }
+      if (answer !== 'storageFull') {
+        this.#pool.answer(id, number, answer)
+        return
+      }
+      await this.#untilTriedAgain()
+    }
+  }
+
+  /** `interrupt`: its document was changed by others, so the attempt begins again with what it is now. */
+  async #answerTo(job: ClaimedJob, question: JobQuestion): Promise<JobAnswer | 'storageFull' | 'interrupt'> {
+    const { queue } = this.#parts
+    try {
+      const value = question.type === 'state' ? { state: queue.documents.stateOf(job) } : await queue.ask(job, question)
+      return { type: 'answered', value }
+    } catch (error) {
+      if (!(error instanceof RuntimeError)) throw error
+      if (error.code === 'STORAGE_FULL') return 'storageFull'
+      if (question.type === 'state' && error.code === 'DOCUMENT_CHANGED') return 'interrupt'
+      return { type: 'refused', code: error.code, message: error.message, data: { ...error.data } }
+    }
   }
 
   #timedOut(id: string): void {
@@ -276,8 +314,14 @@ export class Dispatcher {
         if (!(error instanceof RuntimeError)) throw error
         if (error.code !== 'STORAGE_FULL' || this.#state === 'interrupting') return
       }
-      await new Promise<void>((resolve) => this.#parts.timers.after(retryWhenFullMs, resolve))
+      await this.#untilTriedAgain()
     }
+  }
+
+  #untilTriedAgain(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#parts.timers.after(retryWhenFullMs, resolve)
+    })
   }
 
   #tell({ job }: Running, type: JobEventType, more: Partial<JobEvent> = {}): void {
@@ -288,8 +332,9 @@ export class Dispatcher {
   }
 }
 
-/** Enqueued when its module exported it; since then the module has changed. */
-function methodGone({ method }: ClaimedJob): Ending {
-  const message = `Cannot run "${method}": no actor module exports it any more.`
+/** Enqueued when its module exported it; since then the module has changed, perhaps a function for a class. */
+function methodGone({ method, document }: ClaimedJob): Ending {
+  const what = document === undefined ? 'as a function' : `in a class "${document.type}" that extends Actor`
+  const message = `Cannot run "${method}": no actor module exports it ${what} any more.`
   return { type: 'failed', final: false, error: { code: 'THROWN', name: 'MethodUnknown', message } }
 }

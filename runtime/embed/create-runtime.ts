@@ -1,7 +1,5 @@
-import { configFromOptions } from '../config/load.ts'
 import type { Runtime } from '../core/api.ts'
 import type { RuntimeOptions } from '../core/config.ts'
-import { startRuntime } from './start-runtime.ts'
 
 /**
  * Starts a runtime in this process: the store, the threads, and no server. When the promise resolves, jobs are accepted,
@@ -13,6 +11,9 @@ import { startRuntime } from './start-runtime.ts'
  * `DATA_DIR_INVALID`, `SOCKET_INVALID`, `STORAGE_FULL`
  */
 export async function createRuntime(options: RuntimeOptions = {}): Promise<Runtime> {
+  // An actor imports the same package for its `Actor` class: its thread is not to load a store and a supervisor with it.
+  const { configFromOptions } = await import('../config/load.ts')
+  const { startRuntime } = await import('./start-runtime.ts')
   const { runtime } = await startRuntime(configFromOptions(options, process.cwd()))
   return runtime
 }

@@ -1,6 +1,6 @@
 /**
- * The methods that can be run: what the modules below the actors folders export, found once at the start and then
- * completed on demand. A method that is not known is looked for again: its file may be new, or may have been mended. A
+ * The methods that can be run: functions that the modules below the actors folders export, and methods of the document types
+ * that they export. Found once at the start and then completed on demand. A method that is not known is looked for again: its file may be new, or may have been mended. A
  * module that was loaded stays as it is until `reload`, since threads hold it too.
  */
 import { relative, resolve } from 'node:path'
@@ -8,7 +8,9 @@ import type { ScannedExport } from '../actor/messages.ts'
 import type { MethodView } from '../core/api.ts'
 import type { CatalogueProblem, MethodCatalogue } from '../core/catalogue.ts'
 import { didYouMean } from '../core/did-you-mean.ts'
+import { type DocumentType, splitMethodPath } from '../core/document.ts'
 import { RuntimeError } from '../core/errors.ts'
+import { methodPathCharsMax } from '../core/limits.ts'
 import { isMethodPath, isPathSegment } from '../core/method-path.ts'
 import { findModule, findModules, type ModuleFile } from './module-files.ts'
 import { type ScannedModule, scanModules } from './module-scan.ts'
@@ -45,6 +47,9 @@ class ScannedCatalogue implements Catalogue {
   readonly #moduleMsMax: number
   readonly #abort: AbortController
   #methods = new Map<string, MethodView>()
+  #documentTypes = new Map<string, DocumentType>()
+  /** By method or class: why one that a module has is not used. */
+  #conflicts = new Map<string, CatalogueProblem>()
   #modules = new Map<string, ModuleFile & { scanned: ScannedModule }>()
   /** Scans that are under way, by module path. */
   readonly #scans = new Map<string, Promise<void>>()
@@ -83,6 +88,8 @@ class ScannedCatalogue implements Catalogue {
     const failures = fresh.#failures
     if (failures.length > 0) throw cannotReload(failures)
     this.#methods = fresh.#methods
+    this.#documentTypes = fresh.#documentTypes
+    this.#conflicts = fresh.#conflicts
     this.#modules = fresh.#modules
     this.#folderProblems = fresh.#folderProblems
   }
@@ -99,8 +106,10 @@ class ScannedCatalogue implements Catalogue {
     const known = this.known(method)
     if (known !== undefined) return known
     if (!isMethodPath(method)) throw new RuntimeError('METHOD_UNKNOWN', this.#badForm(method), { method })
-    const [path, name] = splitMethod(method)
-    await this.#lookAgain(path)
+    const { type: path, method: name } = splitMethodPath(method)
+    // The file of a document type has the path of the class without its last segment.
+    const { type: parent } = splitMethodPath(path)
+    await Promise.all([this.#lookAgain(path), path.includes('.') ? this.#lookAgain(parent) : undefined])
     const found = this.known(method)
     if (found !== undefined) return found
     throw new RuntimeError('METHOD_UNKNOWN', `Cannot use method "${method}": ${this.#whyUnknown(path, name)}`, {
@@ -108,12 +117,16 @@ class ScannedCatalogue implements Catalogue {
     })
   }
 
+  documentType(type: string): DocumentType | undefined {
+    return this.#documentTypes.get(type)
+  }
+
   list(): MethodView[] {
     return [...this.#methods.values()].sort((a, b) => (a.method < b.method ? -1 : 1))
   }
 
   get problems(): readonly CatalogueProblem[] {
-    return [...this.#folderProblems, ...this.#failures]
+    return [...this.#folderProblems, ...this.#failures, ...this.#conflicts.values()]
   }
 
   get #failures(): CatalogueProblem[] {
@@ -152,9 +165,33 @@ class ScannedCatalogue implements Catalogue {
     if (scanned === undefined) return
     this.#modules.set(module.path, { ...module, scanned })
     if ('failure' in scanned) return
-    for (const { name, functionName, sourceHash } of scanned.exports.filter(isMethod)) {
-      const method = `${module.path}.${name}`
-      this.#methods.set(method, { method, file: module.file, functionName, sourceHash })
+    const { file } = module
+    for (const { name, functionName, sourceHash, document } of scanned.exports.filter(isUsable)) {
+      const path = `${module.path}.${name}`
+      if (document === undefined) {
+        this.#add({ method: path, file, functionName, sourceHash, documentType: null })
+        continue
+      }
+      if (path.length > methodPathCharsMax) {
+        const message = `Class "${name}" of ${file} is not used: its path is longer than ${methodPathCharsMax} characters`
+        this.#conflicts.set(path, { file, message })
+        continue
+      }
+      this.#documentTypes.set(path, { type: path, file, ...document })
+      for (const method of document.methods) {
+        this.#add({ method: `${path}.${method}`, file, functionName, sourceHash, documentType: path })
+      }
+    }
+  }
+
+  /** `a.B.run` can be the function `run` of `a/B.js` and the method `run` of the class `B` of `a.js`: the first one is it. */
+  #add(view: MethodView): void {
+    const { method, file } = view
+    const first = this.#methods.get(method)
+    if (first === undefined || first.file === file) this.#methods.set(method, view)
+    else {
+      const message = `Method "${method}" of ${file} is not used: ${first.file} has one of the same path; rename one of them`
+      this.#conflicts.set(method, { file, message })
     }
   }
 
@@ -166,21 +203,37 @@ class ScannedCatalogue implements Catalogue {
   }
 
   #whyUnknown(path: string, name: string): string {
+    const type = this.#documentTypes.get(path)
+    if (type !== undefined) return whyNoMethodOf(type, name)
     const module = this.#modules.get(path)
     if (module === undefined) {
       const file = `${path.replaceAll('.', '/')}.js`
       const where = this.#folders.map(shortPath).join(' or ')
-      return `there is no file ${file} below ${where}.${this.#hint(`${path}.${name}`)}`
+      return `there is no file ${file} below ${where}${this.#whyNoType(path)}.${this.#hint(`${path}.${name}`)}`
     }
     const file = shortPath(module.file)
     if ('failure' in module.scanned) return `${file} cannot be loaded: ${module.scanned.failure}`
     const { exports } = module.scanned
     const other = exports.find((entry) => entry.name === name)
+    if (other?.document !== undefined) {
+      return `it is a document type; a job calls one of its methods (${listed(other.document.methods)}) of a document, as enqueueDoc has it.`
+    }
     if (other !== undefined) return `what ${file} exports as "${name}" is no function (${other.kind}).`
-    const names = exports.filter(isMethod).map((entry) => entry.name)
+    const names = exports.filter(isUsable).map((entry) => entry.name)
     const hint = didYouMean(name, names).replace(/"(.+)"/, `"${path}.$1"`)
-    const exported = names.length === 0 ? 'no function' : names.join(', ')
+    const exported = names.length === 0 ? 'no function' : listed(names)
     return `${file} does not export "${name}"; it exports ${exported}. A change of the file counts after "runtime reload".${hint}`
+  }
+
+  /** The last segment of the path may have been meant as a class. */
+  #whyNoType(path: string): string {
+    if (!path.includes('.')) return ''
+    const { type: parent, method: name } = splitMethodPath(path)
+    const module = this.#modules.get(parent)
+    if (module === undefined) return ''
+    const file = shortPath(module.file)
+    if ('failure' in module.scanned) return `, and ${file} cannot be loaded: ${module.scanned.failure}`
+    return `, and ${file} exports no class "${name}" that extends Actor`
   }
 
   #hint(method: string): string {
@@ -193,13 +246,18 @@ function cannotReload(problems: readonly CatalogueProblem[]): RuntimeError {
   return new RuntimeError('ACTORS_INVALID', `Cannot reload the actors; the old code goes on.${list}`, { problems })
 }
 
-function splitMethod(method: string): [path: string, name: string] {
-  const dot = method.lastIndexOf('.')
-  return [method.slice(0, dot), method.slice(dot + 1)]
+function whyNoMethodOf({ type, file, methods }: DocumentType, name: string): string {
+  const hint = didYouMean(name, methods).replace(/"(.+)"/, `"${type}.$1"`)
+  const has = methods.length === 0 ? 'no method that can be called' : listed(methods)
+  return `the document type "${type}" of ${shortPath(file)} has no method "${name}"; it has ${has}. A change of the file counts after "runtime reload".${hint}`
 }
 
-function isMethod({ kind, name }: ScannedExport): boolean {
-  return kind === 'function' && isPathSegment(name)
+function listed(names: readonly string[]): string {
+  return names.join(', ')
+}
+
+function isUsable({ kind, name }: ScannedExport): boolean {
+  return (kind === 'function' || kind === 'document') && isPathSegment(name)
 }
 
 /** Relative where that is shorter to read. */

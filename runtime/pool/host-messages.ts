@@ -8,7 +8,7 @@
  * Each attempt has a number, `run`: what the host has said of a killed one may still be on its way when the job runs again.
  */
 import type { JobLogLine } from '../core/job.ts'
-import type { JobMessage, Outcome } from '../core/pool.ts'
+import type { JobAnswer, JobMessage, JobQuestion, Outcome } from '../core/pool.ts'
 
 /** The argument with which a host is started, as JSON. */
 export interface HostOptions {
@@ -19,7 +19,10 @@ export interface HostOptions {
   threadFlags: string[] | null
 }
 
-export type ToHost = { type: 'run'; run: number; job: JobMessage } | { type: 'kill'; id: string }
+export type ToHost =
+  | { type: 'run'; run: number; job: JobMessage }
+  | { type: 'kill'; id: string }
+  | { type: 'answer'; id: string; run: number; number: number; answer: JobAnswer }
 
 export type FromHost =
   | { type: 'ready' }
@@ -27,6 +30,8 @@ export type FromHost =
   | { type: 'called'; id: string; run: number }
   | { type: 'progress'; id: string; run: number; percent: number; stage: string | null }
   | { type: 'log'; id: string; run: number; line: JobLogLine }
+  /** `number`: of the question, given once in each host. */
+  | { type: 'asked'; id: string; run: number; number: number; question: JobQuestion }
   | { type: 'outcome'; id: string; run: number; outcome: Outcome }
   | { type: 'stuck' }
   /** The jobs that run use more memory than they may, together; the host kills itself next. */

@@ -4,7 +4,7 @@
  * what they run, and hosts of one job each, for jobs under which a host has ended before.
  */
 import { strict as assert } from 'node:assert'
-import type { JobMessage, Pool, PoolListener } from '../core/pool.ts'
+import type { JobAnswer, JobMessage, Pool, PoolListener } from '../core/pool.ts'
 import type { Timers } from '../core/timers.ts'
 import { HostProcess } from './host-process.ts'
 
@@ -30,6 +30,7 @@ export class HostPool implements Pool {
   /** Takes the place of the current host as soon as it is ready. */
   #successor: HostProcess | undefined
   #cancelIdle = () => {}
+  #questions = 0
   #stopped: Promise<void> | undefined
 
   constructor(options: HostPoolOptions) {
@@ -54,6 +55,10 @@ export class HostPool implements Pool {
 
   kill(id: string): void {
     for (const host of this.#hosts) host.kill(id)
+  }
+
+  answer(id: string, number: number, answer: JobAnswer): void {
+    for (const host of this.#hosts) host.answer(id, number, answer)
   }
 
   renew(): void {
@@ -83,6 +88,7 @@ export class HostPool implements Pool {
       threadFlags,
       alone,
       timers,
+      questionNumber: () => ++this.#questions,
       ready: (opened) => this.#ready(opened),
       stuck: (opened) => this.#replace(opened),
       idle: (opened) => this.#idle(opened),

@@ -10,7 +10,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { hostErrorCharsMax, logLinesMax } from '../core/limits.ts'
-import type { CrashCause, JobMessage, PoolListener } from '../core/pool.ts'
+import type { CrashCause, JobAnswer, JobMessage, PoolListener } from '../core/pool.ts'
 import type { Timers } from '../core/timers.ts'
 import { type FromHost, type HostOptions, Outbox, type ToHost } from './host-messages.ts'
 import { inheritedFlags } from './inherited-flags.ts'
@@ -23,12 +23,23 @@ export interface HostProcessOptions extends HostOptions {
   /** Made for one job, because of which a host may have ended before. */
   alone: boolean
   timers: Timers
+  /** A number for a question, which no question of the pool has had. */
+  questionNumber(): number
   ready(host: HostProcess): void
   /** Killed threads have left what only the end of the host removes: it must be replaced. */
   stuck(host: HostProcess): void
   /** It has no job any more. */
   idle(host: HostProcess): void
   ended(host: HostProcess): void
+}
+
+interface HostJob {
+  /** Number of the attempt. */
+  readonly run: number
+  /** Lines that the process itself has printed meanwhile. */
+  printed: number
+  /** Questions without an answer: the number that the host gave, by the one that the listener was told. */
+  questions: Map<number, number> | undefined
 }
 
 const hostEntry = fileURLToPath(new URL('./host.js', import.meta.url))
@@ -42,8 +53,7 @@ export class HostProcess {
   readonly #options: HostProcessOptions
   readonly #child: ChildProcess
   readonly #outbox: Outbox<ToHost>
-  /** `run`: the number of the attempt. `printed`: lines that the process itself has printed meanwhile. */
-  readonly #jobs = new Map<string, { run: number; printed: number }>()
+  readonly #jobs = new Map<string, HostJob>()
   #runs = 0
   /** Tells lines that have no end yet. */
   readonly #flushOutput: () => void
@@ -96,7 +106,7 @@ export class HostProcess {
 
   run(job: JobMessage): void {
     const run = ++this.#runs
-    this.#jobs.set(job.id, { run, printed: 0 })
+    this.#jobs.set(job.id, { run, printed: 0, questions: undefined })
     this.#outbox.post({ type: 'run', run, job })
   }
 
@@ -104,6 +114,14 @@ export class HostProcess {
     if (!this.#jobs.delete(id)) return
     this.#outbox.post({ type: 'kill', id })
     this.#afterJob()
+  }
+
+  answer(id: string, number: number, answer: JobAnswer): void {
+    const job = this.#jobs.get(id)
+    const asked = job?.questions?.get(number)
+    if (job === undefined || asked === undefined) return
+    job.questions?.delete(number)
+    this.#outbox.post({ type: 'answer', id, run: job.run, number: asked, answer })
   }
 
   /** It gets no further job; when it has none any more, it is ended. */
@@ -146,7 +164,8 @@ export class HostProcess {
         this.#outOfMemory = message.message
         return
     }
-    if (this.#jobs.get(message.id)?.run !== message.run) return
+    const job = this.#jobs.get(message.id)
+    if (job?.run !== message.run) return
     switch (message.type) {
       case 'started':
         listener.started(message.id)
@@ -160,6 +179,13 @@ export class HostProcess {
       case 'log':
         listener.log(message.id, message.line)
         break
+      case 'asked': {
+        const number = this.#options.questionNumber()
+        job.questions ??= new Map()
+        job.questions.set(number, message.number)
+        listener.asked(message.id, number, message.question)
+        break
+      }
       case 'outcome':
         this.#flushOutput()
         this.#jobs.delete(message.id)

@@ -21,6 +21,7 @@ const listener: PoolListener = {
   called: (id) => outbox.post({ type: 'called', id, run: runs.get(id)! }),
   progress: (id, percent, stage) => outbox.post({ type: 'progress', id, run: runs.get(id)!, percent, stage }),
   log: (id, line) => outbox.post({ type: 'log', id, run: runs.get(id)!, line }),
+  asked: (id, number, question) => outbox.post({ type: 'asked', id, run: runs.get(id)!, number, question }),
   outcome: (id, outcome) => {
     outbox.post({ type: 'outcome', id, run: runs.get(id)!, outcome })
     runs.delete(id)
@@ -42,10 +43,10 @@ process.on('message', (messages: ToHost[]) => {
     if (message.type === 'run') {
       runs.set(message.job.id, message.run)
       pool.run(message.job)
-    } else {
+    } else if (message.type === 'kill') {
       pool.kill(message.id)
       runs.delete(message.id)
-    }
+    } else if (runs.get(message.id) === message.run) pool.answer(message.id, message.number, message.answer)
   }
   memory?.look()
 })

@@ -9,6 +9,8 @@
  * another in its place. A thread in a native call does not end: it is `stuck`, and only the end of the process ends it. A
  * job without any outcome of its own, because its thread ended, gets the reason of that end as its outcome.
  *
+ * The job of a document goes to the free thread that ran the document last, if there is one: it may still have the state.
+ *
  * `renew` puts a new Piscina in the place of the old one, since a thread never loads a module twice; the old one is
  * destroyed after its last run.
  */
@@ -16,10 +18,11 @@ import { strict as assert } from 'node:assert'
 import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { MessageChannel, type MessagePort, receiveMessageOnPort, type Worker } from 'node:worker_threads'
-import { Piscina } from 'piscina'
-import type { TaskValue, ThreadMessage, ThreadTask } from '../actor/messages.ts'
+import { Piscina, queueOptionsSymbol } from 'piscina'
+import type { TaskValue, ThreadAnswer, ThreadMessage, ThreadTask } from '../actor/messages.ts'
 import { threadEndGraceMs } from '../core/limits.ts'
-import type { JobMessage, Outcome, Pool, PoolListener } from '../core/pool.ts'
+import type { DocumentMessage, JobAnswer, JobMessage, Outcome, Pool, PoolListener } from '../core/pool.ts'
+import { DocumentThreads } from './document-threads.ts'
 import { inheritedFlags } from './inherited-flags.ts'
 import { hasUnreapedChildren, killChildrenOfThread, killProcessesOfJob } from './job-processes.ts'
 import { threadEndOutcome } from './thread-end.ts'
@@ -49,6 +52,8 @@ interface Run {
   readonly abort: AbortController
   readonly piscina: Piscina
   taskId: number | null
+  /** Questions without an answer: the number that the thread gave, by the one that the listener was told. */
+  questions: Map<number, number> | undefined
 }
 
 /** A thread that ends while a file is being opened for it leaves the descriptor open, and memory is never quite given back. */
@@ -63,6 +68,7 @@ export class ThreadPool implements Pool {
   /** Threads that have not ended, killed ones included, each with a promise of its end. */
   readonly #threads = new Map<Worker, Promise<void>>()
   #threadEnds = 0
+  #questions = 0
   /** Renewed, but still running a job. */
   readonly #outdated = new Set<Piscina>()
   #piscina: Piscina | undefined
@@ -82,10 +88,18 @@ export class ThreadPool implements Pool {
     assert(!this.#current.has(job.id), `The pool of queue "${queue}" was given job ${job.id} while it runs`)
     this.#piscina ??= this.#open()
     const { port1, port2 } = new MessageChannel()
-    const run: Run = { job, port: port1, abort: new AbortController(), piscina: this.#piscina, taskId: null }
+    const run: Run = {
+      job,
+      port: port1,
+      abort: new AbortController(),
+      piscina: this.#piscina,
+      taskId: null,
+      questions: undefined
+    }
     this.#current.set(job.id, run)
     port1.on('message', (message: ThreadMessage) => this.#hear(run, message))
     const task: ThreadTask = { job, port: port2 }
+    if (job.document !== undefined) Object.assign(task, { [queueOptionsSymbol]: job.document })
     const ended: Promise<TaskValue> = run.piscina.run(task, { transferList: [port2], signal: run.abort.signal })
     ended.then(
       (value) => this.#end(run, value ?? threadEndOutcome(undefined)),
@@ -102,6 +116,14 @@ export class ThreadPool implements Pool {
     run.abort.abort()
     void this.#watchEnd(run)
     this.#dropIfUnused(run.piscina)
+  }
+
+  answer(id: string, number: number, answer: JobAnswer): void {
+    const run = this.#current.get(id)
+    const asked = run?.questions?.get(number)
+    if (run === undefined || asked === undefined) return
+    run.questions?.delete(number)
+    run.port.postMessage({ number: asked, answer } satisfies ThreadAnswer)
   }
 
   renew(): void {
@@ -141,7 +163,12 @@ export class ThreadPool implements Pool {
     } else if (message.type === 'called') listener.called(id)
     else if (message.type === 'progress') listener.progress(id, message.percent, message.stage)
     else if (message.type === 'log') listener.log(id, message.line)
-    else this.#settle(run, message.outcome)
+    else if (message.type === 'asked') {
+      this.#questions += 1
+      run.questions ??= new Map()
+      run.questions.set(this.#questions, message.number)
+      listener.asked(id, this.#questions, message.question)
+    } else this.#settle(run, message.outcome)
   }
 
   /** The task is over. What the job said before that may still wait in the port: two channels have no common order. */
@@ -183,6 +210,7 @@ export class ThreadPool implements Pool {
   #open(): Piscina {
     const { threads, heapLimitMb, execArgv, env } = this.#options
     const ready = new Set<number>()
+    const documents = new DocumentThreads()
     const piscina = new Piscina({
       filename: threadEntry,
       minThreads: threads,
@@ -191,8 +219,16 @@ export class ThreadPool implements Pool {
       recordTiming: false,
       // Piscina's own choice includes threads that are still starting: a job would wait there while another is free, and
       // a kill there would be taken for a thread that cannot start, after which dead threads are no longer replaced.
-      loadBalancer: (_task, candidates) =>
-        candidates.find(({ id, currentUsage }) => currentUsage === 0 && ready.has(id)) ?? null,
+      loadBalancer: (task, candidates) => {
+        const isFree = ({ id, currentUsage }: { id: number; currentUsage: number }) =>
+          currentUsage === 0 && ready.has(id)
+        const document = task[queueOptionsSymbol] as DocumentMessage | null
+        if (document === null) return candidates.find(isFree) ?? null
+        const last = documents.lastOf(document)
+        const chosen = candidates.find((thread) => thread.id === last && isFree(thread)) ?? candidates.find(isFree)
+        if (chosen !== undefined) documents.note(document, chosen.id)
+        return chosen ?? null
+      },
       ...(heapLimitMb === null ? {} : { resourceLimits: { maxOldGenerationSizeMb: heapLimitMb } }),
       ...(execArgv === undefined ? inheritedFlags() : { execArgv }),
       ...(env === undefined ? {} : { env })

@@ -49,12 +49,60 @@ export interface AdmissionRules {
   usedBytes: () => number
 }
 
+/** What may speak against jobs. */
+interface Admission {
+  rules: AdmissionRules
+  /** Whether the queues and the store must have room. */
+  needsRoom: boolean
+  /** They are promised: an id that is in use by now counts as deduplicated, a job to wait for that is gone as finished. */
+  isPromised: boolean
+}
+
 /** @throws RuntimeError `JOB_EXISTS`, `JOB_UNKNOWN`, `QUEUE_FULL`, `STORAGE_FULL`, `PARAMS_INVALID` */
 export function admit(commit: QueueCommit, rules: AdmissionRules, drafts: readonly JobDraft[]): EnqueueResult[] {
-  const plans = planAll(commit, drafts, rules.tag)
-  const { parents, order } = parentsOf(commit, drafts, plans, rules.tag)
-  checkRoom(commit, rules, plans)
-  for (const [index, plan] of plans.entries()) write(commit, plan, parents[index]!.length)
+  return write(commit, plan(commit, drafts, { rules, needsRoom: true, isPromised: false }))
+}
+
+/** Enqueues jobs that {@link checkAdmission} found admissible once; nothing speaks against them any more. */
+export function admitPromised(
+  commit: QueueCommit,
+  rules: AdmissionRules,
+  drafts: readonly JobDraft[]
+): EnqueueResult[] {
+  return write(commit, plan(commit, drafts, { rules, needsRoom: false, isPromised: true }))
+}
+
+/**
+ * Writes nothing.
+ *
+ * @param needsRoom false: the queues may be full; room may be made before the jobs are admitted
+ * @throws RuntimeError as {@link admit}
+ */
+export function checkAdmission(
+  commit: QueueCommit,
+  rules: AdmissionRules,
+  drafts: readonly JobDraft[],
+  needsRoom: boolean
+): void {
+  plan(commit, drafts, { rules, needsRoom, isPromised: false })
+}
+
+/** What is to be done for the jobs of a call; `order`: see {@link parentsOf}. */
+interface Plans {
+  plans: Plan[]
+  parents: Parent[][]
+  order: Iterable<number>
+}
+
+function plan(commit: QueueCommit, drafts: readonly JobDraft[], admission: Admission): Plans {
+  const plans = planAll(commit, drafts, admission)
+  const parents = parentsOf(commit, drafts, plans, admission)
+  if (admission.needsRoom) checkRoom(commit, admission.rules, plans)
+  return { plans, ...parents }
+}
+
+function write(commit: QueueCommit, { plans, parents, order }: Plans): EnqueueResult[] {
+  for (const [index, plan] of plans.entries()) writeOne(commit, plan, parents[index]!.length)
   for (const index of order) linkParents(commit, plans[index]!, parents[index]!)
   return plans.map(resultOf)
 }
@@ -64,20 +112,21 @@ export function addDraft(commit: QueueCommit, draft: JobDraft): EnqueueResult {
   return resultOfJob(commit.add(draft), false)
 }
 
-function planAll(commit: QueueCommit, drafts: readonly JobDraft[], tag: string): Plan[] {
+function planAll(commit: QueueCommit, drafts: readonly JobDraft[], admission: Admission): Plan[] {
   const ofId = new Map<string, OwnPlan>()
   return drafts.map((draft, index) =>
     saysWhich(drafts, index, () => {
       const { id } = draft
       if (id === null) return { type: 'add', draft, inPlaceOf: undefined, successorOf: undefined }
       const earlier = ofId.get(id)
-      if (earlier !== undefined) return planAgain(earlier, draft, id)
-      const plan = planOne(commit, draft, id, tag)
-      ofId.set(id, plan)
+      if (earlier !== undefined) return planAgain(earlier, draft, id, admission)
+      const plan = planOne(commit, draft, id, admission)
       const planned = idOfPlan(plan)
-      if (planned === id) return plan
-      // A successor, whose id another job of the call may ask for.
-      if (ofId.has(planned)) throw idInUse(planned, undefined)
+      // Of a successor, whose id another job of the call may ask for.
+      const other = ofId.get(planned)
+      if (other !== undefined && !admission.isPromised) throw idInUse(planned, undefined)
+      ofId.set(id, other ?? plan)
+      if (other !== undefined) return { type: 'same', as: other }
       ofId.set(planned, plan)
       return plan
     })
@@ -91,8 +140,12 @@ function idOfPlan(plan: OwnPlan): string {
 }
 
 /** A second job of one id in the same call. */
-function planAgain(earlier: OwnPlan, draft: JobDraft, id: string): Plan {
-  if (draft.deduplicate === null) throw idInUse(id, undefined)
+function planAgain(earlier: OwnPlan, draft: JobDraft, id: string, { isPromised }: Admission): Plan {
+  if (draft.deduplicate === null) {
+    // It is the id of a successor, which was none when both were promised.
+    if (isPromised) return { type: 'same', as: earlier }
+    throw idInUse(id, undefined)
+  }
   const takesNewest = draft.deduplicate.mode === 'debounce' || draft.deduplicate.mode === 'keepLast'
   if (takesNewest && (earlier.type === 'add' || earlier.type === 'replace')) {
     const { id, dependsOn, deduplicate, spec } = earlier.draft
@@ -102,12 +155,13 @@ function planAgain(earlier: OwnPlan, draft: JobDraft, id: string): Plan {
   return { type: 'same', as: earlier }
 }
 
-function planOne(commit: QueueCommit, draft: JobDraft, id: string, tag: string): OwnPlan {
-  const holder = findJob(commit.transaction, id, tag)
+function planOne(commit: QueueCommit, draft: JobDraft, id: string, admission: Admission): OwnPlan {
+  const holder = findJob(commit.transaction, id, admission.rules.tag)
   const { deduplicate } = draft
   if (deduplicate === null) {
-    if (holder !== undefined) throw idInUse(id, holder.standing.state)
-    return addInPlaceOf(undefined, draft)
+    if (holder === undefined) return addInPlaceOf(undefined, draft)
+    if (admission.isPromised) return existing(holder)
+    throw idInUse(id, holder.standing.state)
   }
   switch (deduplicate.mode) {
     case 'unfinished':
@@ -115,7 +169,7 @@ function planOne(commit: QueueCommit, draft: JobDraft, id: string, tag: string):
     case 'throttle':
       return planThrottled(commit, draft, id, holder)
     default:
-      return planNewest(commit, draft, id, holder, tag)
+      return planNewest(commit, draft, id, holder, admission)
   }
 }
 
@@ -135,14 +189,17 @@ function planNewest(
   draft: JobDraft,
   id: string,
   holder: StoredJob | undefined,
-  tag: string
+  { rules, isPromised }: Admission
 ): OwnPlan {
   const successorId = successorIdOf(id)
-  const successor = findJob(commit.transaction, successorId, tag)
+  const successor = findJob(commit.transaction, successorId, rules.tag)
   const unfinished = [holder, successor].filter((job) => job !== undefined && !isFinished(job.standing.state))
   const waiting = unfinished.find((job) => job!.standing.startedAtMs === null)
   if (waiting !== undefined) return { type: 'replace', draft, job: waiting }
-  if (unfinished.length === 2) throw idInUse(id, holder!.standing.state)
+  if (unfinished.length === 2) {
+    if (isPromised) return existing(holder!)
+    throw idInUse(id, holder!.standing.state)
+  }
   const busy = unfinished[0]
   if (busy === undefined) return addInPlaceOf(holder, draft)
   const free = busy === holder ? { id: successorId, job: successor } : { id, job: holder }
@@ -169,8 +226,8 @@ function parentsOf(
   commit: QueueCommit,
   drafts: readonly JobDraft[],
   plans: readonly Plan[],
-  tag: string
-): { parents: Parent[][]; order: Iterable<number> } {
+  { rules, isPromised }: Admission
+): Omit<Plans, 'plans'> {
   if (drafts.every(({ dependsOn }) => dependsOn === null)) {
     const parents = plans.map((plan) =>
       plan.type === 'add' && plan.successorOf !== undefined ? [plan.successorOf] : []
@@ -196,7 +253,8 @@ function parentsOf(
         dependsOn === null || dependsOn === 'others' ? [] : dependsOn.filter((each) => typeof each === 'string')
       const stored = texts
         .filter((id) => !byId.has(id))
-        .map((id) => findJob(commit.transaction, id, tag) ?? refuseParent(id))
+        .map((id) => findJob(commit.transaction, id, rules.tag) ?? (isPromised ? undefined : refuseParent(id)))
+        .filter((job) => job !== undefined)
       const ofCall = indexes[index]!.flatMap((at) => resolved(plans[at]!))
       const successor = plan.successorOf === undefined ? [] : [plan.successorOf]
       return distinct([...successor, ...stored, ...ofCall])
@@ -272,18 +330,18 @@ function distinct(parents: readonly Parent[]): Parent[] {
   })
 }
 
-function checkRoom(
-  commit: QueueCommit,
-  { registry, maxStoreBytes, usedBytes }: AdmissionRules,
-  plans: readonly Plan[]
-): void {
+/** @throws RuntimeError `STORAGE_FULL` */
+export function checkQuota({ maxStoreBytes, usedBytes }: AdmissionRules, attempted: string): void {
+  if (maxStoreBytes !== null && usedBytes() >= maxStoreBytes) throw quotaReached(attempted, usedBytes(), maxStoreBytes)
+}
+
+function checkRoom(commit: QueueCommit, rules: AdmissionRules, plans: readonly Plan[]): void {
+  const { registry } = rules
   const more = new Map<JobDraft['queue'], number>()
   for (const plan of plans) {
     if (isMoreIn(registry, plan)) more.set(plan.draft.queue, (more.get(plan.draft.queue) ?? 0) + 1)
   }
-  if (more.size > 0 && maxStoreBytes !== null && usedBytes() >= maxStoreBytes) {
-    throw quotaReached(usedBytes(), maxStoreBytes)
-  }
+  if (more.size > 0) checkQuota(rules, 'enqueue')
   for (const [queue, count] of more) {
     if (queue.maxQueued === null) continue
     const { ready, scheduled } = commit.counts(registry.numberOf(queue.name)!)
@@ -297,7 +355,7 @@ function isMoreIn(registry: QueueRegistry, plan: Plan): plan is Extract<Plan, { 
   return plan.type === 'add'
 }
 
-function write(commit: QueueCommit, plan: Plan, parents: number): void {
+function writeOne(commit: QueueCommit, plan: Plan, parents: number): void {
   if (plan.type === 'replace') commit.replace(plan.job, plan.draft)
   if (plan.type !== 'add') return
   const { draft, inPlaceOf } = plan

@@ -2,7 +2,8 @@
 import type { EventStream, JobEvent, JobEventType } from '../core/events.ts'
 import { iso } from '../core/instant.ts'
 import type { JobView } from '../core/job.ts'
-import { jobView } from './job-view.ts'
+import type { Reader } from '../store/store.ts'
+import { wholeJobView } from './job-view.ts'
 import type { QueueRegistry } from './queue-registry.ts'
 import type { Moves, Rates } from './rates.ts'
 import type { StoredJob } from './stored-job.ts'
@@ -120,12 +121,14 @@ export class AfterCommit {
     this.#later.push(() => this.#parts.listener.eventFinished(event))
   }
 
-  /** Once the commit is on disk: who waits for the job learns that it has finished, or was removed before. */
-  tellWaiting(job: StoredJob, hasFinished: boolean): void {
+  /**
+   * Once the commit is on disk: who waits for the job learns that it has finished, as `reader` has it now, or was removed before.
+   */
+  tellWaiting(reader: Reader, job: StoredJob, hasFinished: boolean): void {
     const { listener, registry } = this.#parts
     const { id, queue } = job.spec
     if (!listener.isAwaited(id)) return
-    const view = hasFinished ? jobView(job, registry.nameOf(queue)) : undefined
+    const view = hasFinished ? wholeJobView(reader, job, registry.nameOf(queue)) : undefined
     this.#later.push(() => listener.ended(id, view))
   }
 

@@ -2,11 +2,12 @@
 import { backoffDelayMs } from '../core/backoff.ts'
 import { iso } from '../core/instant.ts'
 import type { JobError } from '../core/job.ts'
-import { crashesMax } from '../core/limits.ts'
+import { crashesMax, instantMsMax } from '../core/limits.ts'
 import type { Outcome } from '../core/pool.ts'
 import type { Standing } from '../store/records.ts'
 import type { QueueCommit } from './commit.ts'
 import { withAttempt } from './history.ts'
+import { keepErrors, resumesAtMs } from './journal.ts'
 import type { StoredJob } from './stored-job.ts'
 
 /** How an attempt ended. `interrupted`: killed because the supervisor stops, or found running after it died. */
@@ -23,6 +24,9 @@ export function endAttempt(commit: QueueCommit, job: StoredJob, ending: Ending, 
       break
     case 'retryLater':
       runAgain(commit, job, ending.delayMs, { history: withAttempt(commit.nowMs, job, 'retryLater', null) })
+      break
+    case 'suspended':
+      suspend(commit, job, ending)
       break
     case 'crashed':
       endCrashed(commit, job, ending, random)
@@ -80,6 +84,22 @@ function endCrashed(
   const history = withAttempt(commit.nowMs, job, 'crashed', error)
   commit.move(job, 'interrupt', { crashes, history, made: job.standing.made - 1 })
   commit.tell(job, 'interrupted', { error })
+}
+
+/** It is due when the first of what it waits for is over, at once where that has happened meanwhile. */
+function suspend(
+  commit: QueueCommit,
+  job: StoredJob,
+  { entries, failed = [] }: Extract<Ending, { type: 'suspended' }>
+): void {
+  keepErrors(commit, job, failed)
+  const dueAtMs = resumesAtMs(commit, job, entries)
+  commit.move(job, 'suspend', {
+    dueAtMs,
+    error: null,
+    history: withAttempt(commit.nowMs, job, 'suspended', null)
+  })
+  commit.tell(job, 'suspended', dueAtMs === instantMsMax ? {} : { runAt: iso(dueAtMs) })
 }
 
 function runAgain(commit: QueueCommit, job: StoredJob, delayMs: number, changes: Partial<Standing>): void {

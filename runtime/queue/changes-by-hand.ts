@@ -6,6 +6,7 @@ import { isFinished } from '../core/lifecycle.ts'
 import type { AttemptTrace } from './claimed-job.ts'
 import type { QueueCommit } from './commit.ts'
 import { historyForRetry } from './history.ts'
+import { dropJournal } from './journal-entries.ts'
 import { queueFull } from './refusals.ts'
 import { type StoredJob, waitsForOthers } from './stored-job.ts'
 
@@ -25,13 +26,20 @@ export function mayRetry({ standing }: StoredJob): boolean {
   return state !== 'ready' && state !== 'running' && !waitsForOthers(standing)
 }
 
-/** Who asks for it wants the job to run, also if it has expired. @param payload in place of the params; undefined keeps them */
+/**
+ * Who asks for it wants the job to run, also if it has expired. What its steps have done is not done again, unless it has
+ * completed or gets other params: then it begins anew.
+ *
+ * @param payload in place of the params; undefined keeps them
+ */
 export function retryJob(commit: QueueCommit, job: StoredJob, payload: string | undefined): void {
   const { expiresAtMs, ...rules } = job.spec.rules ?? {}
   const spec = {
     ...(payload === undefined ? {} : { params: payload }),
     ...(expiresAtMs === undefined ? {} : { rules })
   }
+  const beginsAnew = payload !== undefined || job.standing.state === 'completed'
+  if (beginsAnew) dropJournal(commit, job)
   const again = {
     failures: 0,
     crashes: 0,
@@ -41,7 +49,8 @@ export function retryJob(commit: QueueCommit, job: StoredJob, payload: string | 
     result: null,
     progress: null,
     logs: [],
-    history: historyForRetry(job)
+    history: historyForRetry(job),
+    ...(beginsAnew ? { journal: null } : {})
   }
   commit.move(job, 'retry', again, Object.keys(spec).length === 0 ? undefined : spec)
   commit.tell(job, 'ready')

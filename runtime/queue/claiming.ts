@@ -1,12 +1,13 @@
 /**
  * Which jobs start next. What is at front goes first, the last one put there before the others; then larger priorities;
- * then the keys take turns, where the jobs without a key count as one; within a key by priority and the order of enqueueing.
- * What has expired is cancelled instead, and what the rate limit of the queue does not allow waits. One claim cancels and
- * unblocks a bounded number; the queue is woken for the rest.
+ * then the keys and documents take turns, where the jobs without either count as one; within one by priority and the order
+ * of enqueueing. What has expired is cancelled instead, and what the rate limit of the queue does not allow waits. One claim
+ * cancels and unblocks a bounded number; the queue is woken for the rest.
  */
 import { moveBatchMax } from '../core/limits.ts'
 import { placeOfReadyKey, readyRange, rotationKey } from '../store/keys.ts'
 import { expired, type QueueCommit } from './commit.ts'
+import { groupOf } from './job-group.ts'
 import { readFreshJob, readJob, type StoredJob } from './stored-job.ts'
 
 interface Candidate {
@@ -64,15 +65,15 @@ function start(commit: QueueCommit, job: StoredJob, isTurn: boolean): StoredJob 
   const totals = commit.totals(queue)
   const config = commit.configOf(queue)
   const window = commit.window(queue)
-  const key = rules?.key
-  const isCounted =
-    (config?.rateLimit ?? null) !== null || (key !== undefined && (config?.keyRateLimit ?? null) !== null)
-  const startTurn = key !== undefined || isCounted ? ++totals.turn : null
+  const group = groupOf(job.spec)
+  const isKeyCounted = rules?.key !== undefined && (config?.keyRateLimit ?? null) !== null
+  const isCounted = (config?.rateLimit ?? null) !== null || isKeyCounted
+  const startTurn = group !== undefined || isCounted ? ++totals.turn : null
   if (isTurn) totals.unkeyedTurn = ++totals.turn
   if (startTurn !== null && isCounted) window.reserve(startTurn)
-  if (key !== undefined && startTurn !== null) {
-    commit.groups.turned(queue, key, startTurn)
-    if (isCounted) commit.groups.window(queue, key).reserve(startTurn)
+  if (group !== undefined && startTurn !== null) {
+    commit.groups.turned(job, group, startTurn)
+    if (isCounted) commit.groups.window(job)?.reserve(startTurn)
   }
   commit.move(job, 'claim', {
     made: job.standing.made + 1,

@@ -4,7 +4,8 @@
  *
  * Invariants after every commit
  * - a job is in exactly one place (see store/keys.ts), and its queue's count of that state includes it once
- * - a standing record exists exactly for the jobs that were started or depend on others and do not run, and for the finished
+ * - a standing record exists exactly for the jobs that were started, depend on others or have a journal and do not run, and
+ *   for the finished
  * - a job that ends by itself, by `expires` or its own retention, has an entry for that instant ('Z')
  * - a finished job that its queue's retention looks after is in the `retained` totals
  */
@@ -13,6 +14,7 @@ import type { JobEvent, JobEventType } from '../core/events.ts'
 import { iso } from '../core/instant.ts'
 import type { JobError } from '../core/job.ts'
 import { type FinishedState, isFinished, type LifecycleEvent, lifecycle } from '../core/lifecycle.ts'
+import { instantMsMax } from '../core/limits.ts'
 import { bytesOfDigest, encodeDigest, keepsItself } from '../store/digest.ts'
 import {
   countsKey,
@@ -32,6 +34,7 @@ import {
   type Counters,
   countersCodec,
   type EventRecord,
+  initialCounters,
   initialStanding,
   type JobSpec,
   noTotals,
@@ -50,8 +53,10 @@ import { forgetLinks, roomForOne, tellChildren, toldPerCommitMax } from './depen
 import { readEvent, writeEvent } from './event-records.ts'
 import { followUpOf } from './follow-up.ts'
 import type { Growth } from './growth.ts'
-import type { JobDraft } from './job-draft.ts'
-import { holdsKey, KeyGroups } from './key-groups.ts'
+import type { DraftContext, JobDraft } from './job-draft.ts'
+import { groupOf, holdsGroup } from './job-group.ts'
+import { dropJournal, journalBytesOf } from './journal-entries.ts'
+import { KeyGroups } from './key-groups.ts'
 import { StartWindow } from './start-window.ts'
 import { isMadeId, makeId, readyPlaceOf, type StoredJob, waitsForOthers, withWindowOf } from './stored-job.ts'
 
@@ -59,6 +64,8 @@ const empty = Buffer.alloc(0)
 const hasRecord = Buffer.of(1)
 /** What the store needs for the entries of a job beside their keys and values. */
 const entryBytes = 16
+/** And for an entry of its journal beside what that holds. */
+const journalEntryBytes = 64
 
 export interface CommitParts extends AfterCommitParts {
   queues: ReadonlyMap<string, QueueConfig>
@@ -71,7 +78,7 @@ export class QueueCommit implements CommitState {
   readonly transaction: Transaction
   /** The instant of everything that happens in this commit. */
   readonly nowMs: number
-  /** Jobs that have a key. */
+  /** Jobs that have a key or a document. */
   readonly groups: KeyGroups
   /** Who is told what, once it is on disk. */
   readonly after: AfterCommit
@@ -125,6 +132,11 @@ export class QueueCommit implements CommitState {
     return this.#parts.registry.numberOf(queue)!
   }
 
+  /** For jobs that are made in this commit. */
+  get draftContext(): DraftContext {
+    return { queues: this.#parts.queues, tag: this.#parts.tag, nowMs: this.nowMs }
+  }
+
   /** undefined: the configuration no longer has the queue. */
   configOf(queue: number): QueueConfig | undefined {
     return this.#parts.queues.get(this.#parts.registry.nameOf(queue))
@@ -157,16 +169,16 @@ export class QueueCommit implements CommitState {
     return job
   }
 
-  /** A job that has not started becomes what `draft` asks for; it keeps its id, its number and what it depends on. */
+  /** A job that has not started becomes what `draft` asks for; it keeps its id, its number, its signals and what it depends on. */
   replace(job: StoredJob, draft: JobDraft): void {
-    const { dependencies } = job.standing
+    const { dependencies, journal } = job.standing
     this.#unplace(job)
     const hadRecord = needsRecord(job.standing)
     const { id, rules } = job.spec
     const number = this.numberOf(draft.queue.name)
     job.spec = { ...draft.spec, queue: number, id, rules: withWindowOf(rules, draft.spec.rules) }
     const waits = waitsForOthers(job.standing)
-    job.standing = { ...standingOf(job.spec, waits ? 1 : 0), dependencies }
+    job.standing = { ...standingOf(job.spec, waits ? 1 : 0), dependencies, journal }
     this.writeSpec(job)
     this.#place(job)
     if (hadRecord && !needsRecord(job.standing)) this.transaction.remove(standingKey(job.seq))
@@ -212,17 +224,22 @@ export class QueueCommit implements CommitState {
     this.tell(job, state, standing.error === null || state === 'completed' ? {} : { error: standing.error })
     if (state !== 'cancelled') this.after.movesOf(spec.queue)[state]++
     if (spec.event !== null) this.#eventFinished(job, spec.event)
-    const followUp = followUpOf(job, { queues: this.#parts.queues, tag: this.#parts.tag, nowMs: this.nowMs })
+    const followUp = followUpOf(job, this.draftContext)
     if (followUp !== undefined) this.add(followUp)
-    this.after.tellWaiting(job, true)
+    this.after.tellWaiting(this.transaction, job, true)
     this.#tellChildren(job)
     if (spec.rules?.keepMs?.[state] === 0) this.forget(job, 'retention')
   }
 
   /** Changes the standing of a job that stays where it is. */
   amend(job: StoredJob, changes: Partial<Omit<Standing, 'state'>>): void {
-    job.standing = { ...job.standing, ...changes }
-    this.#writeStanding(job)
+    const standing = { ...job.standing, ...changes }
+    // The entry of a ready job says whether it has a record.
+    const moves = standing.state === 'ready' && needsRecord(standing) !== needsRecord(job.standing)
+    if (moves) this.#unplace(job)
+    job.standing = standing
+    if (moves) this.#place(job)
+    else this.#writeStanding(job)
   }
 
   /** A waiting job goes to another queue, where it ages as those there do: ranks with and without ageing do not compare. */
@@ -247,8 +264,9 @@ export class QueueCommit implements CommitState {
     if (spec.event !== null && !isFinished(standing.state)) this.#eventFinished(job, spec.event)
     if ((spec.rules?.throttledUntilMs ?? 0) > this.nowMs) this.#endThrottle(job, by)
     forgetLinks(this, job)
+    dropJournal(this, job)
     this.tell(job, 'removed')
-    if (!isFinished(standing.state)) this.after.tellWaiting(job, false)
+    if (!isFinished(standing.state)) this.after.tellWaiting(this.transaction, job, false)
   }
 
   /** @see AfterCommit.tell */
@@ -331,9 +349,9 @@ export class QueueCommit implements CommitState {
   #place(job: StoredJob): void {
     const { transaction } = this
     const { seq, spec, standing } = job
-    const key = spec.rules?.key
+    const group = groupOf(spec)
     this.counts(spec.queue)[standing.state]++
-    if (key !== undefined && holdsKey(standing, spec.rules)) this.groups.hold(spec.queue, key, 1)
+    if (group !== undefined && holdsGroup(spec, standing)) this.groups.hold(job, group, 1)
     const endsAtMs = endsByItselfAtMs(job)
     if (endsAtMs !== undefined) {
       transaction.put(jobEndingKey(endsAtMs, seq), empty)
@@ -342,10 +360,10 @@ export class QueueCommit implements CommitState {
     switch (standing.state) {
       case 'scheduled':
         transaction.put(scheduledKey(standing.dueAtMs ?? noInstantMs, seq), empty)
-        if (standing.dueAtMs !== null) this.after.dueAt(standing.dueAtMs)
+        if (standing.dueAtMs !== null && standing.dueAtMs < instantMsMax) this.after.dueAt(standing.dueAtMs)
         break
       case 'ready':
-        if (key !== undefined) this.groups.place(job, key, needsRecord(standing))
+        if (group !== undefined) this.groups.place(job, group, needsRecord(standing))
         else {
           transaction.put(readyKey(spec.queue, readyPlaceOf(job)), needsRecord(standing) ? hasRecord : empty)
           this.wake(spec.queue)
@@ -363,9 +381,9 @@ export class QueueCommit implements CommitState {
   #unplace(job: StoredJob): void {
     const { transaction } = this
     const { seq, spec, standing } = job
-    const key = spec.rules?.key
+    const group = groupOf(spec)
     this.counts(spec.queue)[standing.state]--
-    if (key !== undefined && holdsKey(standing, spec.rules)) this.groups.hold(spec.queue, key, -1)
+    if (group !== undefined && holdsGroup(spec, standing)) this.groups.hold(job, group, -1)
     const endsAtMs = endsByItselfAtMs(job)
     if (endsAtMs !== undefined) transaction.remove(jobEndingKey(endsAtMs, seq))
     switch (standing.state) {
@@ -373,7 +391,7 @@ export class QueueCommit implements CommitState {
         transaction.remove(scheduledKey(standing.dueAtMs ?? noInstantMs, seq))
         break
       case 'ready':
-        if (key !== undefined) this.groups.unplace(job, key)
+        if (group !== undefined) this.groups.unplace(job, group)
         else transaction.remove(readyKey(spec.queue, readyPlaceOf(job)))
         break
       case 'running':
@@ -386,12 +404,12 @@ export class QueueCommit implements CommitState {
   }
 
   /** Where the starts of the queue or of the job's key are counted: it started at `atMs`. The first note counts. */
-  noteStart({ spec, standing }: StoredJob, atMs: number): void {
+  noteStart(job: StoredJob, atMs: number): void {
+    const { spec, standing } = job
     const { startedAtMs, startTurn } = standing
     if (startTurn === null || startedAtMs === null) return
-    const key = spec.rules?.key
     this.window(spec.queue).note(startedAtMs, startTurn, atMs)
-    if (key !== undefined) this.groups.window(spec.queue, key).note(startedAtMs, startTurn, atMs)
+    this.groups.window(job)?.note(startedAtMs, startTurn, atMs)
     this.wake(spec.queue)
   }
 
@@ -399,7 +417,7 @@ export class QueueCommit implements CommitState {
     const { seq, spec, standing } = job
     const recordBytes = this.#writeStanding(job)
     const idBytes = isMadeId(spec.id, this.#parts.tag) ? 0 : entryBytes + Buffer.byteLength(spec.id)
-    const bytes = job.specBytes + recordBytes + idBytes + 3 * entryBytes
+    const bytes = job.specBytes + recordBytes + idBytes + 3 * entryBytes + journalBytesOf(standing, journalEntryBytes)
     const keeps = spec.rules?.keepMs?.[state] !== undefined
     const digest = encodeDigest({
       bytes,
@@ -475,8 +493,8 @@ function endOf({ failures }: EventRecord, { state, startedAtMs, finishedAtMs }: 
 }
 
 /** Whether the standing is kept under its own key: it says more than the place, and the place does not hold it. */
-function needsRecord({ state, startedAtMs, dependencies }: Standing): boolean {
-  return state !== 'running' && (startedAtMs !== null || dependencies !== null || isFinished(state))
+function needsRecord({ state, startedAtMs, dependencies, journal }: Standing): boolean {
+  return state !== 'running' && (startedAtMs !== null || dependencies !== null || journal !== null || isFinished(state))
 }
 
 function areEqual(one: Counters, other: Counters): boolean {
@@ -492,5 +510,5 @@ export function readTotals(reader: Reader, queue: number): QueueTotals {
 function readCounters(transaction: Transaction): Counters {
   const key = metaKey('counters')
   const value = transaction.get(key)
-  return value === undefined ? { nextSeq: 1, nextQueue: 1, nextGroup: 1, links: 0 } : countersCodec.decode(key, value)
+  return value === undefined ? { ...initialCounters } : countersCodec.decode(key, value)
 }

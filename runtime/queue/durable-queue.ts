@@ -7,6 +7,7 @@ import type { JobChange, QueueHealth, StoreGrowth } from '../core/api.ts'
 import type { MethodCatalogue } from '../core/catalogue.ts'
 import type { Clock } from '../core/clock.ts'
 import type { QueueConfig } from '../core/config.ts'
+import { RuntimeError } from '../core/errors.ts'
 import type { EventStream } from '../core/events.ts'
 import type {
   BulkRequest,
@@ -19,18 +20,12 @@ import type {
   QueueView
 } from '../core/job.ts'
 import { finishedStates, type JobState } from '../core/lifecycle.ts'
-import { moveBatchMax } from '../core/limits.ts'
-import {
-  dueOfScheduledKey,
-  dueRange,
-  type KeyRange,
-  noInstantMs,
-  runningKey,
-  runningRange,
-  scheduledRange
-} from '../store/keys.ts'
+import { instantMsMax, moveBatchMax } from '../core/limits.ts'
+import type { DocumentMessage, Effects } from '../core/pool.ts'
+import type { TransactionOperation, TransactionResult } from '../core/transaction.ts'
+import { dueOfScheduledKey, dueRange, type KeyRange, runningKey, runningRange, scheduledRange } from '../store/keys.ts'
 import { standingCodec } from '../store/records.ts'
-import type { Reader, Store, Transaction } from '../store/store.ts'
+import type { Store, Transaction } from '../store/store.ts'
 import { type AdmissionRules, admit } from './admission.ts'
 import type { QueueListener } from './after-commit.ts'
 import { type Ending, endAttempt } from './attempts.ts'
@@ -40,16 +35,26 @@ import type { AttemptTrace, ClaimedJob } from './claimed-job.ts'
 import { claimReady } from './claiming.ts'
 import { type CommitParts, QueueCommit } from './commit.ts'
 import { parentsOf } from './dependencies.ts'
+import { Documents, documentMessage } from './documents.ts'
+import { Drafting } from './drafting.ts'
 import { DurableSchedule } from './durable-schedule.ts'
+import { applyEffects, type EffectsPlan, isUnchanged, planEffects, refusedWith, requestsOf } from './effects.ts'
 import { readScheduler } from './event-records.ts'
 import { Growth } from './growth.ts'
 import { draftJob, encodePayload, type JobDraft } from './job-draft.ts'
+import type { AnswerTo, JournalQuestion } from './journal.ts'
+import { readJournal } from './journal-entries.ts'
+import { DurableOutbox } from './outbox.ts'
 import { rangesOf, seqIn } from './places.ts'
+import { Questions } from './questions.ts'
 import { isPaused, QueueRegistry } from './queue-registry.ts'
 import { QueueViews } from './queue-views.ts'
 import { Rates } from './rates.ts'
-import { saysWhich, wrongState } from './refusals.ts'
+import { wrongState } from './refusals.ts'
+import type { NextInstant } from './reminders.ts'
+import { encodeSignal, sendSignal } from './signals.ts'
 import { readJob, requireJob, type StoredJob, unmetDependencies, waitsForOthers } from './stored-job.ts'
+import { knownOperations, perform, requestedJobs, type TraceOf, workOf } from './transaction.ts'
 import { nextUpkeepAtMs, type RetainedPlace, RetentionFronts, upkeepPiece } from './upkeep.ts'
 
 export interface DurableQueueParts {
@@ -63,6 +68,8 @@ export interface DurableQueueParts {
   clock: Clock
   /** From 0 to 1, exclusive; for the jitter of backoffs. */
   random: () => number
+  /** For reminders. */
+  nextInstant: NextInstant
   events: EventStream
   listener: QueueListener
 }
@@ -76,6 +83,8 @@ export class DurableQueue {
   readonly #rates = new Rates()
   readonly #growth: Growth
   readonly #commitParts: CommitParts
+  readonly #drafting: Drafting
+  readonly #questions: Questions
   readonly #admission: AdmissionRules
   readonly #views: QueueViews
   readonly #bulkChanges: BulkChanges
@@ -84,12 +93,16 @@ export class DurableQueue {
   #lastCommitAtMs = 0
   /** Scheduler events, in the same store, so that an instant and its job are one commit. */
   readonly schedule: DurableSchedule
+  readonly documents: Documents
+  /** Transactions that wait for the decision of the program that prepared them. */
+  readonly outbox: DurableOutbox
 
   constructor(parts: DurableQueueParts) {
     this.#parts = parts
     const usedBytes = () => parts.store.usedBytes
     this.#growth = new Growth(usedBytes)
     this.#commitParts = { ...parts, registry: this.#registry, rates: this.#rates, growth: this.#growth }
+    this.#drafting = new Drafting(parts)
     this.#admission = { registry: this.#registry, tag: parts.tag, maxStoreBytes: parts.maxStoreBytes, usedBytes }
     const { registry, rates } = this.#commitParts
     this.#views = new QueueViews({ ...parts, registry, rates })
@@ -98,6 +111,23 @@ export class DurableQueue {
       reader: () => parts.store.reader,
       registry: this.#registry,
       tag: parts.tag,
+      commit: (operation) => this.#commit(operation)
+    })
+    this.#questions = new Questions({
+      reader: () => parts.store.reader,
+      admission: this.#admission,
+      drafting: this.#drafting,
+      commit: (operation) => this.#commit(operation)
+    })
+    this.outbox = new DurableOutbox({
+      ...parts,
+      reader: () => parts.store.reader,
+      admission: this.#admission,
+      drafting: this.#drafting,
+      commit: (operation) => this.#commit(operation)
+    })
+    this.documents = new Documents({
+      reader: () => parts.store.reader,
       commit: (operation) => this.#commit(operation)
     })
   }
@@ -127,16 +157,21 @@ export class DurableQueue {
    * `JOB_UNKNOWN` of a job that it depends on, `QUEUE_FULL`, `STORAGE_FULL`; of several jobs, `data.index` says which
    */
   async enqueue(requests: readonly EnqueueRequest[]): Promise<EnqueueResult[]> {
-    const { catalogue, queues, tag, clock } = this.#parts
-    for (const method of requests.flatMap(methodsOf)) {
-      if (catalogue.known(method) === undefined) await catalogue.resolve(method)
-    }
-    const context = { queues, tag, nowMs: clock.wallMs() }
-    const jobs = requests.length
-    const drafts = requests.map((request, index) =>
-      saysWhich(requests, index, () => draftJob(request, context, { index, jobs }))
-    )
+    const unknown = this.#drafting.lookUp(requests)
+    if (unknown !== undefined) await unknown
+    const drafts = this.#drafting.draft(requests)
     return this.#commit((commit) => admit(commit, this.#admission, drafts))
+  }
+
+  /**
+   * All of the operations or none, in one commit; see transaction.ts.
+   *
+   * @throws RuntimeError as {@link DurableQueue.enqueue}; `DOCUMENT_CHANGED`; `JOB_UNKNOWN` of a job to cancel
+   */
+  async transaction(operations: readonly TransactionOperation[], traceOf: TraceOf): Promise<TransactionResult> {
+    const known = await knownOperations(operations, this.#parts.catalogue)
+    const work = workOf(known, await this.#drafting.all(requestedJobs(known)))
+    return this.#commit((commit) => ({ jobs: perform(commit, this.#admission, work, traceOf) }))
   }
 
   /**
@@ -162,7 +197,7 @@ export class DurableQueue {
       }
       const isHeld = isPaused(record, commit.nowMs) || readScheduler(transaction).maintenance
       const claimed = isHeld ? [] : claimReady(commit, number, max)
-      return { commit, jobs: claimed.map((job) => this.#claimed(job, transaction)) }
+      return { commit, jobs: claimed.map((job) => this.#claimed(job, commit)) }
     })
     // What a later operation of the same commit cancelled must not start any more.
     return jobs.filter(({ seq, attempt }) => !commit.after.hasCancelled(seq, attempt))
@@ -177,17 +212,79 @@ export class DurableQueue {
   }
 
   /**
-   * Ends an attempt: completed, failed, scheduled again, or ready again.
+   * Ends an attempt: completed, with its effects, failed, scheduled again, or ready again. One that completed has failed
+   * where its effects are refused, and is interrupted where its document has changed since it was claimed.
    *
    * @returns false where the job is not in this attempt any more, because it was cancelled; nothing is changed then
    */
-  settle({ seq, attempt }: ClaimedJob, ending: Ending, trace: AttemptTrace): Promise<boolean> {
+  settle(claimed: ClaimedJob, ending: Ending, trace: AttemptTrace): Promise<boolean> {
+    if (ending.type !== 'completed' || ending.effects === undefined) return this.#settle(claimed, ending, trace)
+    return this.#settleWith(ending.effects, claimed, ending, trace)
+  }
+
+  /** Where all methods are known the commit is asked for in this turn, before the claim of the next job. */
+  async #settleWith(effects: Effects, claimed: ClaimedJob, ending: Ending, trace: AttemptTrace): Promise<boolean> {
+    const { clock, nextInstant } = this.#parts
+    let plan: EffectsPlan
+    try {
+      const requests = requestsOf(effects, claimed.document)
+      const unknown = this.#drafting.lookUp(requests)
+      if (unknown !== undefined) await unknown
+      plan = planEffects(effects, claimed.document, {
+        draft: (jobs) => this.#drafting.draft(jobs),
+        nextInstant,
+        nowMs: clock.wallMs()
+      })
+    } catch (error) {
+      return this.#settle(claimed, failedBy(error), trace)
+    }
+    return this.#settle(claimed, ending, trace, plan)
+  }
+
+  #settle({ seq, attempt, document }: ClaimedJob, ending: Ending, trace: AttemptTrace, plan?: EffectsPlan) {
     return this.#commit((commit, transaction) => {
       const job = readJob(transaction, seq)
       if (job?.standing.state !== 'running' || job.standing.made !== attempt) return false
       job.standing = { ...job.standing, ...trace }
-      endAttempt(commit, job, ending, this.#parts.random())
+      const end = plan === undefined ? ending : this.#afterEffects(commit, plan, document, ending)
+      endAttempt(commit, job, end, this.#parts.random())
       return true
+    })
+  }
+
+  #afterEffects(commit: QueueCommit, plan: EffectsPlan, document: DocumentMessage | undefined, ending: Ending): Ending {
+    if (document !== undefined && !isUnchanged(commit, document)) return { type: 'interrupted' }
+    try {
+      applyEffects(commit, plan, document, this.#admission)
+      return ending
+    } catch (error) {
+      return failedBy(error)
+    }
+  }
+
+  /**
+   * What a running job asks of its journal; see journal.ts. On disk when it resolves.
+   *
+   * @throws RuntimeError `JOB_STATE`: the attempt is over, or the journal has another call there · `PAYLOAD_TOO_LARGE`,
+   * `PARAMS_INVALID` · of `enqueue` also as {@link DurableQueue.enqueue}
+   */
+  ask<Q extends JournalQuestion>(job: ClaimedJob, question: Q): Promise<AnswerTo<Q>> {
+    return this.#questions.ask(job, question)
+  }
+
+  /**
+   * Tells a job something by name: the `ctx.waitFor` that waits for it takes it, now or later.
+   *
+   * @param payload JSON value; undefined: null
+   * @throws RuntimeError `JOB_UNKNOWN`, `JOB_STATE` where it has finished or leaves too many untaken, `PARAMS_INVALID`,
+   * `PAYLOAD_TOO_LARGE`
+   */
+  async signal(id: string, name: string, payload: unknown = null): Promise<JobChange> {
+    const text = encodeSignal(payload, id, name)
+    return this.#commit((commit, transaction) => {
+      const job = requireJob(transaction, id, this.#parts.tag, 'send a signal to')
+      sendSignal(commit, job, name, text)
+      return { id, state: job.standing.state, changed: true }
     })
   }
 
@@ -236,7 +333,8 @@ export class DurableQueue {
   async upkeep(nowMs: number): Promise<number | null> {
     const nextAtMs = nextUpkeepAtMs(this.#parts.store.reader, this.#retained, this.#fronts)
     if (nextAtMs === null || nextAtMs > nowMs) return nextAtMs
-    await this.#commit((commit) => upkeepPiece(commit, this.#retained, this.#fronts))
+    const { nextInstant } = this.#parts
+    await this.#commit((commit) => upkeepPiece(commit, this.#retained, this.#fronts, nextInstant))
     return nextUpkeepAtMs(this.#parts.store.reader, this.#retained, this.#fronts)
   }
 
@@ -377,13 +475,16 @@ export class DurableQueue {
   #nextDueAtMs(): number | null {
     for (const key of this.#parts.store.reader.keys({ ...scheduledRange, limit: 1 })) {
       const dueAtMs = dueOfScheduledKey(key)
-      return dueAtMs === noInstantMs ? null : dueAtMs
+      // What waits for other jobs, or for a signal without an end, is not due by itself.
+      return dueAtMs >= instantMsMax ? null : dueAtMs
     }
     return null
   }
 
-  #claimed(job: StoredJob, reader: Reader): ClaimedJob {
+  #claimed(job: StoredJob, commit: QueueCommit): ClaimedJob {
     const { seq, spec, standing } = job
+    const document = documentMessage(commit, job)
+    const journal = readJournal(commit.transaction, job)
     return {
       seq,
       id: spec.id,
@@ -396,7 +497,9 @@ export class DurableQueue {
       softTimeoutMs: spec.softTimeoutMs,
       alone: standing.crashes > 0,
       startIsCounted: standing.startTurn !== null,
-      ...(standing.dependencies === null ? {} : { parents: parentsOf(reader, job) })
+      ...(standing.dependencies === null ? {} : { parents: parentsOf(commit.transaction, job) }),
+      ...(document === undefined ? {} : { document }),
+      ...(journal.length === 0 ? {} : { journal })
     }
   }
 
@@ -445,8 +548,8 @@ export class DurableQueue {
   }
 }
 
-/** Every method that must be known before the request is accepted. */
-function methodsOf({ method, onSuccess, onFailure }: EnqueueRequest): string[] {
-  const followUps = [onSuccess, onFailure].filter((each) => each !== undefined)
-  return [method, ...followUps.map((each) => (typeof each === 'string' ? each : each.method))]
+/** Effects that were refused. @throws what says nothing against them */
+function failedBy(error: unknown): Ending {
+  if (!(error instanceof RuntimeError) || error.code === 'STORAGE_FAILED') throw error
+  return { type: 'failed', final: false, error: refusedWith(error) }
 }

@@ -29,6 +29,8 @@ export interface DraftContext {
   queues: ReadonlyMap<string, QueueConfig>
   tag: string
   nowMs: number
+  /** It was accepted once; what has changed since does not speak against it. */
+  isPromised?: boolean
 }
 
 /** A draft's place among the jobs of one call. */
@@ -60,7 +62,7 @@ export function draftJob(request: EnqueueRequest, context: DraftContext, place =
       attemptsMax: request.attempts ?? queue.attempts,
       backoff: request.backoff === undefined ? queue.backoff : backoffRule(request.backoff),
       jobName: request.jobName ?? null,
-      softTimeoutMs: softTimeoutOf(request, queue),
+      softTimeoutMs: softTimeoutOf(request, queue, context),
       event: null,
       rules: rulesOf(request, queue, runAtMs, context)
     }
@@ -74,16 +76,20 @@ function rulesOf(
   runAtMs: number | null,
   context: DraftContext
 ): JobRules | null {
-  const { key, keyConcurrency, onParentFailure, onSuccess, onFailure, deduplicate } = request
+  const { key, keyConcurrency, document, onParentFailure, onSuccess, onFailure, deduplicate } = request
   const attempted = `enqueue "${request.method}"`
   if (keyConcurrency !== undefined && key === undefined) throw invalid(attempted, 'keyConcurrency needs a key')
-  const expiresAtMs = expiryOf(request, runAtMs, context.nowMs)
+  if (document !== undefined && key !== undefined) {
+    throw invalid(attempted, 'its document is its key; leave out key and keyConcurrency')
+  }
+  const expiresAtMs = expiryOf(request, runAtMs, context)
   const keepMs = keepMsOf(request)
   const retryOn = request.retryOn ?? queue.retryOn
   const noRetryOn = request.noRetryOn ?? queue.noRetryOn
   const rules: JobRules = {}
   if (key !== undefined) rules.key = key
   if (keyConcurrency !== undefined) rules.keyConcurrency = keyConcurrency
+  if (document !== undefined) rules.document = document
   if (queue.ageingMs !== null) rules.ageingMs = queue.ageingMs
   if (expiresAtMs !== undefined) rules.expiresAtMs = expiresAtMs
   if (retryOn !== null) rules.retryOn = retryOn
@@ -101,7 +107,8 @@ function rulesOf(
 /** Checked as the job that it will be, but for its method, which the caller has looked up. */
 function followUpText(followUp: string | FollowUp, attempted: string, context: DraftContext): string {
   const request = typeof followUp === 'string' ? { method: followUp } : followUp
-  queueOf(request, context.queues)
+  // Where the configuration has lost it since, the job that follows runs all the same; see follow-up.ts.
+  if (!context.isPromised) queueOf(request, context.queues)
   return encodePayload(request, attempted)
 }
 
@@ -117,10 +124,14 @@ function keepMsOf({ retention, resultTtl, method }: EnqueueRequest): JobRules['k
 }
 
 /** A number or a text with a unit is a span from now; any other text an instant. */
-function expiryOf({ expires, method }: EnqueueRequest, runAtMs: number | null, nowMs: number): number | undefined {
+function expiryOf(
+  { expires, method }: EnqueueRequest,
+  runAtMs: number | null,
+  { nowMs, isPromised }: DraftContext
+): number | undefined {
   if (expires === undefined) return undefined
   const atMs = untilToMs(expires, nowMs)
-  if (atMs > (runAtMs ?? nowMs)) return atMs
+  if (atMs > (runAtMs ?? nowMs) || isPromised) return atMs
   throw invalid(`enqueue "${method}"`, 'it expires before it may start; give a later expires')
 }
 
@@ -147,23 +158,34 @@ function dependenciesOf({ dependsOn, method }: EnqueueRequest, { index, jobs }: 
  * @throws RuntimeError `PARAMS_INVALID`: not JSON, or nested too deeply · `PAYLOAD_TOO_LARGE`
  */
 export function encodePayload(params: unknown, attempted: string): string {
+  return encodeJson(params, attempted, paramsRule)
+}
+
+const paramsRule = { name: 'params', bytesMax: payloadBytesMax, advice: 'Put the data into a file and pass its path.' }
+
+/** As {@link encodePayload}, of any value. @param rule `name` of the value, and what to do where it is too large */
+export function encodeJson(
+  value: unknown,
+  attempted: string,
+  { name, bytesMax, advice }: { name: string; bytesMax: number; advice: string }
+): string {
   let text: string | undefined
   try {
-    text = JSON.stringify(params)
+    text = JSON.stringify(value)
   } catch (error) {
-    throw invalid(attempted, `params cannot be written as JSON (${(error as Error).message})`)
+    throw invalid(attempted, `${name} cannot be written as JSON (${(error as Error).message})`)
   }
-  if (text === undefined) throw invalid(attempted, 'params must be a JSON value, got a function or a symbol')
+  if (text === undefined) throw invalid(attempted, `${name} must be a JSON value, got a function or a symbol`)
   const bytes = Buffer.byteLength(text)
-  if (bytes > payloadBytesMax) {
+  if (bytes > bytesMax) {
     throw new RuntimeError(
       'PAYLOAD_TOO_LARGE',
-      `Cannot ${attempted}: params take ${bytes} bytes as JSON, at most ${payloadBytesMax} are allowed. Put the data into a file and pass its path.`,
-      { bytes, bytesMax: payloadBytesMax }
+      `Cannot ${attempted}: ${name} of ${bytes} bytes as JSON, at most ${bytesMax} are allowed. ${advice}`,
+      { bytes, bytesMax }
     )
   }
   if (jsonDepth(text) > jsonDepthMax) {
-    throw invalid(attempted, `params are nested more than ${jsonDepthMax} levels deep`)
+    throw invalid(attempted, `${name} nested more than ${jsonDepthMax} levels deep`)
   }
   return text
 }
@@ -183,13 +205,14 @@ function queueOf(
 }
 
 /** Of a queue whose notice does not fit into the timeout of this job, there is none. */
-function softTimeoutOf(request: EnqueueRequest, queue: QueueConfig): number | null {
+function softTimeoutOf(request: EnqueueRequest, queue: QueueConfig, { isPromised }: DraftContext): number | null {
   const timeoutMs = timeoutOf(request, queue)
   if (request.softTimeout === undefined) {
     return queue.softTimeoutMs !== null && queue.softTimeoutMs < timeoutMs ? queue.softTimeoutMs : null
   }
   const softTimeoutMs = durationToMs(request.softTimeout)!
   if (softTimeoutMs < timeoutMs) return softTimeoutMs
+  if (isPromised) return null
   throw invalid(`enqueue "${request.method}"`, `softTimeout must be shorter than the timeout of ${timeoutMs / 1000} s`)
 }
 

@@ -1,36 +1,38 @@
 /**
- * The jobs that have a key. Those of one key in one queue are a **group**; groups take turns, so that a million jobs of one
- * do not hold up the single job of another.
+ * The jobs that have a key, and those of documents. Those of one key in one queue, and those of one document, are a **group**
+ * (job-group.ts); groups take turns, so that a million jobs of one do not hold up the single job of another.
  *
- * The ready jobs of a group are under 'G', in their order. A group whose first job may start is in the **rotation** ('T'),
- * sorted by that job's front and rank, then by who had its turn longest ago. One that may not start because of the rate limit of
- * its key is among the **blocked** ('B'), by the instant at which it may. One that has as many jobs under way as its first
- * job's `keyConcurrency` allows is in neither.
+ * The ready jobs of a group are under 'G', each in its queue, in their order. A group whose first job may start is in the
+ * **rotation** ('T') of that job's queue, sorted by the job's front and rank, then by who had its turn longest ago. One that may not
+ * start because of the rate limit of its key is among the **blocked** ('B'), by the instant at which it may. One that has as
+ * many jobs under way as its first job's concurrency allows is in neither.
  *
- * A job holds its key while it runs; with `keyConcurrency: 1` also while it waits for its next attempt, so that nothing
- * behind it overtakes. Everything about a group follows from its jobs and its window: {@link KeyGroups.settle} derives its
- * place again whenever one of them has changed.
+ * The jobs of a document may be in several queues and are in one order all the same: its first job is the first of all
+ * queues, and stands in the rotation of its own. Ageing does not change their order, since a rank of one queue says nothing
+ * in another. Turns are counted by each queue, so where the first job is in another queue than the last that started, the
+ * document takes its turn after those that are there.
+ *
+ * A job holds its group while it runs; with a concurrency of 1, as in documents, also while it waits for its next attempt, so
+ * that nothing behind it overtakes. Everything about a group follows from its jobs and its window: {@link KeyGroups.settle}
+ * derives its place again whenever one of them has changed.
  */
 import type { QueueConfig } from '../core/config.ts'
 import {
+  agedRank,
   blockedKey,
   blockedRange,
+  comparePlaces,
   groupKey,
   groupReadyRange,
   keyedReadyKey,
   placeOfReadyKey,
+  queueOfReadyKey,
   rotationKey,
   rotationRange,
   untilOfBlockedKey
 } from '../store/keys.ts'
-import {
-  type Counters,
-  groupCodec,
-  type JobRules,
-  type KeyGroup,
-  type QueueTotals,
-  type Standing
-} from '../store/records.ts'
+import { type Counters, groupCodec, type KeyGroup, type QueueTotals } from '../store/records.ts'
+import { concurrencyOf, documentScope, type GroupId, groupNamed, groupOf } from './job-group.ts'
 import { StartWindow, type WindowScope } from './start-window.ts'
 import { readyPlaceOf, type StoredJob } from './stored-job.ts'
 
@@ -43,15 +45,21 @@ export interface GroupScope extends WindowScope {
 }
 
 interface LoadedGroup {
-  queue: number
-  key: string
+  id: GroupId
   group: KeyGroup
   window: StartWindow
   /** Its first ready job, as of the last time its place was derived. */
   head: Entry | undefined
+  /** As `head`. */
+  place: Buffer | null
 }
 
 type Entry = { key: Buffer; value: Buffer }
+
+/** Bits of the first byte of a ready entry. */
+const hasStandingBit = 1
+/** A job of a document in a queue with ageing, where all aged ranks count as one. */
+const agedBit = 2
 
 export class KeyGroups {
   readonly #commit: GroupScope
@@ -65,32 +73,43 @@ export class KeyGroups {
   }
 
   /** The job has become ready. */
-  place(job: StoredJob, key: string, hasStanding: boolean): void {
-    const loaded = this.#change(job.spec.queue, key)
+  place(job: StoredJob, id: GroupId, hasStanding: boolean): void {
+    const { spec } = job
+    const { group } = this.#change(id, spec.queue)
+    const isAged = id.scope === documentScope && spec.rules?.ageingMs !== undefined
     const value = Buffer.allocUnsafe(5)
-    value[0] = hasStanding ? 1 : 0
-    value.writeUInt32BE(job.spec.rules?.keyConcurrency ?? 0, 1)
-    this.#commit.transaction.put(keyedReadyKey(job.spec.queue, loaded.group.number, readyPlaceOf(job)), value)
+    value[0] = (hasStanding ? hasStandingBit : 0) | (isAged ? agedBit : 0)
+    value.writeUInt32BE(concurrencyOf(spec), 1)
+    this.#commit.transaction.put(keyedReadyKey(spec.queue, group.number, readyPlaceOf(job)), value)
+    if (id.scope === documentScope) group.ready = counted(group.ready, spec.queue, 1)
   }
 
-  unplace(job: StoredJob, key: string): void {
-    const loaded = this.#change(job.spec.queue, key)
-    this.#commit.transaction.remove(keyedReadyKey(job.spec.queue, loaded.group.number, readyPlaceOf(job)))
+  unplace(job: StoredJob, id: GroupId): void {
+    const { spec } = job
+    const { group } = this.#change(id, spec.queue)
+    this.#commit.transaction.remove(keyedReadyKey(spec.queue, group.number, readyPlaceOf(job)))
+    if (id.scope === documentScope) group.ready = counted(group.ready, spec.queue, -1)
   }
 
-  /** @param by 1: the job now holds its key, -1: no longer */
-  hold(queue: number, key: string, by: 1 | -1): void {
-    this.#change(queue, key).group.held += by
+  /** @param by 1: the job now holds its group, -1: no longer */
+  hold({ spec }: StoredJob, id: GroupId, by: 1 | -1): void {
+    this.#change(id, spec.queue).group.held += by
   }
 
-  /** The group has had its turn. */
-  turned(queue: number, key: string, turn: number): void {
-    this.#change(queue, key).group.turn = turn
+  /** The group of the job has had its turn, in the job's queue. */
+  turned({ spec }: StoredJob, id: GroupId, turn: number): void {
+    const { group } = this.#change(id, spec.queue)
+    group.turn = turn
+    if (id.scope === documentScope) group.turnOf = spec.queue
   }
 
-  /** The window of the rate limit that each key of the queue has. Whoever changes it changes the place of its group. */
-  window(queue: number, key: string): StartWindow {
-    return this.#change(queue, key).window
+  /**
+   * The window of the rate limit that each key of a queue has; a document has none. Whoever changes it changes the place of
+   * its group.
+   */
+  window({ spec }: StoredJob): StartWindow | undefined {
+    const id = spec.rules?.document === undefined ? groupOf(spec) : undefined
+    return id === undefined ? undefined : this.#change(id, spec.queue).window
   }
 
   /** The place in the rotation of the group whose job is next, and that job; none where no group may start one. */
@@ -99,10 +118,14 @@ export class KeyGroups {
       this.settle()
       const first = this.#firstInRotation(queue)
       if (first === undefined) return undefined
-      const loaded = this.#load(queue, first.key)
+      const loaded = this.#load(first.id, queue)
       if (loaded.window.free > 0) {
-        const head = (loaded.head ?? this.#head(queue, loaded.group))!
-        return { place: first.place, seq: placeOfReadyKey(head.key).seq, hasStanding: head.value[0] === 1 }
+        const { key, value } = (loaded.head ?? this.#head(loaded))!
+        return {
+          place: first.place,
+          seq: placeOfReadyKey(key).seq,
+          hasStanding: (value[0]! & hasStandingBit) !== 0
+        }
       }
       // The limit was lowered since the group got its place.
       this.#changed.add(loaded)
@@ -123,119 +146,157 @@ export class KeyGroups {
       const isOver = first.untilMs <= this.#commit.nowMs
       if (!isOver && last.untilMs <= latestMs) return first.untilMs
       if (unblocked >= max) return this.#commit.nowMs
-      this.#change(queue, isOver ? first.key : last.key)
+      this.#change(isOver ? first.id : last.id, queue)
     }
   }
 
-  /** Derives the places of the groups that have changed. */
+  /**
+   * Derives the places of the groups that have changed. A job at front that is replaced takes its place along to the group of
+   * its new key or document: so all old places are left before a new one is taken.
+   */
   settle(): void {
-    for (const loaded of this.#changed) this.#settle(loaded)
+    for (const loaded of this.#changed) this.#leavePlace(loaded)
+    for (const loaded of this.#changed) this.#takePlace(loaded)
     this.#changed.clear()
   }
 
-  #settle(loaded: LoadedGroup): void {
-    const { queue, key, group, window } = loaded
+  #leavePlace(loaded: LoadedGroup): void {
+    const { group } = loaded
+    loaded.head = this.#head(loaded)
+    loaded.place = this.#placeOf(loaded, loaded.head)
+    if (group.place !== null && loaded.place?.equals(group.place) !== true) {
+      this.#commit.transaction.remove(group.place)
+    }
+  }
+
+  #takePlace({ id, group, window, head, place }: LoadedGroup): void {
     const { transaction } = this.#commit
-    const head = this.#head(queue, group)
-    const place = this.#placeOf(loaded, head)
-    loaded.head = head
-    const record = groupKey(queue, key)
-    if (group.place !== null && place?.equals(group.place) !== true) transaction.remove(group.place)
+    const record = groupKey(id.scope, id.name)
     if (place !== null && group.place?.equals(place) !== true) {
-      transaction.put(place, Buffer.from(key, 'utf8'))
+      transaction.put(place, Buffer.from(id.name, 'utf8'))
+      const queue = head === undefined ? id.scope : queueOfReadyKey(head.key)
       if (place[0] === rotationMark) this.#commit.wake(queue)
       else this.#commit.wakeAt(queue, untilOfBlockedKey(place))
     }
     group.place = place
     if (head === undefined && group.held === 0 && window.count === 0) {
       transaction.remove(record)
-      this.#loaded.delete(nameOf(queue, key))
+      this.#loaded.delete(nameOf(id))
     } else {
       transaction.put(record, groupCodec.encode(record, { ...group, starts: window.count }))
     }
   }
 
-  #placeOf({ queue, group, window }: LoadedGroup, head: Entry | undefined): Buffer | null {
+  #placeOf({ id, group, window }: LoadedGroup, head: Entry | undefined): Buffer | null {
     window.prune()
     if (head === undefined) {
       // Nothing to start; the entries of the window are looked at once more when they are over.
       const overAtMs = group.held === 0 && window.count > 0 ? window.freeAtMs() : null
-      return overAtMs === null ? null : blockedKey(queue, overAtMs, group.number)
+      return overAtMs === null ? null : blockedKey(id.scope, overAtMs, group.number)
     }
     const limit = head.value.readUInt32BE(1)
     if (limit > 0 && group.held >= limit) return null
-    if (window.free > 0) return rotationKey(queue, placeOfReadyKey(head.key), group.turn)
+    const queue = queueOfReadyKey(head.key)
+    if (window.free > 0) {
+      if (id.scope === documentScope) this.#takeTurnIn(queue, group)
+      const place = placeOfReadyKey(head.key)
+      const rank = (head.value[0]! & agedBit) === 0 ? place.rank : agedRank
+      return rotationKey(queue, { ...place, rank }, group.turn)
+    }
     const freeAtMs = window.freeAtMs()
     return freeAtMs === null ? null : blockedKey(queue, freeAtMs, group.number)
   }
 
-  #firstInRotation(queue: number): { place: Buffer; key: string } | undefined {
+  /** The turn of a document is a number of one queue. */
+  #takeTurnIn(queue: number, group: KeyGroup): void {
+    if (group.turnOf === queue) return
+    group.turn = ++this.#commit.totals(queue).turn
+    group.turnOf = queue
+  }
+
+  #firstInRotation(queue: number): { place: Buffer; id: GroupId } | undefined {
     for (const { key: place, value } of this.#commit.transaction.entries({ ...rotationRange(queue), limit: 1 })) {
-      return { place, key: value.toString('utf8') }
+      return { place, id: groupNamed(queue, value.toString('utf8')) }
     }
     return undefined
   }
 
-  #blocked(queue: number, which: 'first' | 'last'): { untilMs: number; key: string } | undefined {
+  #blocked(queue: number, which: 'first' | 'last'): { untilMs: number; id: GroupId } | undefined {
     const one = { ...blockedRange(queue), limit: 1, reverse: which === 'last' }
     for (const { key, value } of this.#commit.transaction.entries(one)) {
-      return { untilMs: untilOfBlockedKey(key), key: value.toString('utf8') }
+      return { untilMs: untilOfBlockedKey(key), id: groupNamed(queue, value.toString('utf8')) }
     }
     return undefined
   }
 
-  #head(queue: number, group: KeyGroup): Entry | undefined {
+  /** The first ready job, of a document that of all queues. */
+  #head({ id, group }: LoadedGroup): Entry | undefined {
+    if (id.scope !== documentScope) return this.#headIn(id.scope, group)
+    let first: Entry | undefined
+    for (const [queue] of group.ready) {
+      const head = this.#headIn(queue, group)!
+      if (first === undefined || comparePlaces(head.key, first.key) < 0) first = head
+    }
+    return first
+  }
+
+  #headIn(queue: number, group: KeyGroup): Entry | undefined {
     for (const entry of this.#commit.transaction.entries({ ...groupReadyRange(queue, group.number), limit: 1 })) {
       return entry
     }
     return undefined
   }
 
-  #change(queue: number, key: string): LoadedGroup {
-    const loaded = this.#load(queue, key)
+  /** @param queue where it takes its turn if it is new */
+  #change(id: GroupId, queue: number): LoadedGroup {
+    const loaded = this.#load(id, queue)
     this.#changed.add(loaded)
     return loaded
   }
 
-  #load(queue: number, key: string): LoadedGroup {
-    const name = nameOf(queue, key)
+  #load(id: GroupId, queue: number): LoadedGroup {
+    const name = nameOf(id)
     let loaded = this.#loaded.get(name)
     if (loaded === undefined) {
-      const group = this.#read(queue, key) ?? this.#create(queue)
-      const rule = this.#configOf(queue)?.keyRateLimit ?? null
-      const window = new StartWindow(this.#commit, queue, group.number, rule, group.starts)
-      loaded = { queue, key, group, window, head: undefined }
+      const group = this.#read(id) ?? this.#create(id, queue)
+      const rule = id.scope === documentScope ? null : (this.#configOf(id.scope)?.keyRateLimit ?? null)
+      const window = new StartWindow(this.#commit, id.scope, group.number, rule, group.starts)
+      loaded = { id, group, window, head: undefined, place: group.place }
       this.#loaded.set(name, loaded)
     }
     return loaded
   }
 
-  #read(queue: number, key: string): KeyGroup | undefined {
-    const record = groupKey(queue, key)
+  #read({ scope, name }: GroupId): KeyGroup | undefined {
+    const record = groupKey(scope, name)
     const value = this.#commit.transaction.get(record)
     return value === undefined ? undefined : groupCodec.decode(record, value)
   }
 
   /** It takes its turn after those that are there. */
-  #create(queue: number): KeyGroup {
+  #create({ scope }: GroupId, queue: number): KeyGroup {
     const { counters } = this.#commit
     return {
       number: counters.nextGroup++,
       held: 0,
       turn: ++this.#commit.totals(queue).turn,
       starts: 0,
-      place: null
+      place: null,
+      ready: [],
+      turnOf: scope === documentScope ? queue : 0
     }
   }
 }
 
-/** Whether a job in this standing counts against the `keyConcurrency` of its key. */
-export function holdsKey({ state, made }: Standing, rules: JobRules | null): boolean {
-  return state === 'running' || (state === 'scheduled' && made > 0 && rules?.keyConcurrency === 1)
+/** @returns the counts with one job more or less in that queue; queues without any are left out */
+function counted(ready: KeyGroup['ready'], queue: number, by: 1 | -1): KeyGroup['ready'] {
+  const others = ready.filter(([of]) => of !== queue)
+  const count = (ready.find(([of]) => of === queue)?.[1] ?? 0) + by
+  return count === 0 ? others : [...others, [queue, count]]
 }
 
 const rotationMark = rotationRange(0).start[0]
 
-function nameOf(queue: number, key: string): string {
-  return `${queue} ${key}`
+function nameOf({ scope, name }: GroupId): string {
+  return `${scope} ${name}`
 }

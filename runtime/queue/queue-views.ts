@@ -6,13 +6,12 @@ import { iso } from '../core/instant.ts'
 import type { JobFilter, JobPage, JobView, QueueView } from '../core/job.ts'
 import type { Store } from '../store/store.ts'
 import { readTotals } from './commit.ts'
-import { parentIdsOf } from './dependencies.ts'
 import { healthOf } from './health.ts'
-import { jobView } from './job-view.ts'
+import { jobView, wholeJobView } from './job-view.ts'
 import { walkJobs } from './job-walk.ts'
 import { isPaused, type QueueRegistry } from './queue-registry.ts'
 import type { Rates } from './rates.ts'
-import { requireJob, type StoredJob } from './stored-job.ts'
+import { requireJob } from './stored-job.ts'
 
 export interface QueueViewsParts {
   store: Store
@@ -23,7 +22,6 @@ export interface QueueViewsParts {
   rates: Rates
 }
 
-const listedParentsMax = 100
 const pageDefault = 50
 /** What one page may look at: some tens of milliseconds. */
 const pageLooksMax = 40_000
@@ -36,19 +34,15 @@ export class QueueViews {
   }
 
   job(id: string): JobView {
-    const { store, tag } = this.#parts
+    const { store, tag, registry } = this.#parts
     const job = requireJob(store.reader, id, tag, 'show')
-    const { dependencies } = job.standing
-    return {
-      ...this.#view(job),
-      ...(dependencies === null ? {} : { dependsOn: parentIdsOf(store.reader, job, listedParentsMax) })
-    }
+    return wholeJobView(store.reader, job, registry.nameOf(job.spec.queue))
   }
 
   jobs({ limit = pageDefault, cursor, ...selection }: JobFilter): JobPage {
     const { store, registry } = this.#parts
     const page = walkJobs(store.reader, registry, { selection, limit, cursor, looksMax: pageLooksMax })
-    return { jobs: page.jobs.map((job) => this.#view(job)), cursor: page.cursor }
+    return { jobs: page.jobs.map((job) => jobView(job, registry.nameOf(job.spec.queue))), cursor: page.cursor }
   }
 
   queues(): QueueView[] {
@@ -78,9 +72,5 @@ export class QueueViews {
     const { store, clock, registry } = this.#parts
     const nowMs = clock.wallMs()
     return [...registry.names].map((name) => healthOf(store.reader, name, registry.numberOf(name)!, nowMs))
-  }
-
-  #view(job: StoredJob): JobView {
-    return jobView(job, this.#parts.registry.nameOf(job.spec.queue))
   }
 }

@@ -1,7 +1,9 @@
 /** What the queue says when it refuses. */
 import type { QueueConfig } from '../core/config.ts'
 import { RuntimeError } from '../core/errors.ts'
+import type { JournalEntry } from '../core/journal.ts'
 import type { JobState } from '../core/lifecycle.ts'
+import { jobsPerCompletionMax, journalBytesMax } from '../core/limits.ts'
 
 export function idInUse(id: string, state: JobState | undefined): RuntimeError {
   const holder = state === undefined ? 'another job of the same call has it' : `a ${state} job has it`
@@ -20,10 +22,10 @@ export function queueFull({ name, maxQueued }: QueueConfig, attempted: string): 
   )
 }
 
-export function quotaReached(usedBytes: number, maxStoreBytes: number): RuntimeError {
+export function quotaReached(attempted: string, usedBytes: number, maxStoreBytes: number): RuntimeError {
   return new RuntimeError(
     'STORAGE_FULL',
-    `Cannot enqueue: the store uses ${usedBytes} of the ${maxStoreBytes} bytes that maxStoreBytes allows. Nothing of the request was stored. Remove jobs, keep finished ones for a shorter time (retention), or raise maxStoreBytes.`,
+    `Cannot ${attempted}: the store uses ${usedBytes} of the ${maxStoreBytes} bytes that maxStoreBytes allows. Nothing of the request was stored. Remove jobs, keep finished ones for a shorter time (retention), or raise maxStoreBytes.`,
     { usedBytes, maxStoreBytes }
   )
 }
@@ -54,6 +56,47 @@ export function tooManyLinks(links: number, linksMax: number): RuntimeError {
 
 export function wrongState(attempted: string, id: string, state: JobState, advice: string): RuntimeError {
   return new RuntimeError('JOB_STATE', `Cannot ${attempted} job "${id}": it is ${state}. ${advice}`, { id, state })
+}
+
+export function tooManyJobs(jobs: number): RuntimeError {
+  return new RuntimeError(
+    'PARAMS_INVALID',
+    `Cannot enqueue ${jobs} jobs at once from a job: at most ${jobsPerCompletionMax} are allowed. Enqueue them in several calls.`,
+    { jobs, jobsMax: jobsPerCompletionMax }
+  )
+}
+
+/** An attempt asks for something, and is over. */
+export function attemptOver(id: string, attempt: number): RuntimeError {
+  return new RuntimeError(
+    'JOB_STATE',
+    `Cannot go on with attempt ${attempt} of job "${id}": it is over, because the job was cancelled, removed or interrupted meanwhile.`,
+    { id, attempt }
+  )
+}
+
+/** @param kept what the journal has there; undefined: nothing */
+export function notInJournal(
+  id: string,
+  attempted: string,
+  call: Pick<JournalEntry, 'index' | 'kind'> & { name?: string },
+  kept: JournalEntry | undefined
+): RuntimeError {
+  const name = call.name === undefined ? '' : ` "${call.name}"`
+  const there = kept === undefined ? 'has nothing there' : `has ${kept.kind} "${kept.name}" there`
+  return new RuntimeError(
+    'JOB_STATE',
+    `Cannot ${attempted} ${call.kind}${name} of job "${id}": it is call ${call.index} of the method, and the journal ${there}. A method must call its steps in the same order in every attempt.`,
+    { id, index: call.index }
+  )
+}
+
+export function journalFull(attempted: string, keptBytes: number, bytes: number): RuntimeError {
+  return new RuntimeError(
+    'PAYLOAD_TOO_LARGE',
+    `Cannot ${attempted}: results of steps and signals of the job take ${keptBytes} bytes as JSON, and with these ${bytes} more than the ${journalBytesMax} that are allowed. Put the data into files and keep their paths.`,
+    { keptBytes, bytes, bytesMax: journalBytesMax }
+  )
 }
 
 /** Runs `check`; where it refuses one of several jobs, the refusal says which. */

@@ -85,9 +85,10 @@ export function readFreshJob(reader: Reader, seq: number): StoredJob | undefined
   return { seq, spec, specBytes: value.length, standing: initialStanding(spec, 'ready') }
 }
 
-/** Where the job is among the ready ones. */
+/** Where the job is among the ready ones. Those of a document, which may be in several queues, do not age. */
 export function readyPlaceOf({ seq, spec }: StoredJob): ReadyPlace {
-  return { atFront: spec.atFront, rank: rankOf(spec.priority, spec.rules?.ageingMs, spec.enqueuedAtMs), seq }
+  const ageingMs = spec.rules?.document === undefined ? spec.rules?.ageingMs : undefined
+  return { atFront: spec.atFront, rank: rankOf(spec.priority, ageingMs, spec.enqueuedAtMs), seq }
 }
 
 /** How many of the jobs that it depends on have not finished. */
@@ -99,6 +100,11 @@ export function unmetDependencies({ dependencies }: Standing): number {
 /** Whether it is the end of other jobs that keeps it from running. One that was retried by hand waits for none. */
 export function waitsForOthers({ state, dueAtMs }: Standing): boolean {
   return state === 'scheduled' && dueAtMs === null
+}
+
+/** Whether its last attempt gave its thread back, to sleep or to wait for a signal; it has not gone on since. */
+export function isSuspended({ state, dueAtMs, history }: Standing): boolean {
+  return state === 'scheduled' && dueAtMs !== null && history.at(-1)?.outcome === 'suspended'
 }
 
 function readStanding(reader: Reader, seq: number): Standing | undefined {

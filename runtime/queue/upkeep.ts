@@ -1,6 +1,6 @@
 /**
  * What has to be done without anybody asking: telling the children of finished jobs that a commit had no room for, cancelling
- * what expired, ending windows of deduplication, and forgetting finished jobs as retention says. One piece is small, so that
+ * what expired, ending windows of deduplication, firing reminders, and forgetting finished jobs as retention says. One piece is small, so that
  * nobody else waits long; who runs it asks again until nothing is left, and then at the instant that {@link nextUpkeepAtMs} gives.
  */
 
@@ -22,6 +22,7 @@ import { type QueueTotals, throttleCodec } from '../store/records.ts'
 import type { Reader } from '../store/store.ts'
 import { endsByItselfAtMs, expired, type QueueCommit, readTotals } from './commit.ts'
 import { hasUntold, tellSome } from './dependencies.ts'
+import { fireReminder, type NextInstant } from './reminders.ts'
 import { readJob } from './stored-job.ts'
 
 /** The finished jobs of one state in one queue, which its retention looks after. */
@@ -75,9 +76,14 @@ export class RetentionFronts {
   }
 }
 
-export function upkeepPiece(commit: QueueCommit, places: readonly RetainedPlace[], fronts: RetentionFronts): void {
+export function upkeepPiece(
+  commit: QueueCommit,
+  places: readonly RetainedPlace[],
+  fronts: RetentionFronts,
+  nextInstant: NextInstant
+): void {
   tellSome(commit)
-  endSome(commit)
+  endSome(commit, nextInstant)
   let room = moveBatchMax
   // What a commit that fails has passed over is still there.
   const ahead = fronts.copy()
@@ -116,14 +122,15 @@ function isOverfull({ state, rule: { count, bytes } }: RetainedPlace, { retained
   return kept.count > (count ?? kept.count) || kept.bytes > (bytes ?? kept.bytes)
 }
 
-function endSome(commit: QueueCommit): void {
+function endSome(commit: QueueCommit, nextInstant: NextInstant): void {
   const { transaction, nowMs } = commit
   const keys = [...transaction.keys({ ...endingRange, limit: moveBatchMax })]
   const due = keys.filter((key) => instantOfEndingKey(key) <= nowMs)
   for (const key of due) {
     const subject = subjectOfEndingKey(key)
     if ('id' in subject) endThrottle(commit, key, subject.id)
-    else endJob(commit, key, subject.seq)
+    else if ('seq' in subject) endJob(commit, key, subject.seq)
+    else fireReminder(commit, key, subject.reminder, nextInstant)
   }
 }
 

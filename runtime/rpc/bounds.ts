@@ -33,8 +33,8 @@ export interface Bounds {
 
 export const boundsDefault: Readonly<Bounds> = {
   frameBytesMax,
-  // The params of a job, whose depth the queue checks, lie three levels deep in those of `enqueueMany`.
-  paramsDepthMax: jsonDepthMax + 3,
+  // The params of a job, whose depth the queue checks, lie four levels deep in those of `transaction`.
+  paramsDepthMax: jsonDepthMax + 4,
   batchEntriesMax,
   connectionsMax,
   requestsInFlightMax,

@@ -206,7 +206,7 @@ export class RpcCaller {
 function waitsForJob(method: string, params: unknown): boolean {
   if (method === 'job.wait' || method === 'queue.drain') return true
   const { now, isAsync } = params as { now?: unknown; isAsync?: unknown }
-  return method === 'enqueue' && (now === true || isAsync === false)
+  return (method === 'enqueue' || method === 'enqueueDoc') && (now === true || isAsync === false)
 }
 
 interface EventNotification {

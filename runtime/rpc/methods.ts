@@ -10,17 +10,23 @@ import type { ServiceMethods } from '../core/api.ts'
 import type { ErrorCode } from '../core/errors.ts'
 import { type EventFilter, jobEventTypes } from '../core/events.ts'
 import {
+  documentTypeSchema,
   durationSchema,
+  enqueueDocSchema,
   enqueueSchema,
   expirySchema,
   instantSchema,
   nameSchema,
-  stateSchema
+  operationSchema,
+  stateSchema,
+  timeoutSchema
 } from '../core/job-options.ts'
-import { bulkStepMax, enqueueManyMax, listPageMax } from '../core/limits.ts'
+import { bulkStepMax, documentPageMax, enqueueManyMax, listPageMax, transactionOperationsMax } from '../core/limits.ts'
 import {
   bulkStepSchema,
   doctorViewSchema,
+  documentPageSchema,
+  documentViewSchema,
   enqueueResultSchema,
   type JsonSchema,
   jobChangeSchema,
@@ -30,10 +36,12 @@ import {
   methodViewSchema,
   migrationViewSchema,
   type ObjectSchema,
+  preparedViewSchema,
   queueViewSchema,
   schedulerStateSchema,
   schedulerViewSchema,
-  statusViewSchema
+  statusViewSchema,
+  transactionResultSchema
 } from './view-schemas.ts'
 
 type Params<M extends keyof ServiceMethods> = Parameters<ServiceMethods[M]>[0]
@@ -83,7 +91,33 @@ const queue = { ...nameSchema, description: 'Name of the queue.' } as const
 const timeout = { ...durationSchema, description: 'Longest time to wait. Default: no limit.' } as const
 const noParams = { type: 'object', additionalProperties: false, properties: {} } as const
 const queueParams = { type: 'object', additionalProperties: false, required: ['queue'], properties: { queue } } as const
+const preparedParams = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['id'],
+  properties: { id: { ...nameSchema, description: 'The `id` that `outbox.prepare` gave.' } }
+} as const
 const idParams = { type: 'object', additionalProperties: false, required: ['id'], properties: { id } } as const
+
+const operations = {
+  type: 'array',
+  minItems: 1,
+  maxItems: transactionOperationsMax,
+  items: operationSchema,
+  description: 'Done in this order; see Transactions.'
+} as const
+
+const documentName = { ...nameSchema, description: 'Name of the document.' } as const
+const documentParams = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['type', 'name'],
+  properties: { type: documentTypeSchema, name: documentName }
+} as const
+const pageProperties = {
+  limit: { type: 'integer', minimum: 1, maximum: documentPageMax, description: 'Documents per page. Default 50.' },
+  cursor: { type: 'string', description: 'The `cursor` of the page before.' }
+} as const
 
 const event = {
   ...nameSchema,
@@ -172,6 +206,134 @@ export const serviceMethods = exactly({
       properties: { ids: { type: 'array', items: { type: 'string' }, description: 'In the order of `jobs`.' } }
     },
     errors: enqueueErrors
+  },
+  enqueueDoc: {
+    summary: 'Enqueues a call of a method of a document. Calls of one document run one at a time, in order.',
+    params: enqueueDocSchema,
+    result: enqueueResultSchema,
+    errors: enqueueErrors
+  },
+  transaction: {
+    summary: 'Does all of the operations or none, in one durable commit.',
+    params: {
+      type: 'object',
+      additionalProperties: false,
+      required: ['operations'],
+      properties: { operations }
+    },
+    result: transactionResultSchema,
+    errors: [...enqueueErrors, 'DOCUMENT_CHANGED']
+  },
+  'outbox.prepare': {
+    summary: 'Stores operations that take effect with `outbox.commit`, and not at all with `outbox.abort`.',
+    params: {
+      type: 'object',
+      additionalProperties: false,
+      required: ['outbox', 'operations'],
+      properties: {
+        outbox: { ...nameSchema, description: 'Name by which the program finds what it has prepared.' },
+        operations: {
+          ...operations,
+          description: 'As of `transaction`, without a `revision`: nothing may speak against them afterwards.'
+        },
+        timeout: { ...timeoutSchema, description: 'After this the program should have decided. Default 1 minute.' }
+      }
+    },
+    result: preparedViewSchema,
+    errors: enqueueErrors
+  },
+  'outbox.commit': {
+    summary: 'What was prepared takes effect, in one durable commit.',
+    params: preparedParams,
+    result: transactionResultSchema,
+    errors: ['OUTBOX_UNKNOWN', ...writeErrors]
+  },
+  'outbox.abort': {
+    summary: 'What was prepared is forgotten.',
+    params: preparedParams,
+    result: {
+      type: 'object',
+      required: ['id', 'aborted'],
+      properties: { id: { type: 'string' }, aborted: { const: true } }
+    },
+    errors: ['OUTBOX_UNKNOWN', ...writeErrors]
+  },
+  'outbox.list': {
+    summary: 'Shows what is prepared and not decided, oldest first.',
+    params: {
+      type: 'object',
+      additionalProperties: false,
+      properties: { outbox: { ...nameSchema, description: 'Only of this name.' } }
+    },
+    result: {
+      type: 'object',
+      required: ['prepared'],
+      properties: { prepared: { type: 'array', items: preparedViewSchema } }
+    },
+    errors: []
+  },
+  'doc.get': {
+    summary: 'Shows a document with its state.',
+    params: documentParams,
+    result: documentViewSchema,
+    errors: ['DOCUMENT_UNKNOWN']
+  },
+  'doc.list': {
+    summary: 'Lists the documents of a type by name, one page at a time.',
+    params: {
+      type: 'object',
+      additionalProperties: false,
+      required: ['type'],
+      properties: { type: documentTypeSchema, ...pageProperties }
+    },
+    result: documentPageSchema,
+    errors: []
+  },
+  'doc.export': {
+    summary: 'As `doc.list`, of all types where none is named.',
+    params: {
+      type: 'object',
+      additionalProperties: false,
+      properties: { type: documentTypeSchema, ...pageProperties }
+    },
+    result: documentPageSchema,
+    errors: []
+  },
+  'doc.remove': {
+    summary: 'Removes a document with its reminders. Jobs that wait for it go on with a new one.',
+    params: documentParams,
+    result: {
+      type: 'object',
+      required: ['type', 'name', 'removed'],
+      properties: { type: { type: 'string' }, name: { type: 'string' }, removed: { const: true } }
+    },
+    errors: ['DOCUMENT_UNKNOWN', ...writeErrors]
+  },
+  'doc.cancelReminder': {
+    summary: 'Takes a reminder of a document back. One that is not there is no error.',
+    params: {
+      type: 'object',
+      additionalProperties: false,
+      required: ['type', 'name', 'reminder'],
+      properties: { type: documentTypeSchema, name: documentName, reminder: nameSchema }
+    },
+    result: documentViewSchema,
+    errors: ['DOCUMENT_UNKNOWN', ...writeErrors]
+  },
+  'job.signal': {
+    summary: 'Sends a signal to a job that is not finished: what `ctx.waitFor` of that name waits for, now or later.',
+    params: {
+      type: 'object',
+      additionalProperties: false,
+      required: ['id', 'name'],
+      properties: {
+        id,
+        name: { ...nameSchema, description: 'Name of the signal.' },
+        payload: { description: 'What `ctx.waitFor` returns. Default null.' }
+      }
+    },
+    result: jobChangeSchema,
+    errors: ['JOB_UNKNOWN', 'JOB_STATE', 'PAYLOAD_TOO_LARGE', ...writeErrors]
   },
   'job.get': { summary: 'Shows a job.', params: idParams, result: jobViewSchema, errors: ['JOB_UNKNOWN'] },
   'job.list': {

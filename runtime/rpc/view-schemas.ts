@@ -3,6 +3,7 @@
  * of `core/`: a key that is missing or too many does not compile.
  */
 import type { DoctorView, Finding, JobChange, MethodView, SchedulerState, StatusView } from '../core/api.ts'
+import type { DocumentId, DocumentPage, DocumentView, ReminderView } from '../core/document.ts'
 import { jobErrorCodes } from '../core/errors.ts'
 import { type EventGap, type JobEvent, jobEventTypes } from '../core/events.ts'
 import type {
@@ -17,9 +18,11 @@ import type {
   QueueView
 } from '../core/job.ts'
 import { stateSchema } from '../core/job-options.ts'
+import type { StepView } from '../core/journal.ts'
 import { jobStates } from '../core/lifecycle.ts'
 import type { EventView, MigrationView, SchedulerView } from '../core/scheduler-event.ts'
 import type { compileSchema } from '../core/schema.ts'
+import type { PreparedView, TransactionResult } from '../core/transaction.ts'
 
 export type JsonSchema = Parameters<typeof compileSchema>[0]
 
@@ -63,6 +66,86 @@ const logLineSchema = {
   properties: { at: instant, level: { type: 'string', enum: ['debug', 'info', 'warn', 'error'] }, message: text }
 } as const satisfies ObjectSchema<JobLogLine>
 
+const documentIdSchema = {
+  type: 'object',
+  required: ['type', 'name'],
+  properties: { type: { ...text, description: 'Path of the class.' }, name: text }
+} as const satisfies ObjectSchema<DocumentId>
+
+const stepViewSchema = {
+  title: 'StepView',
+  description: 'A call of `ctx.step`, `ctx.sleep`, `ctx.waitFor`, or `ctx.enqueue` at once.',
+  type: 'object',
+  required: ['name', 'kind', 'state', 'runs', 'cuts', 'startedAt', 'finishedAt', 'until'],
+  properties: {
+    name: text,
+    kind: { type: 'string', enum: ['step', 'sleep', 'signal', 'enqueue'] },
+    state: { type: 'string', enum: ['running', 'sleeping', 'waiting', 'done', 'failed', 'timedOut'] },
+    runs: { ...count, description: 'How often the function of a step was called.' },
+    cuts: { ...count, description: 'How many of these calls a kill has cut in their middle.' },
+    startedAt: instant,
+    finishedAt: instantOrNull,
+    until: { ...instantOrNull, description: 'When a sleep is over, or a signal not waited for any longer.' },
+    result: { description: 'Of a step what it returned, of a signal its payload.' },
+    error: jobErrorSchema
+  }
+} as const satisfies ObjectSchema<StepView>
+
+const reminderViewSchema = {
+  title: 'ReminderView',
+  description: 'A call that a document has asked for.',
+  type: 'object',
+  required: ['name', 'method', 'params', 'nextAt', 'cron', 'timezone'],
+  properties: {
+    name: text,
+    method: text,
+    params: anything,
+    nextAt: instant,
+    cron: { type: ['string', 'null'], description: 'null: it happens once.' },
+    timezone: { type: ['string', 'null'] }
+  }
+} as const satisfies ObjectSchema<ReminderView>
+
+export const documentViewSchema = {
+  title: 'DocumentView',
+  description: 'A document.',
+  type: 'object',
+  required: ['type', 'name', 'state', 'version', 'revision', 'bytes', 'createdAt', 'updatedAt', 'reminders'],
+  properties: {
+    ...documentIdSchema.properties,
+    state: anything,
+    version: { ...count, description: 'Version of the class that wrote the state.' },
+    revision: { ...count, description: 'Changes with every change of the state.' },
+    bytes: { ...count, description: 'Of the state, as JSON text.' },
+    createdAt: instant,
+    updatedAt: instant,
+    reminders: { type: 'array', items: reminderViewSchema }
+  }
+} as const satisfies ObjectSchema<DocumentView>
+
+export const documentPageSchema = {
+  type: 'object',
+  required: ['documents', 'cursor'],
+  properties: {
+    documents: { type: 'array', items: documentViewSchema, description: 'By type, then by name.' },
+    cursor: { type: ['string', 'null'], description: 'For the next page; null on the last.' }
+  }
+} as const satisfies ObjectSchema<DocumentPage>
+
+export const preparedViewSchema = {
+  title: 'PreparedView',
+  description: 'Operations that wait for the decision of the program that prepared them.',
+  type: 'object',
+  required: ['id', 'outbox', 'operations', 'preparedAt', 'undecidedAt'],
+  properties: {
+    id: text,
+    outbox: text,
+    operations: count,
+    preparedAt: instant,
+    undecidedAt: { ...instant, description: 'When whoever prepared it should have decided.' }
+  }
+} as const satisfies ObjectSchema<PreparedView>
+
 const progressSchema = {
   type: 'object',
   required: ['percent', 'stage'],
@@ -71,14 +154,18 @@ const progressSchema = {
 
 const attemptViewSchema = {
   title: 'AttemptView',
-  description: 'One attempt that ended. `interrupted`: the supervisor stopped or died under it; not a failure.',
+  description:
+    'One attempt that ended. `interrupted`: the supervisor stopped or died under it, or its document was changed meanwhile. `suspended`: it sleeps, or waits for a signal. Neither is a failure.',
   type: 'object',
   required: ['attempt', 'startedAt', 'finishedAt', 'outcome'],
   properties: {
     attempt: count,
     startedAt: instant,
     finishedAt: instant,
-    outcome: { type: 'string', enum: ['completed', 'failed', 'cancelled', 'interrupted', 'crashed', 'retryLater'] },
+    outcome: {
+      type: 'string',
+      enum: ['completed', 'failed', 'cancelled', 'interrupted', 'crashed', 'retryLater', 'suspended']
+    },
     error: jobErrorSchema
   }
 } as const satisfies ObjectSchema<AttemptView>
@@ -142,18 +229,37 @@ export const jobViewSchema = {
     dependsOn: {
       type: 'array',
       items: text,
-      description: 'Only from `job.get`: ids of the jobs that it depends on, the first 100.'
+      description: 'Only from `job.get` and `job.wait`: ids of the jobs that it depends on, the first 100.'
     },
     expiresAt: { ...instantOrNull, description: 'When it is cancelled unless it has started. ISO 8601, UTC.' },
     enqueuedAt: instant,
-    runAt: { ...instantOrNull, description: 'When it is or was due; null where it was to run at once.' },
+    runAt: {
+      ...instantOrNull,
+      description: 'When it is or was due; null where it was to run at once, or waits for a signal without an end.'
+    },
     startedAt: instantOrNull,
     finishedAt: instantOrNull,
     progress: { ...progressSchema, type: ['object', 'null'] },
     result: { description: 'What the method returned; only when completed.' },
     error: jobErrorSchema,
     logs: { type: 'array', items: logLineSchema },
-    history: { type: 'array', items: attemptViewSchema, description: 'Past attempts, oldest first.' }
+    history: { type: 'array', items: attemptViewSchema, description: 'Past attempts, oldest first.' },
+    document: { ...documentIdSchema, description: 'Of the method of a document.' },
+    steps: {
+      type: 'array',
+      items: stepViewSchema,
+      description:
+        'Only from `job.get` and `job.wait`: what `ctx.step`, `ctx.sleep` and `ctx.waitFor` have kept, in order.'
+    },
+    signals: {
+      type: 'array',
+      items: {
+        type: 'object',
+        required: ['name', 'payload', 'at'],
+        properties: { name: text, payload: anything, at: instant }
+      },
+      description: 'Only from `job.get` and `job.wait`: signals that no `ctx.waitFor` has taken yet.'
+    }
   }
 } as const satisfies ObjectSchema<JobView>
 
@@ -239,12 +345,16 @@ export const methodViewSchema = {
   title: 'MethodView',
   description: 'A method that can be enqueued.',
   type: 'object',
-  required: ['method', 'file', 'functionName', 'sourceHash'],
+  required: ['method', 'file', 'functionName', 'sourceHash', 'documentType'],
   properties: {
     method: text,
     file: { ...text, description: 'Absolute path of the module.' },
     functionName: { ...text, description: 'The `name` of the function.' },
-    sourceHash: { ...text, description: 'SHA-256 of the source text of the function, hexadecimal.' }
+    sourceHash: { ...text, description: 'SHA-256 of the source text of the function, hexadecimal.' },
+    documentType: {
+      type: ['string', 'null'],
+      description: 'Path of the class of a document method; functionName and sourceHash are those of the class then.'
+    }
   }
 } as const satisfies ObjectSchema<MethodView>
 
@@ -299,11 +409,11 @@ const findingSchema = {
     about: {
       type: 'object',
       description:
-        'One of `queue`, `event` (the id of a scheduler event), `store` (the data directory), `supervisor` (a part of it).',
+        'One of `queue`, `event` (the id of a scheduler event), `store` (the data directory), `supervisor` (a part of it), `outbox`.',
       minProperties: 1,
       maxProperties: 1,
       additionalProperties: false,
-      properties: { queue: text, event: text, store: text, supervisor: text }
+      properties: { queue: text, event: text, store: text, supervisor: text, outbox: text }
     },
     what: text,
     advice: text
@@ -335,7 +445,10 @@ const jobEventSchema = {
     state: { ...stateSchema, description: 'State after the event; absent once the job is removed.' },
     attempt: count,
     count: { ...count, description: '`skipped`, `missed`: how many instants of the event got no job.' },
-    runAt: { ...instant, description: '`retrying`: when the next attempt is due.' },
+    runAt: {
+      ...instant,
+      description: '`retrying`, `suspended`: when the next attempt is due; absent where only a signal can tell.'
+    },
     error: jobErrorSchema,
     progress: progressSchema,
     log: logLineSchema
@@ -442,3 +555,11 @@ export const migrationViewSchema = {
   required: ['added', 'changed', 'removed', 'unchanged'],
   properties: { added: eventIds, changed: eventIds, removed: eventIds, unchanged: count }
 } as const satisfies ObjectSchema<MigrationView>
+
+export const transactionResultSchema = {
+  type: 'object',
+  required: ['jobs'],
+  properties: {
+    jobs: { type: 'array', items: enqueueResultSchema, description: 'The answer to each enqueue, in order.' }
+  }
+} as const satisfies ObjectSchema<TransactionResult>

@@ -15,6 +15,7 @@ import { iso } from '../core/instant.ts'
 import type { EnqueueRequest } from '../core/job.ts'
 import type { EventView, MigrationView, ScheduledEvent, SchedulerView } from '../core/scheduler-event.ts'
 import type { Timers } from '../core/timers.ts'
+import { checkDocument } from '../queue/document-methods.ts'
 import type { DurableQueue } from '../queue/durable-queue.ts'
 import type { DurableSchedule, Firing } from '../queue/durable-schedule.ts'
 import type { JobDraft } from '../queue/job-draft.ts'
@@ -111,11 +112,11 @@ export class Scheduler {
    *
    * @param name id of an event, or the key or the method that one or several events have
    * @returns the ids of the jobs
-   * @throws RuntimeError `EVENT_UNKNOWN`, `METHOD_UNKNOWN`
+   * @throws RuntimeError `EVENT_UNKNOWN`, `METHOD_UNKNOWN`, `PARAMS_INVALID` of a method of a document
    */
   async trigger(name: string): Promise<string[]> {
     const events = this.#named(name)
-    for (const { method } of events) await this.#parts.catalogue.resolve(method)
+    for (const { method } of events) checkDocument(await this.#parts.catalogue.resolve(method), undefined)
     return Promise.all(events.map((event) => this.#schedule.trigger(event.id, this.#draft(event))))
   }
 
@@ -167,14 +168,14 @@ export class Scheduler {
   #firingOf(record: Firing['event'], nowMs: number): Firing {
     const event = this.#events.get(record.id)!
     const plan = planInstants(record.nextAtMs!, event, nowMs, this.#startedAtMs)
-    const isKnown = this.#isKnown(event)
+    const isRun = this.#problemOf(event) === null
     return {
       event: record,
       queue: event.queue,
       method: event.method,
-      runs: isKnown ? plan.runsAtMs.map((atMs) => ({ atMs, draft: this.#draft(event) })) : [],
+      runs: isRun ? plan.runsAtMs.map((atMs) => ({ atMs, draft: this.#draft(event) })) : [],
       overlap: event.overlap,
-      skips: isKnown ? 0 : plan.runsAtMs.length,
+      skips: isRun ? 0 : plan.runsAtMs.length,
       misses: plan.misses,
       nextAtMs: plan.nextAtMs
     }
@@ -182,6 +183,14 @@ export class Scheduler {
 
   #isKnown({ method }: PlannedEvent): boolean {
     return this.#parts.catalogue.known(method) !== undefined
+  }
+
+  /** Why the event gets no job; null: it gets one. */
+  #problemOf({ method }: PlannedEvent): string | null {
+    const view = this.#parts.catalogue.known(method)
+    if (view === undefined) return `No actor module exports the method "${method}".`
+    if (view.documentType === null) return null
+    return `"${method}" is a method of a document, and an event names none. Let a function enqueue it, or a reminder of the document.`
   }
 
   /** The module of a method may be new. What cannot be run now is left out; its next instant finds what was found. */
@@ -237,7 +246,7 @@ export class Scheduler {
     return {
       ...descriptionOf(event),
       state: record?.paused ? 'paused' : 'active',
-      problem: this.#isKnown(event) ? null : `No actor module exports the method "${event.method}".`,
+      problem: this.#problemOf(event),
       next: isoOrNull(record?.nextAtMs),
       skipsNext: record?.skipsNext ?? false,
       lastInstant: isoOrNull(record?.lastAtMs),

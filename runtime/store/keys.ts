@@ -8,14 +8,15 @@
  *  'S'   seq:6                                            standing of a job that has been started and is not running
  *  'X'   seq:6                                            running: its standing
  *  'R'   queue:2 front:1 rank:4 order:6                   ready, without a key, in the order in which it will run; empty, or 1 byte: has 'S'
- *  'G'   queue:2 group:6 front:1 rank:4 order:6           ready, of a key; hasStanding:1 limit:4, 0 for no `keyConcurrency`
+ *  'G'   queue:2 group:6 front:1 rank:4 order:6           ready, of a group; flags:1 (1 has 'S', 2 aged) limit:4, 0 for none
  *  'W'   due:6 seq:6                                      scheduled, by due time in epoch ms, 2^48 - 1 for none; empty
  *  'F'   state:1 queue:2 finished:6 seq:6                 finished, by time; digest.ts, or empty in format 1
  *  'I'   id in UTF-8                                      seq of the job with this id, for ids chosen by the caller
  *  'D'   id in UTF-8                                      window in which no second job of this id is made
- *  'Z'   at:6 what:1 (seq:6 | id in UTF-8)                what ends by itself: a job (0) or a window (1); empty
+ *  'Z'   at:6 what:1 (seq:6 | id in UTF-8)                what ends by itself: a job (0), a window (1); or a reminder (2) that is due; empty
  *  'K'   queue:2 key in UTF-8                             group: the jobs of a key (records.ts, `KeyGroup`)
- *  'T'   queue:2 front:1 rank:4 turn:6                    groups that may start a job, in turn; the key in UTF-8
+ *        0:2 type NUL name                                group: the jobs of a document, in all queues
+ *  'T'   queue:2 front:1 rank:4 turn:6                    groups that may start a job, in turn; the key, or type NUL name
  *  'B'   queue:2 until:6 group:6                          groups that may not before an instant; the key in UTF-8
  *  'V'   queue:2 group:6 at:6 turn:6                      starts within the window of a rate limit, group 0: of the queue; noted:1
  *  'A'   parent:6 child:6                                 a job that waits for another; empty
@@ -23,6 +24,11 @@
  *  'Y'   seq:6                                            finished, and not all that wait for it know; `ParentRecord`
  *  'C'   queue:2                                          counts of jobs per state, and more (records.ts, `QueueTotals`)
  *  'Q'   queue:2                                          name of the queue, whether it is paused
+ *  'O'   type NUL name                                    document: its state (records.ts, `DocumentRecord`)
+ *  'r'   type NUL name NUL reminder                       a call that a document has asked for (`ReminderRecord`)
+ *  'L'   seq:6 index:2                                    entry of the journal of a job (core/journal.ts)
+ *  'H'   seq:6 number:6                                   a signal that the job has not taken yet (`SignalRecord`)
+ *  'U'   id in UTF-8                                      operations that wait for a decision (`PreparedRecord`)
  *  'M'   name in ASCII                                    `counters`, `owner`, `scheduler`, `growth`
  *  'E'   event id in UTF-8                                scheduler event: its standing (records.ts, `EventRecord`)
  *  'N'   next:6 event id in UTF-8                         scheduler events by their next instant; empty
@@ -34,6 +40,7 @@
  * - `rank` sorts larger priorities first, see {@link rankOf}; 0 at front
  * - `order` is the seq, or at front `2^48 - 1 - seq`, so that the last one put at front is first
  */
+import type { DocumentId } from '../core/document.ts'
 import { type FinishedState, finishedStates } from '../core/lifecycle.ts'
 import { priorityMax, priorityMin } from '../core/limits.ts'
 
@@ -54,6 +61,8 @@ const kind = {
   rotation: 0x54,
   blocked: 0x42,
   start: 0x56,
+  journal: 0x4c,
+  signal: 0x48,
   child: 0x41,
   parent: 0x50,
   untold: 0x59
@@ -66,7 +75,10 @@ const smallKind = {
   queue: 0x51,
   meta: 0x4d,
   event: 0x45,
-  nextEvent: 0x4e
+  nextEvent: 0x4e,
+  document: 0x4f,
+  reminder: 0x72,
+  prepared: 0x55
 } as const
 
 /** Keys from `start` (included) to `end` (not included). */
@@ -115,12 +127,14 @@ export function readyKey(queue: number, place: ReadyPlace): Buffer {
   return key
 }
 
-/** Of a job that has a key; `group` stands for that. */
+/** Of a job that has a key or a document; `group` stands for that. */
 export function keyedReadyKey(queue: number, group: number, place: ReadyPlace): Buffer {
   const key = groupedKey(kind.keyedReady, queue, group, 20)
   writePlace(key, 9, place)
   return key
 }
+
+const placeBytes = 11
 
 function writePlace(key: Buffer, at: number, { atFront, rank, seq }: ReadyPlace): void {
   key[at] = atFront ? 0 : 1
@@ -130,7 +144,7 @@ function writePlace(key: Buffer, at: number, { atFront, rank, seq }: ReadyPlace)
 
 /** Of either kind of ready key. */
 export function placeOfReadyKey(key: Buffer): ReadyPlace {
-  const at = key.length - 11
+  const at = key.length - placeBytes
   const atFront = key[at] === 0
   const order = key.readUIntBE(at + 5, 6)
   return { atFront, rank: key.readUInt32BE(at + 1), seq: atFront ? seqMax - order : order }
@@ -138,6 +152,15 @@ export function placeOfReadyKey(key: Buffer): ReadyPlace {
 
 export function seqOfReadyKey(key: Buffer): number {
   return placeOfReadyKey(key).seq
+}
+
+export function queueOfReadyKey(key: Buffer): number {
+  return key.readUInt16BE(1)
+}
+
+/** Of two jobs, in whatever queues: negative where `one` comes first. */
+export function comparePlaces(one: Buffer, other: Buffer): number {
+  return one.compare(other, other.length - placeBytes, other.length, one.length - placeBytes)
 }
 
 /**
@@ -226,7 +249,7 @@ export function throttleKey(id: string): Buffer {
   return Buffer.concat([Buffer.of(smallKind.throttle), Buffer.from(id, 'utf8')])
 }
 
-const endingOf = { job: 0, throttle: 1 } as const
+const endingOf = { job: 0, throttle: 1, reminder: 2 } as const
 
 export function jobEndingKey(atMs: number, seq: number): Buffer {
   const key = Buffer.allocUnsafe(14)
@@ -238,20 +261,87 @@ export function jobEndingKey(atMs: number, seq: number): Buffer {
 }
 
 export function throttleEndingKey(atMs: number, id: string): Buffer {
+  return namedEndingKey(atMs, endingOf.throttle, Buffer.from(id, 'utf8'))
+}
+
+/** @param reminder key of the reminder */
+export function reminderEndingKey(atMs: number, reminder: Buffer): Buffer {
+  return namedEndingKey(atMs, endingOf.reminder, reminder)
+}
+
+function namedEndingKey(atMs: number, what: number, name: Buffer): Buffer {
   const key = Buffer.allocUnsafe(8)
   key[0] = kind.ending
   key.writeUIntBE(atMs, 1, 6)
-  key[7] = endingOf.throttle
-  return Buffer.concat([key, Buffer.from(id, 'utf8')])
+  key[7] = what
+  return Buffer.concat([key, name])
 }
 
 export function instantOfEndingKey(key: Buffer): number {
   return key.readUIntBE(1, 6)
 }
 
-/** @returns the job that ends there, or the id whose window does */
-export function subjectOfEndingKey(key: Buffer): { seq: number } | { id: string } {
-  return key[7] === endingOf.job ? { seq: key.readUIntBE(8, 6) } : { id: key.toString('utf8', 8) }
+/** @returns the job that ends there, the id whose window does, or the key of the reminder that is due */
+export function subjectOfEndingKey(key: Buffer): { seq: number } | { id: string } | { reminder: Buffer } {
+  if (key[7] === endingOf.job) return { seq: key.readUIntBE(8, 6) }
+  return key[7] === endingOf.throttle ? { id: key.toString('utf8', 8) } : { reminder: key.subarray(8) }
+}
+
+/** Names hold no control characters, so NUL ends one. */
+export function documentKey({ type, name }: DocumentId): Buffer {
+  return Buffer.from(`O${type}\0${name}`, 'utf8')
+}
+
+export function documentOfKey(key: Buffer): DocumentId {
+  const [type, name] = key.toString('utf8', 1).split('\0')
+  return { type: type!, name: name! }
+}
+
+/** @param type undefined: of all types */
+export function documentRange(type: string | undefined): KeyRange {
+  return rangeOf(Buffer.from(type === undefined ? 'O' : `O${type}\0`, 'utf8'))
+}
+
+export function reminderKey({ type, name }: DocumentId, reminder: string): Buffer {
+  return Buffer.from(`r${type}\0${name}\0${reminder}`, 'utf8')
+}
+
+export function reminderOfKey(key: Buffer): DocumentId & { reminder: string } {
+  const [type, name, reminder] = key.toString('utf8', 1).split('\0')
+  return { type: type!, name: name!, reminder: reminder! }
+}
+
+/** The reminders of a document. */
+export function reminderRange({ type, name }: DocumentId): KeyRange {
+  return rangeOf(Buffer.from(`r${type}\0${name}\0`, 'utf8'))
+}
+
+export function journalKey(seq: number, index: number): Buffer {
+  const key = Buffer.allocUnsafe(9)
+  key[0] = kind.journal
+  key.writeUIntBE(seq, 1, 6)
+  key.writeUInt16BE(index, 7)
+  return key
+}
+
+export function journalRange(seq: number): KeyRange {
+  return rangeOf(seqKey(kind.journal, seq))
+}
+
+export function signalKey(seq: number, number: number): Buffer {
+  return pairKey(kind.signal, seq, number)
+}
+
+export function signalRange(seq: number): KeyRange {
+  return rangeOf(seqKey(kind.signal, seq))
+}
+
+export function preparedKey(id: string): Buffer {
+  return Buffer.concat([Buffer.of(smallKind.prepared), Buffer.from(id, 'utf8')])
+}
+
+export function idOfPreparedKey(key: Buffer): string {
+  return key.toString('utf8', 1)
 }
 
 export function childKey(parent: number, child: number): Buffer {
@@ -302,6 +392,7 @@ export function nextOfNextEventKey(key: Buffer): number {
 }
 
 export const eventRange = rangeOf(Buffer.of(smallKind.event))
+export const preparedRange = rangeOf(Buffer.of(smallKind.prepared))
 export const nextEventRange = rangeOf(Buffer.of(smallKind.nextEvent))
 export const jobRange = rangeOf(Buffer.of(kind.job))
 export const runningRange = rangeOf(Buffer.of(kind.running))

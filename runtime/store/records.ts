@@ -7,12 +7,16 @@ import { crc32 } from 'node:zlib'
 import { Packr } from 'msgpackr'
 import { type BackoffRule, backoffDefault } from '../core/backoff.ts'
 import { RuntimeError } from '../core/errors.ts'
-import type { DependencyCounts, JobError, JobLogLine, ParentFailureRule } from '../core/job.ts'
+import type { AttemptView, DependencyCounts, JobError, JobLogLine, ParentFailureRule } from '../core/job.ts'
+import type { JournalEntry } from '../core/journal.ts'
 import type { FinishedState, JobState } from '../core/lifecycle.ts'
 import { finishedStates, jobStates } from '../core/lifecycle.ts'
 
-/** 2: keys, dependencies, rate limits and retention; an older version would not see the jobs of keys. */
-export const formatVersion = 2
+/**
+ * 2: keys, dependencies, rate limits and retention; an older version would not see the jobs of keys.
+ * 3: documents and journals; an older version would run two jobs of one document at a time.
+ */
+export const formatVersion = 3
 
 /** What was asked for at enqueue. Written once; only a retry with new params writes it again. */
 export interface JobSpec {
@@ -56,6 +60,8 @@ export interface JobRules {
   keepMs?: { [State in FinishedState]?: number }
   /** Until then no other job of this id is made. */
   throttledUntilMs?: number
+  /** Name of the document whose method it is. */
+  document?: string
 }
 
 /** What is kept of a scheduler event between restarts. */
@@ -112,13 +118,26 @@ export interface Standing {
   dependencies: DependencyCounts | null
   /** The turn of its queue at which it was started, where the starts of the queue are counted. */
   startTurn: number | null
+  /** What is kept besides for the job; null: nothing. */
+  journal: JournalTotals | null
+}
+
+/** `bytes`: of the results and errors of its steps, and the payloads of its signals. `signals`: those that nothing has taken. */
+export interface JournalTotals {
+  entries: number
+  bytes: number
+  signals: number
+  /** Number of the next signal. */
+  nextSignal: number
+  /** The `order` of the next call that is over. */
+  nextOrder: number
 }
 
 export interface PastAttempt {
   attempt: number
   startedAtMs: number
   finishedAtMs: number
-  outcome: 'failed' | 'completed' | 'cancelled' | 'interrupted' | 'crashed' | 'retryLater'
+  outcome: AttemptView['outcome']
   error: JobError | null
 }
 
@@ -144,18 +163,25 @@ export interface QueueTotals {
   retained: Record<FinishedState, { count: number; bytes: number }>
 }
 
-/** The jobs of one key in one queue, while any is ready, holds the key, or started within the window of a rate limit. */
+/**
+ * The jobs of one key in one queue, or of one document, while any is ready, holds the group, or started within the window of
+ * a rate limit.
+ */
 export interface KeyGroup {
-  /** Stands for the key in the keys of the store while this record exists. */
+  /** Stands for the key or document in the keys of the store while this record exists; unique over all queues. */
   number: number
-  /** Jobs that count against `keyConcurrency`. */
+  /** Jobs that count against the concurrency. */
   held: number
-  /** When the key last had its turn. */
+  /** When the group last had its turn. */
   turn: number
   /** Entries in the window of the rate limit of the key. */
   starts: number
   /** The entry under which the group can be found, among those that may start or those that must wait; null: neither. */
   place: Buffer | null
+  /** Only of a document: its ready jobs, by queue. */
+  ready: readonly (readonly [queue: number, count: number])[]
+  /** Only of a document, else 0: the queue whose turns `turn` counts. */
+  turnOf: number
 }
 
 /** A job as those that depend on it see it. */
@@ -185,6 +211,50 @@ export interface Counters {
   nextGroup: number
   /** Entries of jobs that wait for others. */
   links: number
+  /** Of the states of documents. */
+  nextRevision: number
+}
+
+/** The state of a document. */
+export interface DocumentRecord {
+  /** JSON text. */
+  state: string
+  /** Of the class that wrote it. */
+  version: number
+  revision: number
+  createdAtMs: number
+  updatedAtMs: number
+  reminders: number
+}
+
+/** A call that a document has asked for. */
+export interface ReminderRecord {
+  method: string
+  /** JSON text. */
+  params: string
+  queue: string | null
+  cron: string | null
+  timezone: string | null
+  nextAtMs: number
+  /** Number of the job of the last call. */
+  lastSeq: number | null
+}
+
+export interface SignalRecord {
+  name: string
+  /** JSON text. */
+  payload: string
+  atMs: number
+}
+
+/** Operations that wait for the decision of the program that prepared them. */
+export interface PreparedRecord {
+  outbox: string
+  /** JSON text of a list of `TransactionOperation`. */
+  operations: string
+  count: number
+  preparedAtMs: number
+  undecidedAtMs: number
 }
 
 /** The process that owns the data directory. */
@@ -209,7 +279,8 @@ const untouched: Standing = {
   logs: [],
   history: [],
   dependencies: null,
-  startTurn: null
+  startTurn: null,
+  journal: null
 }
 
 /** The standing of a job that has only been enqueued. */
@@ -364,7 +435,7 @@ export function noTotals(): QueueTotals {
   }
 }
 
-export const groupCodec = codec<KeyGroup>({ number: 0, held: 0, turn: 0, starts: 0, place: null })
+export const groupCodec = codec<KeyGroup>({ number: 0, held: 0, turn: 0, starts: 0, place: null, ready: [], turnOf: 0 })
 
 export const parentCodec = codec<ParentRecord>({ id: '', state: null, result: null, anyEnd: false })
 
@@ -375,7 +446,53 @@ export const growthCodec: Codec<GrowthRecord> = {
   decode: (key, value) => unseal(key, value) as GrowthRecord
 }
 
-export const countersCodec = codec<Counters>({ nextSeq: 1, nextQueue: 1, nextGroup: 1, links: 0 })
+export const initialCounters: Counters = { nextSeq: 1, nextQueue: 1, nextGroup: 1, links: 0, nextRevision: 1 }
+
+export const countersCodec = codec<Counters>(initialCounters)
+
+export const documentCodec = codec<DocumentRecord>({
+  state: 'null',
+  version: 1,
+  revision: 0,
+  createdAtMs: 0,
+  updatedAtMs: 0,
+  reminders: 0
+})
+
+export const reminderCodec = codec<ReminderRecord>({
+  method: '',
+  params: '{}',
+  queue: null,
+  cron: null,
+  timezone: null,
+  nextAtMs: 0,
+  lastSeq: null
+})
+
+export const journalCodec = codec<JournalEntry>({
+  index: 0,
+  kind: 'step',
+  name: '',
+  state: 'open',
+  result: null,
+  runs: 0,
+  cuts: 0,
+  startedAtMs: 0,
+  finishedAtMs: null,
+  untilMs: null,
+  error: null,
+  order: null
+})
+
+export const signalCodec = codec<SignalRecord>({ name: '', payload: 'null', atMs: 0 })
+
+export const preparedCodec = codec<PreparedRecord>({
+  outbox: '',
+  operations: '[]',
+  count: 0,
+  preparedAtMs: 0,
+  undecidedAtMs: 0
+})
 
 export const ownerCodec = codec<Owner>({ pid: 0, birth: '' })
 

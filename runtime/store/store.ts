@@ -19,6 +19,9 @@ import { RuntimeError } from '../core/errors.ts'
 import { commitBytesMax, commitOperationsMax } from '../core/limits.ts'
 import type { KeyRange } from './keys.ts'
 
+/** LMDB takes no longer key, so there is nothing under one. */
+export const keyBytesMax = 1978
+
 interface Scan extends KeyRange {
   /** From the end towards the start. Default false. */
   reverse?: boolean
@@ -286,11 +289,11 @@ class LmdbReader implements Reader {
   }
 
   get(key: Buffer): Buffer | undefined {
-    return this.database.get(key)
+    return key.length > keyBytesMax ? undefined : this.database.get(key)
   }
 
   has(key: Buffer): boolean {
-    return this.database.doesExist(key)
+    return key.length <= keyBytesMax && this.database.doesExist(key)
   }
 
   entries({ start, end, reverse = false, limit }: Scan): Iterable<{ key: Buffer; value: Buffer }> {

@@ -8,6 +8,7 @@ import type { DoctorView, Finding, QueueHealth, StatusView, StoreGrowth } from '
 import type { QueueConfig } from '../core/config.ts'
 import type { QueueView } from '../core/job.ts'
 import type { EventView, SchedulerView } from '../core/scheduler-event.ts'
+import type { PreparedView } from '../core/transaction.ts'
 
 export interface DoctorFacts {
   nowMs: number
@@ -15,6 +16,8 @@ export interface DoctorFacts {
   schedule: SchedulerView
   health: readonly QueueHealth[]
   growth: StoreGrowth
+  /** What is prepared and not decided, oldest first. */
+  prepared: readonly PreparedView[]
   /** By name; a queue that is not configured has none. */
   limits: ReadonlyMap<string, Pick<QueueConfig, 'rateLimit' | 'keyRateLimit'>>
   /** null: not known. */
@@ -41,6 +44,8 @@ const growthSpanMsMin = 3 * hourMs
 /** A file with more than this free, and more than this share of it, is larger than it needs to be. */
 const fileFreeBytesMax = 256 * 1024 * 1024
 const fileFreeShareMax = 0.5
+/** An entry of an outbox is decided in time, or as soon as the program runs again. */
+const undecidedMsMax = hourMs
 
 export function examine(facts: DoctorFacts): DoctorView {
   const { nowMs, status, schedule, health, limits } = facts
@@ -59,7 +64,8 @@ export function examine(facts: DoctorFacts): DoctorView {
         ...(stands === undefined || !starts ? [] : ofReady(queue, stands, isLimited, facts))
       ]
     }),
-    ...schedule.events.flatMap((event) => ofEvent(event, nowMs))
+    ...schedule.events.flatMap((event) => ofEvent(event, nowMs)),
+    ...ofOutboxes(facts)
   ]
   return { ok: findings.every(({ severity }) => severity !== 'problem'), findings }
 }
@@ -256,6 +262,22 @@ function ofEvent({ event, problem, lastOutcome, lastJob, next }: EventView, nowM
   if (lastOutcome !== 'failed') return []
   const what = `The last run of scheduler event "${event}" failed.`
   return [{ severity: 'problem', about, what, advice: `"runtime job ${lastJob}" shows why.` }]
+}
+
+function ofOutboxes({ nowMs, prepared }: DoctorFacts): Finding[] {
+  const late = prepared.filter(({ undecidedAt }) => nowMs - Date.parse(undecidedAt) > undecidedMsMax)
+  const outboxes = new Set(late.map(({ outbox }) => outbox))
+  return [...outboxes].map((outbox) => {
+    const entries = late.filter((entry) => entry.outbox === outbox)
+    const oldestMs = nowMs - Math.min(...entries.map(({ undecidedAt }) => Date.parse(undecidedAt)))
+    const entriesText = entries.length === 1 ? '1 entry that is' : `${entries.length} entries that are`
+    return {
+      severity: 'warning',
+      about: { outbox },
+      what: `Outbox "${outbox}" holds ${entriesText} undecided although the program should have decided, the oldest ${spanText(oldestMs)} ago.`,
+      advice: `Start the program that opens the outbox "${outbox}": its decide is asked. By hand: "runtime outbox list", then "runtime outbox commit ID" or "abort ID", as the database of the program has it.`
+    }
+  })
 }
 
 function waitText(jobs: number): string {

@@ -10,6 +10,7 @@ import type { Timers } from '../core/timers.ts'
 import type { Dispatcher } from '../dispatcher/dispatcher.ts'
 import type { Catalogue } from '../pool/catalogue.ts'
 import type { DurableQueue } from '../queue/durable-queue.ts'
+import type { TraceOf } from '../queue/transaction.ts'
 import type { Events, Scheduler } from '../scheduler/scheduler.ts'
 import { QueueWaiters } from './queue-waiters.ts'
 import type { Waiter, Waiters } from './waiters.ts'
@@ -43,6 +44,31 @@ export class JobService implements Service {
       this.#refuseWhenStopping('enqueue')
       return { ids: (await this.#parts.queue.enqueue(jobs)).map(({ id }) => id) }
     },
+    enqueueDoc: ({ type, name, method, ...options }) =>
+      this.#enqueue({ ...options, method: `${type}.${method}`, document: name }),
+    transaction: async ({ operations }) => {
+      this.#refuseWhenStopping('do a transaction')
+      return this.#parts.queue.transaction(operations, this.#traceOf)
+    },
+    'outbox.prepare': async (request) => {
+      this.#refuseWhenStopping('prepare operations')
+      return this.#parts.queue.outbox.prepare(request)
+    },
+    'outbox.commit': async ({ id }) => ({ jobs: await this.#parts.queue.outbox.commit(id, this.#traceOf) }),
+    'outbox.abort': async ({ id }) => {
+      await this.#parts.queue.outbox.abort(id)
+      return { id, aborted: true }
+    },
+    'outbox.list': async ({ outbox }) => ({ prepared: this.#parts.queue.outbox.list(outbox) }),
+    'doc.get': async (id) => this.#parts.queue.documents.get(id),
+    'doc.list': async (filter) => this.#parts.queue.documents.list(filter),
+    'doc.export': async (filter) => this.#parts.queue.documents.list(filter),
+    'doc.remove': async (id) => {
+      await this.#parts.queue.documents.remove(id)
+      return { ...id, removed: true }
+    },
+    'doc.cancelReminder': ({ reminder, ...id }) => this.#parts.queue.documents.cancelReminder(id, reminder),
+    'job.signal': ({ id, name, payload }) => this.#parts.queue.signal(id, name, payload),
     'job.get': async ({ id }) => this.#get(id),
     'job.list': async (filter) => this.#parts.queue.list(filter),
     'job.wait': ({ id, timeout }) => this.#wait(id, timeout),
@@ -53,11 +79,7 @@ export class JobService implements Service {
       return { id, removed: true }
     },
     'job.move': ({ id, queue }) => this.#parts.queue.move(id, queue),
-    'job.cancelMany': (request) =>
-      this.#parts.queue.bulk(
-        { type: 'cancel', traceOf: (queue, id) => this.#parts.dispatchers.get(queue)?.trace(id) },
-        request
-      ),
+    'job.cancelMany': (request) => this.#parts.queue.bulk({ type: 'cancel', traceOf: this.#traceOf }, request),
     'job.retryMany': async ({ params, ...request }) => {
       this.#refuseWhenStopping('retry')
       return this.#parts.queue.bulk({ type: 'retry', ...(params !== undefined && { params }) }, request)
@@ -97,6 +119,8 @@ export class JobService implements Service {
   }
   readonly #parts: JobServiceParts
   readonly #queueWaiters: QueueWaiters
+  /** What a running job has said so far. */
+  readonly #traceOf: TraceOf = (queue, id) => this.#parts.dispatchers.get(queue)?.trace(id)
 
   constructor(parts: JobServiceParts) {
     this.#parts = parts

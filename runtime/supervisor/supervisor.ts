@@ -18,6 +18,7 @@ import { type Catalogue, startCatalogue } from '../pool/catalogue.ts'
 import { openPool } from '../pool/open-pool.ts'
 import { requirePermissionModel } from '../pool/permissions.ts'
 import { DurableQueue } from '../queue/durable-queue.ts'
+import { nextInstantOf } from '../scheduler/cron/next-instant.ts'
 import { DueWork } from '../scheduler/due-work.ts'
 import { readEvents } from '../scheduler/read-events.ts'
 import { type Events, Scheduler } from '../scheduler/scheduler.ts'
@@ -105,6 +106,7 @@ export class Supervisor {
       catalogue,
       clock,
       random: Math.random,
+      nextInstant: nextInstantOf(config.schedulerTickIntervalS),
       events,
       listener: {
         ready: (name) => dispatchers.get(name)?.wake(),
@@ -222,6 +224,7 @@ export class Supervisor {
       schedule: this.#scheduler.list(),
       health: this.#queue.health(),
       growth: this.#queue.growth(),
+      prepared: this.#queue.outbox.list(undefined),
       limits: this.#config.queues,
       diskFreeBytes: await freeBytesAt(this.#config.dataDir)
     })

@@ -1,5 +1,6 @@
 /** Each client command, over a real socket, against a supervisor that answers what the test says. */
 import assert from 'node:assert/strict'
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import type { ServiceMethods } from '../../runtime/core/api.ts'
@@ -8,7 +9,17 @@ import type { JobError } from '../../runtime/core/job.ts'
 import type { MigrationView, SchedulerView } from '../../runtime/core/scheduler-event.ts'
 import { RpcServer } from '../../runtime/rpc/server.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
-import { event, eventView, type FakeService, fakeService, jobView, queueView, statusView } from './fake-service.ts'
+import {
+  documentView,
+  event,
+  eventView,
+  type FakeService,
+  fakeService,
+  jobView,
+  preparedView,
+  queueView,
+  statusView
+} from './fake-service.ts'
 import { type Answered, runCli } from './run-cli.ts'
 import { type Started, startCli } from './spawn-cli.ts'
 
@@ -209,6 +220,65 @@ describe('commands that show', () => {
       json: { retried: 1, unchanged: [], refused: [] }
     },
     {
+      args: ['signal', '42', 'approved', '{"by":"me"}'],
+      answers: { 'job.signal': async () => change },
+      asked: { method: 'job.signal', params: { id: '42', name: 'approved', payload: { by: 'me' } } },
+      text: /^Sent approved to 42, which is ready\.\n$/,
+      json: change
+    },
+    {
+      args: ['doc', 'get', 'billing.Invoice', 'INV-1'],
+      answers: { 'doc.get': async () => documentView() },
+      asked: { method: 'doc.get', params: { type: 'billing.Invoice', name: 'INV-1' } },
+      text: /^type +billing\.Invoice\nname +INV-1\n.*state\n {2}\{\n {4}"lines": \[\]/s,
+      json: documentView()
+    },
+    {
+      args: ['doc', 'list', 'billing.Invoice', '--limit', '2', '--cursor', 'c'],
+      answers: { 'doc.list': async () => ({ documents: [documentView()], cursor: null }) },
+      asked: { method: 'doc.list', params: { type: 'billing.Invoice', limit: 2, cursor: 'c' } },
+      text: /^NAME .*\nINV-1 +.* ago +12 B +2 +- +\{"lines":\[\]\}\n$/,
+      json: { documents: [documentView()], cursor: null }
+    },
+    {
+      args: ['doc', 'remove', 'billing.Invoice', 'INV-1'],
+      answers: { 'doc.remove': async (document) => ({ ...document, removed: true }) },
+      asked: { method: 'doc.remove', params: { type: 'billing.Invoice', name: 'INV-1' } },
+      text: /^Removed billing\.Invoice INV-1\.\n$/,
+      json: { type: 'billing.Invoice', name: 'INV-1', removed: true }
+    },
+    {
+      args: ['doc', 'cancel-reminder', 'billing.Invoice', 'INV-1', 'dunning'],
+      answers: { 'doc.cancelReminder': async () => documentView() },
+      asked: {
+        method: 'doc.cancelReminder',
+        params: { type: 'billing.Invoice', name: 'INV-1', reminder: 'dunning' }
+      },
+      text: /^billing\.Invoice INV-1 has no reminder dunning any more\.\n$/,
+      json: documentView()
+    },
+    {
+      args: ['outbox', 'list', '--outbox', 'shop'],
+      answers: { 'outbox.list': async () => ({ prepared: [preparedView()] }) },
+      asked: { method: 'outbox.list', params: { outbox: 'shop' } },
+      text: /^ID .*\np1 +shop +3 +.* ago +.* ago\n$/,
+      json: { prepared: [preparedView()] }
+    },
+    {
+      args: ['outbox', 'commit', 'p1'],
+      answers: { 'outbox.commit': async () => ({ jobs: [enqueued] }) },
+      asked: { method: 'outbox.commit', params: { id: 'p1' } },
+      text: /^Committed p1: 1 job enqueued\.\n$/,
+      json: { jobs: [enqueued] }
+    },
+    {
+      args: ['outbox', 'abort', 'p1'],
+      answers: { 'outbox.abort': async () => ({ id: 'p1', aborted: true }) },
+      asked: { method: 'outbox.abort', params: { id: 'p1' } },
+      text: /^Aborted p1: nothing of it is done\.\n$/,
+      json: { id: 'p1', aborted: true }
+    },
+    {
       args: ['schedule'],
       answers: { 'schedule.list': async () => schedule },
       asked: { method: 'schedule.list', params: {} },
@@ -396,6 +466,79 @@ describe('enqueue', () => {
     assert.deepEqual(good.service.calls[0]!.params, { method: 'a.run', now: true })
     const bad = await supervised(t, { enqueue: async () => ({ ...enqueued, state: 'failed', error: thrown }) })
     assert.equal((await bad.run(['enqueue', 'a.run', '--now'])).code, 1)
+  })
+})
+
+describe('enqueue-doc', () => {
+  it('sends type, name, method and the options of a job, and prints the id (issue 6.1)', async (t) => {
+    const { run, service } = await supervised(t, { enqueueDoc: async () => enqueued })
+    const flags = ['-p', 'amount=12', '--queue', 'long', '--delay', '5m', '--attempts', '3']
+    const { code, stdout, stderr } = await run(['enqueue-doc', 'billing.Invoice', 'INV-1', 'addLine', ...flags])
+    assert.deepEqual({ code, stdout, stderr }, { code: 0, stdout: '42\n', stderr: '' })
+    const call = { type: 'billing.Invoice', name: 'INV-1', method: 'addLine', params: { amount: 12 } }
+    assert.deepEqual(service.calls, [
+      { method: 'enqueueDoc', params: { ...call, queue: 'long', delay: '5m', attempts: 3 } }
+    ])
+  })
+
+  it('--now prints the result, and ends with 1 where the job failed (issue 6.1)', async (t) => {
+    const good = await supervised(t, { enqueueDoc: async () => ({ ...enqueued, state: 'completed', result: 3 }) })
+    const { code, stdout } = await good.run(['enqueue-doc', 'billing.Invoice', 'INV-1', 'count', '--now'])
+    assert.deepEqual([code, stdout], [0, '3\n'])
+    const bad = await supervised(t, { enqueueDoc: async () => ({ ...enqueued, state: 'failed', error: thrown }) })
+    assert.equal((await bad.run(['enqueue-doc', 'billing.Invoice', 'INV-1', 'count', '--now'])).code, 1)
+  })
+})
+
+describe('doc export', () => {
+  const names = ['a', 'b', 'c']
+  const answers: Partial<ServiceMethods> = {
+    'doc.export': async ({ cursor = '0' }) => {
+      const index = Number(cursor)
+      const next = index + 1 < names.length ? String(index + 1) : null
+      return { documents: [documentView({ name: names[index]! })], cursor: next }
+    }
+  }
+  const lines = names.map((name) => `${JSON.stringify(documentView({ name }))}\n`).join('')
+
+  it('prints one document a line, with --json the same, and asks for page after page (issue 6.1)', async (t) => {
+    const { run, service } = await supervised(t, answers)
+    assert.deepEqual(await run(['doc', 'export']), { code: 0, stdout: lines, stderr: '' })
+    assert.deepEqual(
+      service.calls.map(({ params }) => params),
+      [{}, { cursor: '1' }, { cursor: '2' }]
+    )
+    assert.deepEqual(await run(['doc', 'export', 'billing.Invoice', '--json']), { code: 0, stdout: lines, stderr: '' })
+    assert.deepEqual(service.calls[3]!.params, { type: 'billing.Invoice' })
+  })
+
+  it('writes them into a file that only its owner may read (issue 6.1)', async (t) => {
+    const { folder, run } = await supervised(t, answers)
+    const file = join(folder, 'documents.jsonl')
+    const human = await run(['doc', 'export', '--output', file])
+    assert.deepEqual(human, { code: 0, stdout: `Exported 3 documents to ${file}.\n`, stderr: '' })
+    assert.equal(readFileSync(file, 'utf8'), lines)
+    assert.equal(statSync(file).mode & 0o777, 0o600)
+    const machine = await run(['doc', 'export', '--output', file, '--json'])
+    assert.deepEqual(JSON.parse(machine.stdout), { exported: 3, file })
+  })
+
+  it('leaves the file as it was where the export breaks off, and tells a file that cannot be written (issue 6.1)', async (t) => {
+    const { folder, run } = await supervised(t, {
+      'doc.export': async ({ cursor }) => {
+        if (cursor !== undefined) throw new RuntimeError('STORAGE_FAILED', 'The store failed.')
+        return { documents: [documentView()], cursor: 'next' }
+      }
+    })
+    const file = join(folder, 'documents.jsonl')
+    writeFileSync(file, 'of yesterday')
+    const broken = await run(['doc', 'export', '--output', file])
+    assert.deepEqual(broken, { code: 1, stdout: '', stderr: 'runtime: The store failed.\n' })
+    assert.equal(readFileSync(file, 'utf8'), 'of yesterday')
+    assert.deepEqual(readdirSync(folder).sort(), ['.runtime', 'documents.jsonl'])
+    const { code, stderr } = await run(['doc', 'export', '--output', join(folder, 'none', 'x')])
+    assert.equal(code, 2)
+    assert.match(stderr, /^runtime: Cannot write the documents to .*ENOENT/)
   })
 })
 

@@ -1,8 +1,10 @@
 /** A supervisor that answers what a test tells it to, and remembers what it was asked. */
 import type { Service, ServiceMethods, StatusView } from '../../runtime/core/api.ts'
+import type { DocumentView } from '../../runtime/core/document.ts'
 import { EventStream, type JobEvent } from '../../runtime/core/events.ts'
 import type { JobView, QueueView } from '../../runtime/core/job.ts'
 import type { EventView } from '../../runtime/core/scheduler-event.ts'
+import type { PreparedView } from '../../runtime/core/transaction.ts'
 
 interface Call {
   method: string
@@ -50,6 +52,32 @@ export function jobView(fields: Partial<JobView> = {}): JobView {
     progress: null,
     logs: [],
     history: [],
+    ...fields
+  }
+}
+
+export function documentView(fields: Partial<DocumentView> = {}): DocumentView {
+  return {
+    type: 'billing.Invoice',
+    name: 'INV-1',
+    state: { lines: [] },
+    version: 2,
+    revision: 7,
+    bytes: 12,
+    createdAt: '2026-01-31T12:00:00.000Z',
+    updatedAt: '2026-01-31T12:00:00.000Z',
+    reminders: [],
+    ...fields
+  }
+}
+
+export function preparedView(fields: Partial<PreparedView> = {}): PreparedView {
+  return {
+    id: 'p1',
+    outbox: 'shop',
+    operations: 3,
+    preparedAt: '2026-01-31T12:00:00.000Z',
+    undecidedAt: '2026-01-31T12:01:00.000Z',
     ...fields
   }
 }

@@ -1,16 +1,19 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { stripVTControlCharacters } from 'node:util'
+import { formatDocument, formatDocuments } from '../../runtime/cli/text/document-text.ts'
 import { formatEvent, formatGap } from '../../runtime/cli/text/event-text.ts'
 import { formatError, formatJob, formatJobs } from '../../runtime/cli/text/job-text.ts'
 import { type Look, plainLook } from '../../runtime/cli/text/look.ts'
+import { formatPrepared } from '../../runtime/cli/text/outbox-text.ts'
 import { oneLine, prettyJson } from '../../runtime/cli/text/printable.ts'
 import { formatQueues } from '../../runtime/cli/text/queue-text.ts'
 import { formatSchedule } from '../../runtime/cli/text/schedule-text.ts'
 import { formatBytes, formatStatus } from '../../runtime/cli/text/status-text.ts'
 import { formatTable } from '../../runtime/cli/text/table.ts'
 import { formatRelative, formatSpan } from '../../runtime/cli/text/time.ts'
-import { eventView, jobView, queueView, statusView } from './fake-service.ts'
+import type { StepView } from '../../runtime/core/journal.ts'
+import { documentView, eventView, jobView, preparedView, queueView, statusView } from './fake-service.ts'
 
 const nowMs = Date.parse('2026-01-31T12:00:00.000Z')
 const plain = plainLook(nowMs)
@@ -183,5 +186,90 @@ describe('schedule', () => {
     assert.match(second!, /^cron x:a\.b .* - +- +- +- +0 +0 +0 +0 +no.such thing$/)
     assert.match(third!, / running /)
     assert.deepEqual(more, ['Maintenance mode is on.'])
+  })
+})
+
+describe('jobs of documents, and steps', () => {
+  const step: StepView = {
+    name: 'charge',
+    kind: 'step',
+    state: 'done',
+    runs: 1,
+    cuts: 0,
+    startedAt: '2026-01-31T11:00:00.000Z',
+    finishedAt: '2026-01-31T11:59:00.000Z',
+    until: null,
+    result: { paid: true }
+  }
+
+  it('shows the document, its steps and the unread signals of a job (issue 6.5)', () => {
+    const text = formatJob(
+      plain,
+      jobView({
+        document: { type: 'billing.Invoice', name: 'INV-1' },
+        steps: [
+          { ...step, runs: 2, cuts: 1 },
+          {
+            ...step,
+            kind: 'step',
+            name: 'mail',
+            state: 'failed',
+            error: { code: 'THROWN', name: 'Error', message: 'no' }
+          },
+          { ...step, kind: 'sleep', name: 'wait', state: 'sleeping', until: '2026-02-03T12:00:00.000Z' },
+          { ...step, kind: 'signal', name: 'approved', state: 'waiting', finishedAt: null }
+        ],
+        signals: [{ name: 'paid', payload: { by: 'card' }, at: '2026-01-31T11:59:57.000Z' }]
+      })
+    )
+    assert.match(text, /^document +billing\.Invoice INV-1$/m)
+    assert.match(text, /^steps\n {2}STEP +KIND +STATE +RUNS +CUTS +SINCE +DETAIL$/m)
+    assert.match(text, /^ {2}charge +step +done +2 +1 +60 s ago +\{"paid":true\}$/m)
+    assert.match(text, /^ {2}mail +step +failed +1 +- +60 s ago +Error: no$/m)
+    assert.match(text, /^ {2}wait +sleep +sleeping +- +- +60 s ago +until 2026-02-03T12:00:00\.000Z \(in 3 d\)$/m)
+    assert.match(text, /^ {2}approved +signal +waiting +- +- +60 min ago +for a signal$/m)
+    assert.match(text, /^unread signals\n.*\n {2}paid +3 s ago +\{"by":"card"\}$/m)
+  })
+
+  it('shows nothing of them for a job that has none', () => {
+    assert.doesNotMatch(formatJob(plain, jobView({ steps: [], signals: [] })), /document|steps|signals/)
+  })
+
+  it('shows the reminders of a document, and cuts long states in lists (issue 6.6)', () => {
+    const daily = { name: 'daily', method: 'remind', params: {}, nextAt: '2026-02-01T12:00:00.000Z' }
+    const document = documentView({
+      reminders: [
+        { ...daily, cron: '0 12 * * *', timezone: 'Europe/Berlin' },
+        { ...daily, name: 'once', params: { by: 1 }, cron: null, timezone: null }
+      ]
+    })
+    const text = formatDocument(plain, document)
+    assert.match(
+      text,
+      /^ {2}daily +remind +2026-02-01T12:00:00\.000Z \(in 24 h\) +0 12 \* \* \* Europe\/Berlin +\{\}$/m
+    )
+    assert.match(text, /^ {2}once +remind +.* - +\{"by":1\}$/m)
+    const list = formatDocuments(plain, [documentView({ state: 'x'.repeat(500) }), document])
+    assert.match(list, / "x{78}…\n/)
+    assert.match(list, /INV-1 +just now +12 B +2 +2 +\{"lines":\[\]\}$/)
+    assert.equal(formatDocuments(plain, []), 'No documents.')
+  })
+
+  it('keeps control characters of names and states from the terminal', () => {
+    const evil = '\u001b[2Jx'
+    const texts = [
+      formatDocument(plain, documentView({ name: evil, state: evil })),
+      formatDocuments(plain, [documentView({ name: evil, state: evil })]),
+      formatJob(plain, jobView({ steps: [{ ...step, name: evil, result: evil }] })),
+      formatPrepared(plain, [preparedView({ id: evil, outbox: evil })])
+    ]
+    for (const text of texts) assert.ok(!text.includes('\u001b'), text)
+  })
+
+  it('lists what is prepared, and marks what should have been decided', () => {
+    assert.equal(formatPrepared(plain, []), 'Nothing is prepared and undecided.')
+    const late = preparedView({ undecidedAt: '2026-01-31T11:00:00.000Z' })
+    assert.ok(formatPrepared({ ...terminal, columns: null }, [late]).includes('\u001b[31m60 min ago'))
+    assert.match(formatPrepared(plain, [preparedView()]), /p1 +shop +3 +just now +in 60 s$/)
   })
 })

@@ -50,6 +50,13 @@ describe('runtime without a supervisor', () => {
     [['serve', '--log-level', 'loud'], /Allowed choices are error/],
     [['scheduler', 'stop'], /Allowed choices are pause/],
     [['maintenance', 'maybe'], /Allowed choices are on/],
+    [['enqueue-doc', 'a.Type', 'x'], /^runtime: missing required argument 'method'/],
+    [['enqueue-doc', 'a.Type', 'x', 'add', '--key', 'k'], /^runtime: unknown option '--key'/],
+    [['doc', 'get', 'a.Type'], /^runtime: missing required argument 'name'/],
+    [['doc', 'list', 'a.Type', '--limit', '0'], /Expected a whole number from 1 to 1000/],
+    [['doc', 'lose'], /^runtime: unknown command 'lose'/],
+    [['outbox', 'commit'], /^runtime: missing required argument 'id'/],
+    [['signal', '42'], /^runtime: missing required argument 'name'/],
     [['trigger'], /^runtime: missing required argument 'event'/]
   ]
   for (const [args, message] of wrong) {
@@ -66,6 +73,17 @@ describe('runtime without a supervisor', () => {
     assert.equal(code, 2)
     assert.equal(stdout, '')
     assert.match(stderr, /^Usage: runtime/)
+  })
+
+  it('ends with 2 and prints the help of a group of commands that is called without one', async () => {
+    for (const [group, listed] of [
+      ['doc', /export \[options\] \[type\]/],
+      ['outbox', /abort <id>/]
+    ] as const) {
+      const { code, stdout, stderr } = await runCli([group])
+      assert.deepEqual([code, stdout], [2, ''])
+      assert.match(stderr, listed)
+    }
   })
 
   it('writes usage errors as JSON with --json', async () => {

@@ -140,6 +140,29 @@ test('calls that wait for jobs hold no others back', async (test) => {
   assert.equal((await Promise.all(waits)).length, 6_000)
 })
 
+test('calls of documents that wait for their job hold no others back (issue 6.1)', {
+  timeout: 30_000
+}, async (test) => {
+  let ended!: () => void
+  const end = new Promise<void>((resolve) => {
+    ended = resolve
+  })
+  const service = fakeService({
+    async enqueueDoc() {
+      await end
+      return { id: '1', state: 'completed', deduplicated: false, result: null }
+    }
+  })
+  const { socketPath } = await startServer(test, { service })
+  const runtime = await connect(socketPath)
+  test.after(() => runtime.stop())
+  const options = [{ now: true }, { isAsync: false }]
+  const calls = Array.from({ length: 6_000 }, (_, index) => runtime.enqueueDoc('a.T', 'x', 'm', {}, options[index % 2]))
+  assert.equal((await runtime.status()).pid, 1)
+  ended()
+  assert.equal((await Promise.all(calls)).length, 6_000)
+})
+
 test('calls that wait for a queue to drain hold no others back (issue 5.7)', { timeout: 30_000 }, async (test) => {
   let drained!: () => void
   const drain = new Promise<void>((resolve) => {

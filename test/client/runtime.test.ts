@@ -5,9 +5,10 @@ import { connect } from '../../runtime/client/connect.ts'
 import { runtimeOver } from '../../runtime/client/facade.ts'
 import { localTransport } from '../../runtime/client/local-transport.ts'
 import type { Runtime } from '../../runtime/core/api.ts'
+import type { DocumentPage } from '../../runtime/core/document.ts'
 import type { JobEvent } from '../../runtime/core/events.ts'
 import type { BulkRequest } from '../../runtime/core/job.ts'
-import { type FakeService, fakeService } from '../rpc/fake-service.ts'
+import { documentView, type FakeService, fakeService } from '../rpc/fake-service.ts'
 import { startServer } from '../rpc/raw-client.ts'
 
 type Make = (test: TestContext, service: FakeService) => Promise<Runtime>
@@ -62,6 +63,94 @@ for (const [name, make] of Object.entries(transports)) {
     assert.equal(await runtime.shutdown({ deadline: '1s' }), undefined)
     assert.deepEqual(await runtime.call('queue.purge', ['q']), { removed: 3 })
     assert.equal(((await runtime.call('rpc.discover')) as { openrpc: string }).openrpc, '1.3.2')
+  })
+
+  test(`${name}: documents and signals reach their methods (issue 6.1, 6.5)`, async (test) => {
+    const asked: [string, unknown][] = []
+    const asks =
+      <Answer>(method: string, answer: Answer) =>
+      async (params: unknown) => {
+        asked.push([method, params])
+        return answer
+      }
+    const view = documentView({ type: 'a.Counter', name: 'x' })
+    const enqueued = { id: '1', state: 'ready', deduplicated: false } as const
+    const runtime = await make(
+      test,
+      fakeService({
+        enqueueDoc: asks('enqueueDoc', enqueued),
+        'doc.get': asks('get', view),
+        'doc.list': asks('list', { documents: [view], cursor: 'next' }),
+        'doc.remove': asks('remove', { type: 'a.Counter', name: 'x', removed: true }),
+        'doc.cancelReminder': asks('cancelReminder', view),
+        'job.signal': asks('signal', { id: '1', state: 'ready', changed: true })
+      })
+    )
+    const runAt = new Date('2030-01-01T00:00:00Z')
+    const document = { type: 'a.Counter', name: 'x' }
+    assert.deepEqual(await runtime.enqueueDoc('a.Counter', 'x', 'add', { by: 1 }, { queue: 'long', runAt }), enqueued)
+    await runtime.enqueueDoc('a.Counter', 'x', 'reset')
+    assert.deepEqual(await runtime.doc.get('a.Counter', 'x'), view)
+    assert.equal((await runtime.doc.list('a.Counter', { limit: 1 })).cursor, 'next')
+    assert.deepEqual(await runtime.doc.remove('a.Counter', 'x'), { ...document, removed: true })
+    assert.deepEqual(await runtime.doc.cancelReminder('a.Counter', 'x', 'daily'), view)
+    assert.equal((await runtime.job.signal('1', 'approved', { by: 'me' })).changed, true)
+    await runtime.job.signal('1', 'go')
+    assert.deepEqual(asked, [
+      ['enqueueDoc', { queue: 'long', runAt: runAt.toISOString(), ...document, method: 'add', params: { by: 1 } }],
+      ['enqueueDoc', { ...document, method: 'reset' }],
+      ['get', document],
+      ['list', { limit: 1, type: 'a.Counter' }],
+      ['remove', document],
+      ['cancelReminder', { ...document, reminder: 'daily' }],
+      ['signal', { id: '1', name: 'approved', payload: { by: 'me' } }],
+      ['signal', { id: '1', name: 'go' }]
+    ])
+    await assert.rejects(runtime.enqueueDoc('a.Counter', '', 'add'), { code: 'PARAMS_INVALID', data: { path: 'name' } })
+    await assert.rejects(runtime.enqueueDoc('a.Counter', 'x', 'add', {}, { key: 'k' } as object), {
+      code: 'PARAMS_INVALID',
+      data: { path: 'key' }
+    })
+  })
+
+  test(`${name}: calls that are not awaited are made in their order, of documents too`, async (test) => {
+    const service = fakeService()
+    const runtime = await make(test, service)
+    await Promise.all([
+      runtime.enqueueDoc('a.Counter', 'x', 'add'),
+      runtime.enqueue('a.b'),
+      runtime.enqueueDoc('a.Counter', 'x', 'reset')
+    ])
+    assert.deepEqual(
+      service.enqueued.map(({ method }) => method),
+      ['a.Counter.add', 'a.b', 'a.Counter.reset']
+    )
+  })
+
+  test(`${name}: an export asks for a page when the loop comes to it, and for none after a break (issue 6.1)`, async (test) => {
+    const asked: unknown[] = []
+    const pages: Record<string, DocumentPage> = {
+      first: {
+        documents: [documentView({ type: 't', name: 'a' }), documentView({ type: 't', name: 'b' })],
+        cursor: 'p2'
+      },
+      // A page may be empty and not the last.
+      p2: { documents: [], cursor: 'p3' },
+      p3: { documents: [documentView({ type: 'u', name: 'c' })], cursor: null }
+    }
+    const service = fakeService({
+      'doc.export': async (params) => {
+        asked.push(params)
+        return pages[params.cursor ?? 'first']!
+      }
+    })
+    const runtime = await make(test, service)
+    const names: string[] = []
+    for await (const { name } of runtime.doc.export()) names.push(name)
+    assert.deepEqual(names, ['a', 'b', 'c'])
+    assert.deepEqual(asked, [{}, { cursor: 'p2' }, { cursor: 'p3' }])
+    for await (const { name } of runtime.doc.export({ type: 't' })) if (name === 'b') break
+    assert.deepEqual(asked.slice(3), [{ type: 't' }])
   })
 
   test(`${name}: changes of many jobs ask for steps until none is left, and tell how far they are (issue 5.7)`, async (test) => {

@@ -8,13 +8,15 @@ import { describe, type TestContext, test } from 'node:test'
 import type {
   Backoff,
   EnqueueOptions,
+  ErrorCode,
   EventGap,
   JobEvent,
   JobFilter,
   JobState,
   JobView,
   Runtime,
-  RuntimeError
+  RuntimeError,
+  TransactionScope
 } from '../../runtime/index.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 
@@ -25,10 +27,12 @@ interface Subject {
 
 /** @param open over a data directory, a socket path and an actors folder below `folder` */
 export function behaviour(name: string, open: (test: TestContext, folder: string) => Promise<Runtime>): void {
-  const subject = async (test: TestContext): Promise<Subject> => {
+  const subject = async (test: TestContext, more: Record<string, string> = {}): Promise<Subject> => {
     const folder = temporaryFolder(test)
     mkdirSync(join(folder, 'actors'))
-    writeFileSync(join(folder, 'actors', 'a.js'), actors)
+    for (const [file, text] of Object.entries({ 'a.js': actors, ...more })) {
+      writeFileSync(join(folder, 'actors', file), text)
+    }
     return { runtime: await open(test, folder), folder }
   }
 
@@ -98,6 +102,179 @@ export function behaviour(name: string, open: (test: TestContext, folder: string
       )
       assert.equal(error.data.index, 1)
       assert.deepEqual((await runtime.job.list({ jobName: 'half' })).jobs, [])
+    })
+
+    test('does a transaction all or not at all (issue 6.4)', async (test) => {
+      const { runtime, folder } = await subject(test, { 'bank.js': bank })
+      const { Account } = await import(join(folder, 'actors', 'bank.js'))
+      const { echo } = await import(join(folder, 'actors', 'a.js'))
+      const spinning = (await runtime.enqueue('a.spins')).id
+      await until(runtime, spinning, 'running')
+      const waiting = (await runtime.enqueue('a.echo', {}, { delay: '1h' })).id
+      const params = { n: 1 }
+      const ids = await runtime.transaction(async (tx) => {
+        const first = tx.enqueue('a.echo', params, { jobName: 'in transaction' })
+        params.n = 2
+        const second = tx.enqueue(echo, params, { jobId: 'mine', dependsOn: [0] })
+        const [third, fourth] = tx.enqueueMany([
+          { method: 'a.echo', runAt: new Date('2099-01-01'), dependsOn: [first.id] },
+          { method: 'a.echo', dependsOn: [0] }
+        ]).ids
+        tx.cancel(waiting)
+        tx.cancel(spinning)
+        tx.setState('bank.Account', 'a', { balance: 10 })
+        tx.setState(Account, 'b', { balance: 20 })
+        assert.deepEqual(await tx.getState(Account, 'a'), { balance: 10 })
+        tx.removeState('bank.Account', 'c')
+        assert.equal(await tx.getState('bank.Account', 'c'), undefined)
+        return [first.id, second.id, third!, fourth!]
+      })
+      assert.equal(ids[1], 'mine')
+      assert.deepEqual((await runtime.job.wait(ids[0]!)).result, { n: 1 })
+      assert.deepEqual((await runtime.job.wait('mine')).result, { n: 2 })
+      assert.equal((await runtime.job.get(ids[2]!)).runAt, '2099-01-01T00:00:00.000Z')
+      assert.deepEqual((await runtime.job.get(ids[3]!)).dependsOn, [ids[2]], 'an index counts the jobs of its call')
+      assert.equal((await runtime.job.get(waiting)).state, 'cancelled')
+      assert.equal((await runtime.job.wait(spinning)).error!.code, 'CANCELLED')
+      assert.deepEqual((await runtime.doc.get(Account, 'b')).state, { balance: 20 })
+
+      const half = (tx: TransactionScope) => {
+        tx.enqueue('a.echo', {}, { jobName: 'half' })
+        tx.setState(Account, 'a', { balance: 0 })
+        tx.cancel(ids[2]!)
+      }
+      await assert.rejects(
+        runtime.transaction((tx) => {
+          half(tx)
+          throw new RangeError('changed my mind')
+        }),
+        RangeError
+      )
+      const refusals: [ErrorCode, (tx: TransactionScope) => void][] = [
+        ['METHOD_UNKNOWN', (tx) => tx.enqueue('a.ecko')],
+        ['QUEUE_UNKNOWN', (tx) => tx.enqueue('a.echo', {}, { queue: 'shrt' })],
+        ['JOB_EXISTS', (tx) => tx.enqueue('a.echo', {}, { jobId: 'mine' })],
+        ['PARAMS_INVALID', (tx) => tx.enqueue('a.echo', {}, { timeout: -1 })],
+        ['PARAMS_INVALID', (tx) => tx.setState('bank.Account', 'a', undefined)],
+        ['PARAMS_INVALID', (tx) => tx.setState('bank.Account', 'a', () => 1)],
+        ['PARAMS_INVALID', (tx) => tx.setState('bank.Account', 'a', deep(100))],
+        ['PARAMS_INVALID', (tx) => tx.setState('bank.Account', '', 1)],
+        ['METHOD_UNKNOWN', (tx) => tx.setState('bank.Acount', 'a', 1)],
+        ['PAYLOAD_TOO_LARGE', (tx) => tx.setState('bank.Account', 'a', 'x'.repeat(9 * 1024 * 1024))],
+        ['JOB_UNKNOWN', (tx) => tx.cancel('nobody')]
+      ]
+      for (const [code, operation] of refusals) {
+        const refusal = await refused(
+          runtime.transaction((tx) => {
+            half(tx)
+            operation(tx)
+          }),
+          code
+        )
+        if (code === 'METHOD_UNKNOWN') assert.match(refusal.message, /Did you mean/)
+      }
+      assert.deepEqual((await runtime.job.list({ jobName: 'half' })).jobs, [])
+      assert.deepEqual((await runtime.doc.get('bank.Account', 'a')).state, { balance: 10 })
+      assert.equal((await runtime.job.get(ids[2]!)).state, 'scheduled')
+      assert.equal(await runtime.transaction(() => 'nothing'), 'nothing')
+    })
+
+    test('runs a transaction again when a document it has read was changed meanwhile (issue 6.4)', async (test) => {
+      const { runtime, folder } = await subject(test)
+      writeFileSync(join(folder, 'actors', 'bank.js'), bank)
+      const add = (amount: number) =>
+        runtime.transaction(
+          async (tx) => {
+            const before = await tx.getState<{ balance: number }>('bank.Account', 'a')
+            tx.setState('bank.Account', 'a', { balance: (before?.balance ?? 0) + amount })
+          },
+          { attempts: 100 }
+        )
+      await Promise.all([1, 2, 3, 4, 5].map(add))
+      assert.deepEqual((await runtime.doc.get('bank.Account', 'a')).state, { balance: 15 })
+
+      let runs = 0
+      const never = runtime.transaction(
+        async (tx) => {
+          runs++
+          await tx.getState('bank.Account', 'a')
+          tx.removeState('bank.Account', 'a')
+          await runtime.transaction((other) => other.setState('bank.Account', 'a', { balance: runs }))
+        },
+        { attempts: 3 }
+      )
+      await refused(never, 'DOCUMENT_CHANGED')
+      assert.equal(runs, 3)
+      await runtime.transaction(async (tx) => {
+        await tx.getState('bank.Account', 'a')
+        await runtime.transaction((other) => other.setState('bank.Account', 'a', { balance: -1 }))
+        tx.setState('bank.Account', 'b', 'a was only read')
+      })
+      assert.deepEqual((await runtime.doc.get('bank.Account', 'a')).state, { balance: -1 })
+    })
+
+    test('refuses what a transaction cannot do (issue 6.4)', async (test) => {
+      const { runtime } = await subject(test)
+      const waits = { now: true } as object
+      await assert.rejects(
+        runtime.transaction((tx) => tx.enqueue('a.echo', {}, waits)),
+        TypeError
+      )
+      let ended!: TransactionScope
+      await runtime.transaction((tx) => {
+        ended = tx
+      })
+      assert.throws(() => ended.enqueue('a.echo'), TypeError)
+      await assert.rejects(ended.getState('bank.Account', 'a'), TypeError)
+      for (const operation of [{ op: 'cancel' }, { op: 'enqueue', id: 'x' }, { op: 'shout' }, 7]) {
+        await refused(runtime.call('transaction', { operations: [operation] }), 'PARAMS_INVALID')
+      }
+    })
+
+    test('does what was prepared when the program says so, or decide does (issue 6.4)', async (test) => {
+      const { runtime, folder } = await subject(test)
+      writeFileSync(join(folder, 'actors', 'bank.js'), bank)
+      const decided = new Set<string>()
+      let asked!: (id: string) => void
+      const outbox = runtime.outbox({
+        name: 'orders',
+        timeout: '100ms',
+        decide: (id) => {
+          asked(id)
+          return decided.has(id) ? 'commit' : 'abort'
+        }
+      })
+      const nextAsked = () =>
+        new Promise<string>((resolve) => {
+          asked = resolve
+        })
+      const prepare = (jobId: string) =>
+        outbox.prepare((tx) => {
+          tx.enqueue('a.echo', { jobId }, { jobId, expires: new Date('2099-01-01') })
+          tx.setState('bank.Account', jobId, { jobId })
+        })
+      const committed = await prepare('committed')
+      await refused(runtime.job.get('committed'), 'JOB_UNKNOWN')
+      assert.equal((await committed.commit()).jobs[0]!.id, 'committed')
+      assert.deepEqual((await runtime.job.wait('committed')).result, { jobId: 'committed' })
+      assert.deepEqual((await runtime.doc.get('bank.Account', 'committed')).state, { jobId: 'committed' })
+      await (await prepare('aborted')).abort()
+
+      const kept = nextAsked()
+      const forgotten = await prepare('forgotten')
+      decided.add(forgotten.id)
+      assert.equal(await kept, forgotten.id)
+      await arrived(runtime, 'forgotten')
+      assert.equal((await runtime.job.wait('forgotten')).state, 'completed')
+      const dropped = nextAsked()
+      const lost = await prepare('lost')
+      assert.equal(await dropped, lost.id)
+      await lost.abort()
+      await outbox.stop()
+      assert.deepEqual(await runtime.call('outbox.list', {}), { prepared: [] })
+      await refused(lost.commit(), 'OUTBOX_UNKNOWN')
+      for (const id of ['aborted', 'lost']) await refused(runtime.job.get(id), 'JOB_UNKNOWN')
+      await refused(prepareUnknown(runtime), 'METHOD_UNKNOWN')
     })
 
     test('keeps class, code, message and stack of what a method throws', async (test) => {
@@ -728,6 +905,36 @@ export async function talks(params, ctx) {
   console.log('printed')
 }
 `
+
+/** A document type; its class is marked as one that extends `Actor` of any copy of the package. */
+const bank = `
+export class Account {
+  static [Symbol.for('actor-runtime.Actor')] = true
+  add({ amount }) { this.state.balance += amount }
+}
+`
+
+function prepareUnknown(runtime: Runtime): Promise<unknown> {
+  const outbox = runtime.outbox({ name: 'unknown', decide: () => undefined })
+  return outbox.prepare((tx) => void tx.enqueue('a.ecko'))
+}
+
+/** Resolves when there is a job of the id. */
+async function arrived(runtime: Runtime, id: string): Promise<void> {
+  let found!: () => void
+  const arrival = new Promise<void>((resolve) => {
+    found = resolve
+  })
+  const subscription = await runtime.subscribe({ types: ['enqueued'] }, ({ job }) => {
+    if (job === id) found()
+  })
+  const exists = await runtime.job.get(id).then(
+    () => true,
+    () => false
+  )
+  if (!exists) await arrival
+  await subscription.unsubscribe()
+}
 
 async function refused(promise: Promise<unknown>, code: string): Promise<RuntimeError> {
   let refusal: RuntimeError | undefined

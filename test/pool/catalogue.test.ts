@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync, symlinkSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { RuntimeError } from '../../runtime/core/errors.ts'
 import { type CatalogueOptions, startCatalogue } from '../../runtime/pool/catalogue.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
@@ -53,7 +54,8 @@ test('every exported function is a method, with its name and the hash of its sou
     method: 'reports.daily.outer',
     file: join(folder, 'reports', 'daily.js'),
     functionName: 'inner',
-    sourceHash: createHash('sha256').update('() => 2').digest('hex')
+    sourceHash: createHash('sha256').update('() => 2').digest('hex'),
+    documentType: null
   })
   assert.equal(catalogue.known('reports.daily.value'), undefined)
 })
@@ -200,6 +202,137 @@ test('names of any form are refused with the reason and a suggestion', async (t)
   for (const [method, message] of cases) await assert.rejects(catalogue.resolve(method), unknown(message), method)
 })
 
+const actorFile = fileURLToPath(new URL('../../runtime/core/actor.js', import.meta.url))
+const importActor = `import { Actor } from ${JSON.stringify(actorFile)}`
+
+test('issue 6.1: each exported class that extends Actor is a document type, with its version and methods', async (t) => {
+  const source = `class Invoice extends Actor {
+    static version = 3
+    static create() {}
+    constructor() { super(); this.made = true }
+    initialState() { return {} }
+    migrate(state) { return state }
+    name() {}
+    state() {}
+    addLine(params) {}
+    async 'pay-back'() {}
+    _inner() {}
+    get total() { return 0 }
+    #private() {}
+    'not a segment'() {}
+    [Symbol.iterator]() {}
+    field = () => 1
+  }`
+  const { folder, catalogue } = await catalogueOf(t, {
+    'billing.js': `${importActor}
+      export ${source}
+      export class Sub extends Invoice { addLine() {} ; extra() {}; version = 9 }
+      export class Field extends Actor { version = 2; run() {} }
+      export class Strict extends Actor { version = 2; constructor(name) { super(); name.length } run() {} }
+      export class Plain { run() {} }
+      export class OtherCopy { static [Symbol.for('actor-runtime.Actor')] = true; run() {} }
+      export class Empty extends Actor {}
+      export { Actor }
+      export function bill() {}`
+  })
+  assert.deepEqual(catalogue.problems, [])
+  assert.deepEqual(
+    catalogue.list().map(({ method, documentType }) => `${method} ${documentType}`),
+    [
+      'billing.Field.run billing.Field',
+      'billing.Invoice.addLine billing.Invoice',
+      'billing.Invoice.pay-back billing.Invoice',
+      'billing.OtherCopy.run billing.OtherCopy',
+      'billing.Strict.run billing.Strict',
+      'billing.Sub.addLine billing.Sub',
+      'billing.Sub.extra billing.Sub',
+      'billing.Sub.pay-back billing.Sub',
+      'billing.bill null'
+    ]
+  )
+  const file = join(folder, 'billing.js')
+  assert.deepEqual(await catalogue.resolve('billing.Invoice.addLine'), {
+    method: 'billing.Invoice.addLine',
+    file,
+    functionName: 'Invoice',
+    sourceHash: createHash('sha256').update(source).digest('hex'),
+    documentType: 'billing.Invoice'
+  })
+  const type = (name: string) => catalogue.documentType(`billing.${name}`)
+  assert.deepEqual(type('Invoice'), { type: 'billing.Invoice', file, version: 3, methods: ['addLine', 'pay-back'] })
+  assert.deepEqual(type('Sub'), { type: 'billing.Sub', file, version: 3, methods: ['addLine', 'extra', 'pay-back'] })
+  assert.deepEqual(type('Empty'), { type: 'billing.Empty', file, version: 1, methods: [] })
+  assert.deepEqual([type('Field')?.version, type('Strict')?.version, type('OtherCopy')?.version], [2, 1, 1])
+  for (const none of ['Plain', 'Actor', 'bill', 'constructor']) assert.equal(type(none), undefined, none)
+  const cases: [method: string, message: RegExp][] = [
+    [
+      'billing.Invoice.addLin',
+      /the document type "billing\.Invoice" of .*billing\.js has no method "addLin"; it has addLine, pay-back\..* Did you mean "billing\.Invoice\.addLine"\?$/
+    ],
+    ['billing.Invoice.total', /has no method "total"/],
+    ['billing.Invoice._inner', /has no method "_inner"/],
+    ['billing.Invoice.constructor', /has no method "constructor"/],
+    ['billing.Empty.run', /has no method "run"; it has no method that can be called/],
+    ['billing.Invoice', /it is a document type; a job calls one of its methods \(addLine, pay-back\) of a document/],
+    ['billing.Plain', /exports as "Plain" is no function \(class\)\.$/],
+    [
+      'billing.Gone.run',
+      /no file billing\/Gone\.js below .*, and .*billing\.js exports no class "Gone" that extends Actor\./
+    ]
+  ]
+  for (const [method, message] of cases) await assert.rejects(catalogue.resolve(method), unknown(message), method)
+})
+
+test('issue 6.1: a class whose path does not fit into a key of the store is a problem, and no document type', async (t) => {
+  const name = 'X'.repeat(600)
+  const { catalogue } = await catalogueOf(t, {
+    'long.js': `${importActor}
+      export class ${name} extends Actor { run() {} }`
+  })
+  assert.match(catalogue.problems[0]!.message, /its path is longer than 512 characters$/)
+  assert.equal(catalogue.documentType(`long.${name}`), undefined)
+  await assert.rejects(catalogue.resolve(`long.${name}.run`), { code: 'METHOD_UNKNOWN' })
+})
+
+test('a document type appears, changes with reload, and a version that is none is a problem of its module', async (t) => {
+  const { folder, catalogue } = await catalogueOf(t, {
+    'hostile.js': `export class Doc { static get [Symbol.for('actor-runtime.Actor')]() { throw new Error('mark') } }`,
+    'wrong.js': `${importActor}; export class Doc extends Actor { static version = 1.5; run() {} }`
+  })
+  const [hostile, wrong] = catalogue.problems.map(({ message }) => message)
+  assert.match(hostile!, /hostile\.js: Error: mark/)
+  assert.match(wrong!, /wrong\.js: TypeError: the version of class Doc is 1\.5; give a whole number from 1/)
+  assert.equal(catalogue.problems.length, 2)
+  const doc = (version: number, body = '') =>
+    `${importActor}; export class Doc extends Actor { static version = ${version}; run() {} ${body} }`
+  writeModule(folder, 'fresh.js', doc(1))
+  assert.equal((await catalogue.resolve('fresh.Doc.run')).documentType, 'fresh.Doc')
+  assert.equal(catalogue.documentType('fresh.Doc')?.version, 1)
+  for (const name of ['wrong.js', 'hostile.js']) writeModule(folder, name, doc(1))
+  assert.equal((await catalogue.resolve('wrong.Doc.run')).documentType, 'wrong.Doc', 'mended')
+  writeModule(folder, 'fresh.js', doc(2, 'more() {}'))
+  await assert.rejects(catalogue.resolve('fresh.Doc.more'), unknown(/counts after "runtime reload"/))
+  await catalogue.reload()
+  assert.equal(catalogue.documentType('fresh.Doc')?.version, 2)
+  assert.equal((await catalogue.resolve('fresh.Doc.more')).method, 'fresh.Doc.more')
+  assert.deepEqual(catalogue.problems, [])
+})
+
+test('a function and a method of one path: the function of the file is it, and the other is a problem', async (t) => {
+  const { folder, catalogue } = await catalogueOf(t, {
+    'a.js': `${importActor}; export class B extends Actor { run() {} other() {} }`,
+    'a/B.js': plain
+  })
+  assert.equal((await catalogue.resolve('a.B.run')).documentType, null)
+  assert.equal((await catalogue.resolve('a.B.other')).documentType, 'a.B')
+  assert.deepEqual(catalogue.problems, [
+    {
+      file: join(folder, 'a.js'),
+      message: `Method "a.B.run" of ${join(folder, 'a.js')} is not used: ${join(folder, 'a', 'B.js')} has one of the same path; rename one of them`
+    }
+  ])
+})
+
 test('a file that appears or is mended after the start is found when it is asked for, by one scan for all', async (t) => {
   const { folder, catalogue } = await catalogueOf(t, { 'broken.js': 'throw new Error("not yet")' })
   await assert.rejects(catalogue.resolve('fresh.run'), unknown(/no file fresh\.js/))
@@ -264,6 +397,13 @@ test('the example actors are found quickly', async (t) => {
   assert.deepEqual(catalogue.problems, [])
   assert.deepEqual(
     catalogue.list().map(({ method }) => method),
-    ['files.checksum.sha256', 'files.compress.gzip', 'text.words.frequencies']
+    [
+      'files.checksum.sha256',
+      'files.compress.gzip',
+      'files.watched.Folder.check',
+      'files.watched.Folder.every',
+      'files.watched.Folder.rest',
+      'text.words.frequencies'
+    ]
   )
 })

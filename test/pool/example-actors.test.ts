@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { test } from 'node:test'
+import { pathToFileURL } from 'node:url'
 import { gunzipSync } from 'node:zlib'
 import type { Outcome } from '../../runtime/core/pool.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
@@ -83,4 +84,35 @@ test('files.compress.gzip writes the whole target or nothing', async (t) => {
   assert.match(message(await outcome('files.compress.gzip', { file, target: join(folder, 'no', 'x') })), /ENOENT/)
   assert.match(message(await outcome('files.compress.gzip', { file, level: 11 })), /from 0 to 9/)
   assert.deepEqual(readdirSync(folder).sort(), ['log.txt', 'log.txt.gz'])
+})
+
+test('files.watched.Folder tells what has changed since the last check (issue 6.1)', async (t) => {
+  const folder = temporaryFolder(t)
+  // As a user's module imports it: by the name of the package.
+  const { Folder } = await import(pathToFileURL(join(actors, 'files', 'watched.js')).href)
+  const said: unknown[] = []
+  const ctx = {
+    log: { info: () => {} },
+    remind: (...args: unknown[]) => said.push(args),
+    cancelReminder: (...args: unknown[]) => said.push(args)
+  }
+  let state: unknown = new Folder().state
+  /** Each call with the state that the one before left, through JSON, as the runtime does. */
+  const check = async () => {
+    const document = Object.assign(new Folder(), { name: folder, state: JSON.parse(JSON.stringify(state)) })
+    const result = await document.check({}, ctx)
+    state = document.state
+    return result
+  }
+  for (const name of ['a.txt', 'sub/b.txt', '__proto__']) writeModule(folder, name, 'x')
+  const sorted = ({ added, ...rest }: { added: string[] }) => ({ added: added.sort(), ...rest })
+  const none = { added: [], changed: [], removed: [] }
+  assert.deepEqual(sorted(await check()), { ...none, files: 3, added: ['__proto__', 'a.txt', 'sub/b.txt'] })
+  assert.deepEqual(await check(), { ...none, files: 3 })
+  writeModule(folder, 'sub/b.txt', 'xx')
+  rmSync(join(folder, 'a.txt'))
+  assert.deepEqual(await check(), { ...none, files: 2, changed: ['sub/b.txt'], removed: ['a.txt'] })
+  new Folder().every({ cron: 'hourly' }, ctx)
+  new Folder().rest({}, ctx)
+  assert.deepEqual(said, [['check', { method: 'check', cron: 'hourly' }], ['check']])
 })

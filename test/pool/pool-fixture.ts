@@ -6,7 +6,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { TestContext } from 'node:test'
 import type { JobLogLine } from '../../runtime/core/job.ts'
-import type { JobMessage, Outcome, Pool, PoolListener } from '../../runtime/core/pool.ts'
+import type { JobMessage, JobQuestion, Outcome, Pool, PoolListener } from '../../runtime/core/pool.ts'
 import type { Timers } from '../../runtime/core/timers.ts'
 import { hostEnvironment } from '../../runtime/pool/host-environment.ts'
 import { HostPool, type HostPoolOptions } from '../../runtime/pool/host-pool.ts'
@@ -15,15 +15,19 @@ import { temporaryFolder } from '../support/temporary-folder.ts'
 
 interface Said {
   id: string
-  type: 'started' | 'called' | 'progress' | 'log' | 'outcome'
+  type: 'started' | 'called' | 'progress' | 'log' | 'asked' | 'outcome'
   percent?: number
   stage?: string | null
   line?: JobLogLine
   outcome?: Outcome
+  number?: number
+  question?: JobQuestion
 }
 
 class Recorder implements PoolListener {
   readonly said: Said[] = []
+  /** Answers questions; they are recorded all the same. */
+  whenAsked: (id: string, number: number, question: JobQuestion) => void = () => {}
   #waiting: { test: (said: Said) => boolean; resolve: (said: Said) => void }[] = []
 
   started(id: string): void {
@@ -37,6 +41,10 @@ class Recorder implements PoolListener {
   }
   log(id: string, line: JobLogLine): void {
     this.#add({ id, type: 'log', line })
+  }
+  asked(id: string, number: number, question: JobQuestion): void {
+    this.#add({ id, type: 'asked', number, question })
+    this.whenAsked(id, number, question)
   }
   outcome(id: string, outcome: Outcome): void {
     this.#add({ id, type: 'outcome', outcome })

@@ -37,7 +37,21 @@ test('the store follows from the jobs after every commit, and nothing is left be
     { numRuns: isLong ? 500 : 30 }
   )
   const often = ['enqueue', 'claim', 'start', 'settle', 'pass', 'promote', 'upkeep']
-  const sometimes = ['cancel', 'retry', 'remove', 'move', 'bulk', 'purge', 'pause', 'fan', 'gather', 'crash']
+  const sometimes = [
+    'cancel',
+    'retry',
+    'remove',
+    'move',
+    'bulk',
+    'purge',
+    'pause',
+    'fan',
+    'gather',
+    'crash',
+    'ask',
+    'signal'
+  ]
+  assert((done.get('document jobs') ?? 0) >= 20, 'jobs of documents')
   const refusals = ['JOB_EXISTS', 'JOB_UNKNOWN', 'JOB_STATE', 'PARAMS_INVALID', 'QUEUE_FULL']
   for (const name of often) assert((done.get(name) ?? 0) >= 25, `${name}: ${done.get(name)} times`)
   for (const name of [...sometimes, ...refusals]) assert((done.get(name) ?? 0) >= 1, `${name}: ${done.get(name)} times`)
@@ -95,7 +109,7 @@ async function removeAll({ queue }: OpenQueue, way: string): Promise<void> {
   for (;;) {
     await all((cursor) => queue.bulk({ type: 'cancel', traceOf: () => undefined }, cursor))
     const { jobs } = queue.list({ limit: 1000 })
-    if (jobs.length === 0) return
+    if (jobs.length === 0) break
     if (way === 'purge') {
       for (const { name } of queueConfigs) {
         await queue.purge(name, ['scheduled', 'ready', 'completed', 'failed', 'cancelled'])
@@ -108,6 +122,7 @@ async function removeAll({ queue }: OpenQueue, way: string): Promise<void> {
       await Promise.allSettled(jobs.map(({ id }) => queue.remove(id)))
     }
   }
+  for (const document of queue.documents.list({}).documents) await queue.documents.remove(document)
 }
 
 async function all(step: (at: { cursor?: string }) => Promise<{ cursor: string | null }>): Promise<void> {

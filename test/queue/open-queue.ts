@@ -5,8 +5,11 @@ import { join } from 'node:path'
 import { backoffDefault } from '../../runtime/core/backoff.ts'
 import type { MethodCatalogue } from '../../runtime/core/catalogue.ts'
 import type { QueueConfig, RetentionRule } from '../../runtime/core/config.ts'
+import { splitMethodPath } from '../../runtime/core/document.ts'
+import { RuntimeError } from '../../runtime/core/errors.ts'
 import { EventStream, type JobEvent } from '../../runtime/core/events.ts'
 import { DurableQueue } from '../../runtime/queue/durable-queue.ts'
+import type { NextInstant } from '../../runtime/queue/reminders.ts'
 import { type OpenDataDirectory, openDataDirectory } from '../../runtime/store/data-directory.ts'
 import { metaKey } from '../../runtime/store/keys.ts'
 import type { Store } from '../../runtime/store/store.ts'
@@ -23,15 +26,31 @@ class FakeClock {
   }
 }
 
-/** Knows every method of the form `a.x`. */
+/** Of every document type. */
+export const documentVersion = 3
+
+/** Knows every method of the form `a.x`, and of the form `d.Type.x`, which is one of a document type. */
 const anyMethod: MethodCatalogue = {
-  known: (method) =>
-    method.startsWith('a.') ? { method, file: '/a.js', functionName: method.slice(2), sourceHash: '' } : undefined,
-  resolve: async (method) => {
-    throw new Error(`unknown method ${method}`)
+  known: (method) => {
+    if (!method.startsWith('a.') && !method.startsWith('d.')) return undefined
+    const documentType = method.startsWith('d.') ? splitMethodPath(method).type : null
+    return { method, file: '/a.js', functionName: method.slice(2), sourceHash: '', documentType }
   },
+  resolve: async (method) => {
+    throw new RuntimeError('METHOD_UNKNOWN', `unknown method ${method}`)
+  },
+  documentType: (type) =>
+    type.startsWith('d.') ? { type, file: '/a.js', version: documentVersion, methods: [] } : undefined,
   list: () => [],
   problems: []
+}
+
+/** Cron as `every 5000`, or `every 5000 until 9000`: each multiple of so many milliseconds, up to an instant. */
+const nextOfEvery: NextInstant = (cron, _timezone, afterMs) => {
+  const [, everyMs, untilMs] = /^every (\d+)(?: until (\d+))?$/.exec(cron) ?? []
+  if (everyMs === undefined) throw new RuntimeError('PARAMS_INVALID', `Cannot use "${cron}"`)
+  const nextAtMs = (Math.floor(afterMs / Number(everyMs)) + 1) * Number(everyMs)
+  return untilMs !== undefined && nextAtMs > Number(untilMs) ? null : nextAtMs
 }
 
 const keepAll: RetentionRule = { ageMs: null, count: null, bytes: null }
@@ -155,6 +174,7 @@ async function over(
     catalogue: anyMethod,
     clock,
     random: () => 0,
+    nextInstant: nextOfEvery,
     events: stream,
     listener: {
       ready: (name) => told.ready.push(name),

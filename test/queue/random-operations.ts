@@ -1,11 +1,13 @@
 /** Operations of the whole queue, drawn at random, with few ids, keys and methods so that they meet. */
 import fc from 'fast-check'
+import type { ReminderChange } from '../../runtime/core/document.ts'
 import { RuntimeError } from '../../runtime/core/errors.ts'
 import type { EnqueueRequest, FollowUp, JobSelection } from '../../runtime/core/job.ts'
 import { type JobState, jobStates } from '../../runtime/core/lifecycle.ts'
 import type { Ending } from '../../runtime/queue/attempts.ts'
 import type { BulkChange } from '../../runtime/queue/bulk.ts'
 import type { ClaimedJob } from '../../runtime/queue/claimed-job.ts'
+import type { JournalQuestion } from '../../runtime/queue/journal.ts'
 import { type OpenQueue, queueConfig } from './open-queue.ts'
 
 const keepAll = { ageMs: null, count: null, bytes: null }
@@ -32,9 +34,37 @@ const endings: Record<string, Ending> = {
   failed: { type: 'failed', final: false, error: { code: 'THROWN', name: 'Error', message: 'no' } },
   final: { type: 'failed', final: true, error: { code: 'UNRECOVERABLE', name: 'Unrecoverable', message: 'never' } },
   later: { type: 'retryLater', delayMs: 30, message: 'later' },
+  suspended: { type: 'suspended', entries: [0] },
   interrupted: { type: 'interrupted' },
   crashed: { type: 'crashed', cause: { outOfMemory: false, message: 'SIGKILL' }, alone: true }
 }
+
+/** A document is written, or removed; asks for calls or takes them back; and enqueues, under an id that may be in use. */
+function withEffects(ending: Ending, { seq, document }: ClaimedJob): Ending {
+  if (ending.type !== 'completed' || document === undefined) return ending
+  const jobs = [{ method: 'd.Doc.run', document: 'k', jobId: ids[seq % ids.length]! }]
+  const reminders: ReminderChange[] = [
+    { type: 'set', name: 'once', method: 'run', delay: 0.02 },
+    seq % 2 === 0 ? { type: 'cancel', name: 'tick' } : { type: 'set', name: 'tick', method: 'run', cron: 'every 30' }
+  ]
+  const state = { state: String(seq), version: 1 }
+  return {
+    ...ending,
+    effects: {
+      document: seq % 5 === 0 ? 'removed' : state,
+      reminders,
+      ...(seq % 4 === 0 ? { jobs } : {})
+    }
+  }
+}
+
+const calls: JournalQuestion[] = [
+  { type: 'waitFor', index: 0, name: 's', untilMs: null },
+  { type: 'beginStep', index: 1, name: 'p' },
+  { type: 'endStep', index: 1, result: '"é"' },
+  { type: 'sleep', index: 2, name: 'z', untilMs: 0 },
+  { type: 'enqueue', index: 3, name: 'e', jobs: [{ method: 'a.child', queue: 'tenants', key: 'k' }] }
+]
 
 const ids = ['x', 'x~next', 'y', 'zé'] as const
 const id = fc.constantFrom(...ids)
@@ -63,7 +93,12 @@ const request = fc
     keys: fc.oneof(
       fc.constant({}),
       fc.record({ key: fc.constantFrom('k', 'é', 'a key'), keyConcurrency: fc.constantFrom(1, 2, 1_000_000) }),
-      fc.record({ key: fc.constantFrom('k', 'é', 'a key') })
+      fc.record({ key: fc.constantFrom('k', 'é', 'a key') }),
+      {
+        // Their calls turn up often enough to be counted on.
+        weight: 3,
+        arbitrary: fc.record({ method: fc.constant('d.Doc.run'), document: fc.constantFrom('k', 'é') })
+      }
     ),
     delay: seldom(span),
     priority: fc.integer({ min: -1, max: 1 }),
@@ -116,6 +151,8 @@ const operation = fc.oneof(
     7,
     fc.record({ do: fc.constant('settle' as const), pick, ending: fc.constantFrom(...Object.keys(endings)) })
   ),
+  weighted(2, fc.record({ do: fc.constant('ask' as const), pick, call: fc.constantFrom(...calls) })),
+  weighted(2, fc.record({ do: fc.constant('signal' as const), pick, name: fc.constantFrom('s', 't') })),
   weighted(4, fc.record({ do: fc.constant('pass' as const), ms: fc.constantFrom(1, 7, 16, 45) })),
   weighted(2, fc.record({ do: fc.constant('promote' as const) })),
   weighted(3, fc.record({ do: fc.constant('upkeep' as const) })),
@@ -241,7 +278,10 @@ export class RandomUse {
         return queue.enqueue([{ ...rest, dependsOn: 'others' }, ...parents])
       }
       case 'claim':
-        this.claimed.push(...(await queue.claim(each.queue, each.max)))
+        for (const job of await queue.claim(each.queue, each.max)) {
+          this.claimed.push(job)
+          if (job.document !== undefined) this.#count('document jobs')
+        }
         return
       case 'start': {
         const job = this.claimed[each.pick % Math.max(this.claimed.length, 1)]
@@ -249,8 +289,14 @@ export class RandomUse {
       }
       case 'settle': {
         const [job] = this.claimed.splice(each.pick % Math.max(this.claimed.length, 1), 1)
-        return job === undefined ? undefined : queue.settle(job, endings[each.ending]!, noTrace)
+        return job === undefined ? undefined : queue.settle(job, withEffects(endings[each.ending]!, job), noTrace)
       }
+      case 'ask': {
+        const job = this.claimed[each.pick % Math.max(this.claimed.length, 1)]
+        return job === undefined ? undefined : queue.ask(job, each.call)
+      }
+      case 'signal':
+        return queue.signal(this.#pick(each.pick), each.name, 'é')
       case 'pass':
         clock.nowMs += each.ms
         return

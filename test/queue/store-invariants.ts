@@ -1,6 +1,7 @@
 /**
  * What must hold between the entries of a store after every commit, worked out from the jobs alone, over a full scan. The
- * heads of store/keys.ts, queue/commit.ts, queue/key-groups.ts and queue/dependencies.ts say the same in prose.
+ * heads of store/keys.ts, queue/commit.ts, queue/key-groups.ts, queue/dependencies.ts and
+ * queue/reminders.ts say the same in prose.
  */
 import assert from 'node:assert/strict'
 import type { QueueConfig } from '../../runtime/core/config.ts'
@@ -11,20 +12,26 @@ import {
   type JobState,
   jobStates
 } from '../../runtime/core/lifecycle.ts'
+import { emptyJournal } from '../../runtime/queue/journal-entries.ts'
 import { bytesOfDigest, keepsItself } from '../../runtime/store/digest.ts'
 import * as keys from '../../runtime/store/keys.ts'
 import {
   countersCodec,
+  documentCodec,
   groupCodec,
   initialStanding,
   type JobSpec,
+  type JournalTotals,
+  journalCodec,
   type KeyGroup,
   noTotals,
   parentCodec,
   type QueueTotals,
   queueCodec,
+  reminderCodec,
   type Standing,
   seqCodec,
+  signalCodec,
   specCodec,
   standingCodec,
   throttleCodec,
@@ -42,7 +49,8 @@ interface Job {
 }
 
 interface Group {
-  queue: number
+  /** The queue of a key; 0 of a document, which has jobs in any queue. */
+  scope: number
   name: string
   record: KeyGroup
 }
@@ -94,8 +102,8 @@ class Scan {
       this.#jobs.set(seq, { seq, spec, standing, hasRecord: found.length === 1 && standing.state !== 'running' })
     }
     for (const { key, value } of this.#of('K')) {
-      const group = { queue: key.readUInt16BE(1), name: key.toString('utf8', 3), record: groupCodec.decode(key, value) }
-      this.#groups.set(`${group.queue} ${group.name}`, group)
+      const group = { scope: key.readUInt16BE(1), name: key.toString('utf8', 3), record: groupCodec.decode(key, value) }
+      this.#groups.set(`${group.scope} ${group.name}`, group)
     }
   }
 
@@ -107,6 +115,8 @@ class Scan {
     this.#checkStarts()
     this.#checkEndings()
     this.#checkLinks()
+    this.#checkDocuments()
+    this.#checkJournals()
   }
 
   #of(kind: string): Entry[] {
@@ -126,8 +136,10 @@ class Scan {
   #checkRecords(): void {
     const jobs = [...this.#jobs.values()]
     for (const { seq, standing, hasRecord } of jobs) {
-      const { state, made, crashes, dependencies } = standing
-      const needs = state !== 'running' && (made > 0 || crashes > 0 || dependencies !== null || isFinished(state))
+      const { state, startedAtMs, dependencies, journal } = standing
+      // Neither attempts nor crashes tell: a retry after crashes counts both from nothing.
+      const asks = startedAtMs !== null || dependencies !== null || journal !== null
+      const needs = state !== 'running' && (asks || isFinished(state))
       assert.equal(hasRecord, needs, `job ${seq}, ${state}: a record of its standing`)
     }
     this.#holds(
@@ -151,8 +163,8 @@ class Scan {
     return [...this.#jobs.values()].filter(({ standing }) => states.includes(standing.state))
   }
 
-  #groupOf({ spec }: Job): Group | undefined {
-    return this.#groups.get(`${spec.queue} ${spec.rules?.key}`)
+  #groupOf(job: Job): Group | undefined {
+    return this.#groups.get(groupNameOf(job)!)
   }
 
   #checkPlaces(): void {
@@ -167,8 +179,8 @@ class Scan {
       'running'
     )
     const ready = this.#in('ready')
-    const unkeyed = ready.filter(({ spec }) => spec.rules?.key === undefined)
-    const keyed = ready.filter(({ spec }) => spec.rules?.key !== undefined)
+    const unkeyed = ready.filter((job) => groupNameOf(job) === undefined)
+    const keyed = ready.filter((job) => groupNameOf(job) !== undefined)
     this.#holds(
       'R',
       unkeyed.map((job) => keys.readyKey(job.spec.queue, placeOf(job))),
@@ -180,13 +192,15 @@ class Scan {
       'ready, of keys'
     )
     for (const { key, value } of [...this.#of('R'), ...this.#of('G')]) {
-      const { hasRecord, spec } = this.#jobs.get(keys.seqOfReadyKey(key))!
+      const job = this.#jobs.get(keys.seqOfReadyKey(key))!
+      const { hasRecord, spec } = job
       const limit = Buffer.alloc(4)
-      limit.writeUInt32BE(spec.rules?.keyConcurrency ?? 0)
-      const isKeyed = spec.rules?.key !== undefined
-      const expected = isKeyed
-        ? Buffer.concat([Buffer.of(hasRecord ? 1 : 0), limit])
-        : Buffer.from(hasRecord ? [1] : [])
+      limit.writeUInt32BE(limitOf(job))
+      const isAged = isOfDocument(job) && spec.rules?.ageingMs !== undefined
+      const expected =
+        groupNameOf(job) === undefined
+          ? Buffer.from(hasRecord ? [1] : [])
+          : Buffer.concat([Buffer.of((hasRecord ? 1 : 0) + (isAged ? 2 : 0)), limit])
       assert.deepEqual(value, expected, `what the ready entry of job ${spec.id} says`)
     }
     this.#holds(
@@ -231,40 +245,48 @@ class Scan {
       places.filter((place) => place[0] === 'B'.charCodeAt(0)),
       'blocked'
     )
-    const numbers = [...this.#groups.values()].map(({ queue, record }) => `${queue} ${record.number}`)
+    const numbers = [...this.#groups.values()].map(({ record }) => record.number)
     assert.equal(new Set(numbers).size, numbers.length, 'groups have numbers of their own')
     for (const job of this.#in('ready', 'running')) {
-      if (job.spec.rules?.key !== undefined) assert(this.#groupOf(job) !== undefined, `group of job ${job.seq}`)
+      if (groupNameOf(job) !== undefined) assert(this.#groupOf(job) !== undefined, `group of job ${job.seq}`)
     }
-    for (const group of this.#groups.values()) {
-      const { queue, name, record } = group
-      const jobs = [...this.#jobs.values()].filter(({ spec }) => spec.queue === queue && spec.rules?.key === name)
-      const starts = this.#startsOf(queue, record.number)
-      assert.equal(record.held, jobs.filter(holdsItsKey).length, `jobs that hold the key ${name}`)
-      assert.equal(record.starts, starts.length, `starts of the key ${name}`)
+    for (const [groupName, group] of this.#groups) {
+      const { scope, name, record } = group
+      const jobs = [...this.#jobs.values()].filter((job) => groupNameOf(job) === groupName)
+      const starts = this.#startsOf(scope, record.number)
+      assert.equal(record.held, jobs.filter(holdsItsGroup).length, `jobs that hold the group ${name}`)
+      assert.equal(record.starts, starts.length, `starts of the group ${name}`)
       const ready = jobs.filter(({ standing }) => standing.state === 'ready')
       assert(ready.length > 0 || record.held > 0 || starts.length > 0, `nothing asks for the group of ${name}`)
-      assert.deepEqual(record.place, this.#placeOf(group, ready, starts), `place of the key ${name}`)
+      assert.deepEqual(
+        Object.fromEntries(record.ready),
+        scope === 0 ? countsByQueue(ready) : {},
+        `ready jobs of ${name}`
+      )
+      assert.deepEqual(record.place, this.#placeOf(group, ready, starts), `place of the group ${name}`)
       if (record.place === null) continue
       const entry = [...this.#of('T'), ...this.#of('B')].find(({ key }) => key.equals(record.place!))
       assert.equal(entry?.value.toString('utf8'), name)
+      if (scope === 0) assert.equal(record.turnOf, record.place.readUInt16BE(1), `the turn of ${name} is of its queue`)
     }
   }
 
-  #placeOf({ queue, record }: Group, ready: Job[], starts: Entry[]): Buffer | null {
-    const order = (job: Job) => keys.keyedReadyKey(queue, record.number, placeOf(job))
+  #placeOf({ scope, record }: Group, ready: Job[], starts: Entry[]): Buffer | null {
+    const order = (job: Job) => keys.readyKey(0, placeOf(job))
     const head = ready.toSorted((a, b) => order(a).compare(order(b)))[0]
-    const rule = this.#configs.get(this.#queues.get(queue)!)?.keyRateLimit ?? null
+    const rule = this.#configs.get(this.#queues.get(scope)!)?.keyRateLimit ?? null
     const firstNoted = starts.find(({ value }) => value[0] === 1)
     const blocked =
       rule === null || firstNoted === undefined
         ? null
-        : keys.blockedKey(queue, keys.instantOfStartKey(firstNoted.key) + rule.perMs + 1, record.number)
+        : keys.blockedKey(scope, keys.instantOfStartKey(firstNoted.key) + rule.perMs + 1, record.number)
     if (head === undefined) return record.held === 0 ? blocked : null
-    const limit = head.spec.rules?.keyConcurrency
-    if (limit !== undefined && record.held >= limit) return null
+    const limit = limitOf(head)
+    if (limit > 0 && record.held >= limit) return null
     if (rule !== null && starts.length >= rule.max) return blocked
-    return keys.rotationKey(queue, placeOf(head), record.turn)
+    const isAged = head.spec.rules?.ageingMs !== undefined
+    const place = placeOf(head)
+    return keys.rotationKey(head.spec.queue, isAged ? { ...place, rank: keys.agedRank } : place, record.turn)
   }
 
   #startsOf(queue: number, group: number): Entry[] {
@@ -274,7 +296,7 @@ class Scan {
 
   #checkStarts(): void {
     const running = new Set(this.#in('running').map(({ spec, standing }) => `${spec.queue} ${standing.startTurn}`))
-    const owners = new Set([...this.#groups.values()].map(({ queue, record }) => `${queue} ${record.number}`))
+    const owners = new Set([...this.#groups.values()].map(({ scope, record }) => `${scope} ${record.number}`))
     for (const { key, value } of this.#of('V')) {
       const queue = key.readUInt16BE(1)
       const group = key.readUIntBE(3, 6)
@@ -302,6 +324,82 @@ class Scan {
     for (const { key, value } of this.#of('D')) {
       const ending = keys.throttleEndingKey(throttleCodec.decode(key, value).untilMs, key.toString('utf8', 1))
       assert(this.#has(ending), `the window of ${key.toString('utf8', 1)} has an end`)
+    }
+  }
+
+  /** Each state has a revision of its own, each reminder a document and an ending. */
+  #checkDocuments(): void {
+    const meta = keys.metaKey('counters')
+    const counters = this.#of('M').find(({ key }) => key.equals(meta))
+    const { nextRevision } = countersCodec.decode(meta, counters!.value)
+    const documents = this.#of('O').map(({ key, value }) => documentCodec.decode(key, value))
+    const revisions = new Set(documents.map(({ revision }) => revision))
+    assert.equal(revisions.size, documents.length, 'revisions of documents')
+    for (const revision of revisions) assert(revision > 0 && revision < nextRevision, 'a revision that was given')
+    const endings: Buffer[] = []
+    const counted = new Map<string, number>()
+    for (const { key, value } of this.#of('r')) {
+      const id = hex(keys.documentKey(keys.reminderOfKey(key)))
+      counted.set(id, (counted.get(id) ?? 0) + 1)
+      assert(this.#known.has(id), 'the document of a reminder')
+      endings.push(keys.reminderEndingKey(reminderCodec.decode(key, value).nextAtMs, key))
+    }
+    for (const { key, value } of this.#of('O')) {
+      const { reminders } = documentCodec.decode(key, value)
+      assert.equal(reminders, counted.get(hex(key)) ?? 0, 'reminders that a document counts')
+    }
+    const found = this.#of('Z').filter(({ key }) => 'reminder' in keys.subjectOfEndingKey(key))
+    assert.deepEqual(
+      found.map(({ key }) => hex(key)),
+      endings.map(hex).sort(),
+      "instants of reminders ('Z')"
+    )
+  }
+
+  /** The totals of a journal are those of its entries and signals, and no other job has any. */
+  #checkJournals(): void {
+    const found = new Map<number, JournalTotals>()
+    const orders = new Set<string>()
+    const of = (seq: number) => {
+      assert(this.#jobs.has(seq), `the journal of job ${seq}, which is gone`)
+      const totals = found.get(seq) ?? { ...emptyJournal }
+      found.set(seq, totals)
+      return totals
+    }
+    for (const { key, value } of this.#of('L')) {
+      const entry = journalCodec.decode(key, value)
+      assert.equal(entry.index, key.readUInt16BE(7), 'number of an entry')
+      const totals = of(key.readUIntBE(1, 6))
+      totals.entries++
+      totals.nextOrder = Math.max(totals.nextOrder, (entry.order ?? -1) + 1)
+      const isOver = entry.state !== 'open' || entry.error !== null
+      assert.equal(entry.order !== null, isOver, `order of call ${entry.index}`)
+      if (entry.order !== null) {
+        const place = `${key.readUIntBE(1, 6)} ${entry.order}`
+        assert(!orders.has(place), `two calls of one order: ${place}`)
+        orders.add(place)
+      }
+      for (const text of [entry.result, entry.error?.message, entry.error?.stack]) {
+        totals.bytes += Buffer.byteLength(text ?? '')
+      }
+    }
+    for (const { key, value } of this.#of('H')) {
+      const totals = of(key.readUIntBE(1, 6))
+      totals.signals++
+      totals.bytes += Buffer.byteLength(signalCodec.decode(key, value).payload)
+      totals.nextSignal = keys.seqOfKey(key) + 1
+    }
+    for (const { seq, standing } of this.#jobs.values()) {
+      const totals = found.get(seq)
+      if (standing.journal === null) {
+        assert.equal(totals, undefined, `job ${seq} has no journal`)
+        continue
+      }
+      const { nextSignal, nextOrder } = standing.journal
+      const { nextSignal: behindLast, nextOrder: behindEnd, ...rest } = totals ?? emptyJournal
+      assert.deepEqual(standing.journal, { ...rest, nextSignal, nextOrder }, `journal of job ${seq}`)
+      assert(nextSignal >= behindLast, `signals of job ${seq} are numbered`)
+      assert(nextOrder >= behindEnd, `ends of calls of job ${seq} are numbered`)
     }
   }
 
@@ -345,13 +443,37 @@ class Scan {
   }
 }
 
-function placeOf({ seq, spec }: Job): keys.ReadyPlace {
-  return { atFront: spec.atFront, rank: keys.rankOf(spec.priority, spec.rules?.ageingMs, spec.enqueuedAtMs), seq }
+/** The jobs of a document do not age: what counts in one queue would say nothing in another. */
+function placeOf(job: Job): keys.ReadyPlace {
+  const { seq, spec } = job
+  const ageingMs = isOfDocument(job) ? undefined : spec.rules?.ageingMs
+  return { atFront: spec.atFront, rank: keys.rankOf(spec.priority, ageingMs, spec.enqueuedAtMs), seq }
 }
 
-function holdsItsKey({ spec, standing }: Job): boolean {
-  if (standing.state === 'running') return true
-  return standing.state === 'scheduled' && standing.made > 0 && spec.rules?.keyConcurrency === 1
+function isOfDocument({ spec }: Job): boolean {
+  return spec.rules?.document !== undefined
+}
+
+/** Of a key in its queue, or of a document in all of them; undefined: neither. */
+function groupNameOf(job: Job): string | undefined {
+  const { queue, method, rules } = job.spec
+  if (isOfDocument(job)) return `0 ${method.split('.').slice(0, -1).join('.')}\0${rules!.document}`
+  return rules?.key === undefined ? undefined : `${queue} ${rules.key}`
+}
+
+function limitOf(job: Job): number {
+  return isOfDocument(job) ? 1 : (job.spec.rules?.keyConcurrency ?? 0)
+}
+
+function holdsItsGroup(job: Job): boolean {
+  const { state, made } = job.standing
+  return state === 'running' || (state === 'scheduled' && made > 0 && limitOf(job) === 1)
+}
+
+function countsByQueue(jobs: Job[]): Record<number, number> {
+  const counts: Record<number, number> = {}
+  for (const { spec } of jobs) counts[spec.queue] = (counts[spec.queue] ?? 0) + 1
+  return counts
 }
 
 function hex(key: Buffer): string {

@@ -1,7 +1,9 @@
 /**
  * A service in memory, for the tests of the protocol. Jobs are never run; the methods of `quirks` do what their names say.
  */
+
 import type { Service, ServiceMethods, StatusView } from '../../runtime/core/api.ts'
+import type { DocumentId, DocumentView } from '../../runtime/core/document.ts'
 import { RuntimeError } from '../../runtime/core/errors.ts'
 import { EventStream, type JobEvent } from '../../runtime/core/events.ts'
 import type { BulkRequest, BulkStep, EnqueueRequest, JobView, Json, QueueView } from '../../runtime/core/job.ts'
@@ -92,6 +94,25 @@ export function fakeService(
       const results = await Promise.all(requests.map((request) => methods.enqueue(request)))
       return { ids: results.map(({ id }) => id) }
     },
+    enqueueDoc: ({ type, name, method, ...options }) =>
+      methods.enqueue({ ...options, method: `${type}.${method}`, document: name }),
+    transaction: async () => ({ jobs: [] }),
+    'outbox.prepare': async ({ outbox, operations }) => ({
+      id: 'prepared-1',
+      outbox,
+      operations: operations.length,
+      preparedAt: '2026-01-01T00:00:00.000Z',
+      undecidedAt: '2026-01-01T00:01:00.000Z'
+    }),
+    'outbox.commit': async () => ({ jobs: [] }),
+    'outbox.abort': async ({ id }) => ({ id, aborted: true }),
+    'outbox.list': async () => ({ prepared: [] }),
+    'doc.get': async (document) => documentView(document),
+    'doc.list': async () => ({ documents: [], cursor: null }),
+    'doc.export': async () => ({ documents: [], cursor: null }),
+    'doc.remove': async (document) => ({ ...document, removed: true }),
+    'doc.cancelReminder': async ({ type, name }) => documentView({ type, name }),
+    'job.signal': ({ id }) => change(id),
     'job.get': async ({ id }) => job(id),
     'job.list': async ({ limit = 50 }) => ({ jobs: [...jobs.values()].slice(0, limit), cursor: null }),
     async 'job.wait'({ id }) {
@@ -184,3 +205,8 @@ function jobView(id: string, { method, params = {}, queue = 'default', jobName =
 }
 
 type JobRequest = Omit<EnqueueRequest, 'jobName'> & { jobName?: string | null }
+
+export function documentView(document: DocumentId): DocumentView {
+  const at = '2026-01-01T00:00:00.000Z'
+  return { ...document, state: {}, version: 1, revision: 1, bytes: 2, createdAt: at, updatedAt: at, reminders: [] }
+}

@@ -23,6 +23,16 @@ test('every method answers in the shape that the table says', async (test) => {
   const params: Record<string, object> = {
     enqueue: { method: 'a.b', jobId: 'j' },
     enqueueMany: { jobs: [{ method: 'a.b' }] },
+    enqueueDoc: { type: 'a.Type', name: 'x', method: 'add', params: { by: 1 } },
+    transaction: { operations: [{ op: 'enqueue', job: { method: 'a.b' } }] },
+    'outbox.prepare': { outbox: 'shop', operations: [{ op: 'cancel', id: 'j' }], timeout: '1m' },
+    'outbox.commit': { id: 'prepared-1' },
+    'outbox.abort': { id: 'prepared-1' },
+    'doc.get': { type: 'a.Type', name: 'x' },
+    'doc.list': { type: 'a.Type', limit: 10 },
+    'doc.remove': { type: 'a.Type', name: 'x' },
+    'doc.cancelReminder': { type: 'a.Type', name: 'x', reminder: 'daily' },
+    'job.signal': { id: 'j', name: 'approved', payload: { by: 'me' } },
     'job.move': { id: 'j', queue: 'q' },
     'job.cancelMany': { queue: 'q', since: '2026-01-01' },
     'job.retryMany': { text: 'x', params: 1 },
@@ -228,16 +238,16 @@ test('params that are too deep are refused with the id of their request', async 
   const nested = (levels: number) => `{"method":"a.b","params":${'['.repeat(levels)}${']'.repeat(levels)}}`
   const request = (id: number, levels: number) =>
     `{"jsonrpc":"2.0","id":${id},"method":"enqueue","params":${nested(levels)}}`
-  raw.write(`${request(1, 66)}\n`)
+  raw.write(`${request(1, 67)}\n`)
   assert.ok((await raw.next()).result)
-  for (const levels of [67, 1_000_000]) {
+  for (const levels of [68, 1_000_000]) {
     raw.write(`${request(2, levels)}\n`)
     assert.deepEqual(errorOf(await raw.next()), [-32602, 2, 'PARAMS_INVALID'])
   }
   // What is too deep is not even parsed.
   raw.write(`${request(2, 100).replace('[]', '[no JSON]')}\n`)
   assert.deepEqual(errorOf(await raw.next()), [-32602, 2, 'PARAMS_INVALID'])
-  raw.write(`[${request(3, 66)},${request(4, 67)}]\n`)
+  raw.write(`[${request(3, 67)},${request(4, 68)}]\n`)
   const [shallow, deep] = await raw.next()
   assert.ok(shallow.result)
   assert.deepEqual(errorOf(deep), [-32602, 4, 'PARAMS_INVALID'])

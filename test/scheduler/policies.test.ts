@@ -413,4 +413,14 @@ describe('the job of an event', () => {
     assert.match(problem!, /"gone\.away"/)
     assert.deepEqual(machine.enqueued, [`hourly:a.run@${hour(12)}`])
   })
+
+  it('is left out where its method is one of a document, and that is shown (issue 6.1)', async (t) => {
+    const machine = await open(t, hourly('document.Invoice.close', 'a.run'))
+    await machine.pass(hourMs)
+    const { state, problem, skips } = machine.event('hourly:document.Invoice.close')
+    assert.deepEqual([state, skips], ['active', 1])
+    assert.match(problem!, /is a method of a document, and an event names none/)
+    assert.deepEqual(machine.enqueued, [`hourly:a.run@${hour(12)}`])
+    await assert.rejects(() => machine.scheduler.trigger('document.Invoice.close'), code('PARAMS_INVALID'))
+  })
 })

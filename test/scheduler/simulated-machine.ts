@@ -11,6 +11,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { configFromOptions } from '../../runtime/config/load.ts'
 import type { MethodCatalogue } from '../../runtime/core/catalogue.ts'
 import type { RuntimeOptions } from '../../runtime/core/config.ts'
+import { splitMethodPath } from '../../runtime/core/document.ts'
 import { RuntimeError } from '../../runtime/core/errors.ts'
 import { EventStream, type JobEvent } from '../../runtime/core/events.ts'
 import type { JobState } from '../../runtime/core/lifecycle.ts'
@@ -30,14 +31,23 @@ export interface MachineOptions {
   work?: Work
 }
 
-/** Knows every method but those that begin with `gone.`. */
+/** Knows every method but those that begin with `gone.`; those that begin with `document.` are methods of one. */
 const catalogue: MethodCatalogue = {
   known: (method) =>
-    method.startsWith('gone.') ? undefined : { method, file: '/a.js', functionName: 'a', sourceHash: '' },
+    method.startsWith('gone.')
+      ? undefined
+      : {
+          method,
+          file: '/a.js',
+          functionName: 'a',
+          sourceHash: '',
+          documentType: method.startsWith('document.') ? splitMethodPath(method).type : null
+        },
   resolve: async (method) => {
     if (!method.startsWith('gone.')) return catalogue.known(method)!
     throw new RuntimeError('METHOD_UNKNOWN', `no ${method}`)
   },
+  documentType: () => undefined,
   list: () => [],
   problems: []
 }
@@ -143,7 +153,18 @@ export class SimulatedMachine {
     }
     const { store, tag } = this.#directory
     this.queue = new DurableQueue({
-      ...{ store, tag, queues: config.queues, maxStoreBytes: null, catalogue, clock, random: () => 0, events, listener }
+      ...{
+        store,
+        tag,
+        queues: config.queues,
+        maxStoreBytes: null,
+        catalogue,
+        clock,
+        nextInstant: () => null,
+        random: () => 0,
+        events,
+        listener
+      }
     })
     this.scheduler = new Scheduler({ queue: this.queue, catalogue, timers: this.#timersOf(life), clock })
     await this.queue.start()

@@ -6,7 +6,7 @@ import { type TestContext, test } from 'node:test'
 import { gunzipSync } from 'node:zlib'
 import type { QueueConfig } from '../../runtime/core/config.ts'
 import type { JobView, QueueView } from '../../runtime/core/job.ts'
-import type { EventRecord } from '../../runtime/store/records.ts'
+import { type EventRecord, formatVersion } from '../../runtime/store/records.ts'
 import { type OpenQueue, openQueueIn, queueConfig } from '../queue/open-queue.ts'
 import { assertInvariants } from '../queue/store-invariants.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
@@ -48,7 +48,7 @@ async function claimAll({ queue }: OpenQueue): Promise<Claims> {
   return claims
 }
 
-/** Of `found` only the fields that `known` has; what format 2 shows besides is for other tests. */
+/** Of `found` only the fields that `known` has; what later formats show besides is for other tests. */
 function likewise<T extends object>(found: T, known: T): Partial<T> {
   return Object.fromEntries(Object.keys(known).map((name) => [name, found[name as keyof T]])) as Partial<T>
 }
@@ -57,14 +57,14 @@ function assertConsistent({ store, tag }: OpenQueue): void {
   assertInvariants(store.reader, tag, new Map(names.map((name) => [name, queueConfig(name)])))
 }
 
-test('a directory whose marker says format 1 is opened, and says format 2 afterwards', async (test) => {
+test('a directory whose marker says format 1 is opened, and says the present format afterwards', async (test) => {
   const directory = unpack(test)
   const marker = () => JSON.parse(readFileSync(join(directory, 'actor-runtime.json'), 'utf8'))
   const before = marker()
   assert.equal(before.format, 1)
   for (let time = 0; time < 2; time++) {
     const { close } = await openQueueIn(directory, expected.nowMs, ...names.map((name) => queueConfig(name)))
-    assert.deepEqual(marker(), { ...before, format: 2 })
+    assert.deepEqual(marker(), { ...before, format: formatVersion })
     await close()
   }
 })

@@ -8,13 +8,20 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { type FinishedState, finishedStates } from '../../runtime/core/lifecycle.ts'
-import { instantMsMax, nameCharsMax, priorityMax, priorityMin } from '../../runtime/core/limits.ts'
+import {
+  instantMsMax,
+  nameCharsMax,
+  priorityMax,
+  priorityMin,
+  reminderNamesBytesMax
+} from '../../runtime/core/limits.ts'
 import * as keys from '../../runtime/store/keys.ts'
 
 const { agedRank, dueRange, noInstantMs, rankOf, scheduledKey } = keys
 const seqMax = 2 ** 48 - 1
 const rankMax = 2 ** 32 - 1
 const lmdbKeyBytesMax = 1_978
+const methodPathCharsMax = 512
 
 function edged(edges: number[], max: number): fc.Arbitrary<number> {
   return fc.oneof(fc.constantFrom(...edges), fc.integer({ min: 0, max }), fc.integer({ min: 0, max: Math.min(max, 9) }))
@@ -36,7 +43,18 @@ interface Parts {
   state: FinishedState
   text: string
   meta: (typeof metaNames)[number]
+  /** Type and name of a document, outbox and id, name of a reminder: without control characters. */
+  type: string
+  name: string
+  reminder: string
 }
+/** From the first character that is no control character on. */
+const printable = fc.string({
+  unit: fc.integer({ min: 0x20, max: 0x2ff }).map(String.fromCodePoint),
+  minLength: 1,
+  maxLength: 4
+})
+const names = fc.oneof(fc.constantFrom('a', 'ab', 'a b', 'a!'), printable)
 const parts: fc.Arbitrary<Parts> = fc.record(
   {
     queue: edged([0, 1, 254, 255, 256, 257, 65279, 65280, 65281, 65534, 65535], 65535),
@@ -49,13 +67,16 @@ const parts: fc.Arbitrary<Parts> = fc.record(
     turn: seqs,
     state: fc.constantFrom(...finishedStates),
     text: fc.string({ unit: 'binary', minLength: 1, maxLength: 12 }),
-    meta: fc.constantFrom(...metaNames)
+    meta: fc.constantFrom(...metaNames),
+    type: names,
+    name: names,
+    reminder: names
   },
   { noNullPrototype: true }
 )
 /** Another key's parts, of which some, most or all are those of the first. */
 const likened = fc
-  .tuple(parts, parts, fc.array(fc.boolean(), { minLength: 11, maxLength: 11 }))
+  .tuple(parts, parts, fc.array(fc.boolean(), { minLength: 14, maxLength: 14 }))
   .map(([a, b, shared]) => {
     const names = Object.keys(a) as (keyof Parts)[]
     return [
@@ -125,15 +146,53 @@ const layouts: Record<string, Layout> = {
   jobEndingKey: {
     keyOf: ({ atMs, seq }) => keys.jobEndingKey(atMs, seq),
     sorts: ({ atMs, seq }) => [atMs, 0, seq],
-    reads: (key) => ({ atMs: keys.instantOfEndingKey(key), ...keys.subjectOfEndingKey(key) })
+    reads: (key) => {
+      const subject = keys.subjectOfEndingKey(key)
+      assert('seq' in subject)
+      return { atMs: keys.instantOfEndingKey(key), ...subject }
+    }
   },
   throttleEndingKey: {
     keyOf: ({ atMs, text }) => keys.throttleEndingKey(atMs, text),
     sorts: ({ atMs, text }) => [atMs, 1, text],
     reads: (key) => {
       const subject = keys.subjectOfEndingKey(key)
-      return { atMs: keys.instantOfEndingKey(key), ...('id' in subject ? { text: subject.id } : subject) }
+      assert('id' in subject)
+      return { atMs: keys.instantOfEndingKey(key), text: subject.id }
     }
+  },
+  documentKey: {
+    keyOf: (of) => keys.documentKey(of),
+    sorts: ({ type, name }) => [type, name],
+    reads: (key) => keys.documentOfKey(key)
+  },
+  reminderKey: {
+    keyOf: (of) => keys.reminderKey(of, of.reminder),
+    sorts: ({ type, name, reminder }) => [type, name, reminder],
+    reads: (key) => keys.reminderOfKey(key)
+  },
+  reminderEndingKey: {
+    keyOf: (of) => keys.reminderEndingKey(of.atMs, keys.reminderKey(of, of.reminder)),
+    sorts: ({ atMs, type, name, reminder }) => [atMs, 2, type, name, reminder],
+    reads: (key) => {
+      const subject = keys.subjectOfEndingKey(key)
+      assert('reminder' in subject)
+      return { atMs: keys.instantOfEndingKey(key), ...keys.reminderOfKey(subject.reminder) }
+    }
+  },
+  journalKey: {
+    keyOf: ({ seq, queue }) => keys.journalKey(seq, queue),
+    sorts: ({ seq, queue }) => [seq, queue]
+  },
+  signalKey: {
+    keyOf: ({ seq, other }) => keys.signalKey(seq, other),
+    sorts: ({ seq, other }) => [seq, other],
+    reads: (key) => ({ other: keys.seqOfKey(key) })
+  },
+  preparedKey: {
+    keyOf: ({ name }) => keys.preparedKey(name),
+    sorts: ({ name }) => [name],
+    reads: (key) => ({ name: keys.idOfPreparedKey(key) })
   },
   childKey: {
     keyOf: ({ seq, other }) => keys.childKey(seq, other),
@@ -196,8 +255,17 @@ const ranges: Record<string, RangeLayout> = {
   queueRange: { rangeOf: () => keys.queueRange, holds: ['queueKey'], by: [] },
   eventRange: { rangeOf: () => keys.eventRange, holds: ['eventKey'], by: [] },
   nextEventRange: { rangeOf: () => keys.nextEventRange, holds: ['nextEventKey'], by: [] },
-  endingRange: { rangeOf: () => keys.endingRange, holds: ['jobEndingKey', 'throttleEndingKey'], by: [] },
+  endingRange: {
+    rangeOf: () => keys.endingRange,
+    holds: ['jobEndingKey', 'throttleEndingKey', 'reminderEndingKey'],
+    by: []
+  },
   untoldRange: { rangeOf: () => keys.untoldRange, holds: ['untoldKey'], by: [] },
+  documentRange: { rangeOf: ({ type }) => keys.documentRange(type), holds: ['documentKey'], by: ['type'] },
+  reminderRange: { rangeOf: (of) => keys.reminderRange(of), holds: ['reminderKey'], by: ['type', 'name'] },
+  journalRange: { rangeOf: ({ seq }) => keys.journalRange(seq), holds: ['journalKey'], by: ['seq'] },
+  signalRange: { rangeOf: ({ seq }) => keys.signalRange(seq), holds: ['signalKey'], by: ['seq'] },
+  preparedRange: { rangeOf: () => keys.preparedRange, holds: ['preparedKey'], by: [] },
   childRange: { rangeOf: ({ seq }) => keys.childRange(seq), holds: ['childKey'], by: ['seq'] },
   parentRange: { rangeOf: ({ seq }) => keys.parentRange(seq), holds: ['parentKey'], by: ['seq'] },
   readyRange: { rangeOf: ({ queue }) => keys.readyRange(queue), holds: ['readyKey'], by: ['queue'] },
@@ -265,18 +333,39 @@ describe('keys', () => {
       { numRuns: 5000 }
     )
     const shared = [...firstBytes.values()].filter((each) => each.length > 1).map((each) => each.sort())
-    assert.deepEqual(shared, [['jobEndingKey', 'throttleEndingKey']], 'kinds are told apart by their first byte')
+    assert.deepEqual(
+      shared,
+      [['jobEndingKey', 'reminderEndingKey', 'throttleEndingKey']],
+      'kinds are told apart by their first byte'
+    )
   })
 
   it('with the longest name there is, in any letters, fits into what LMDB takes', () => {
     const text = '\u{10ffff}'.repeat(nameCharsMax)
     const of: Parts = {
       ...{ queue: 65535, group: seqMax, atFront: false, rank: rankMax, seq: seqMax, other: seqMax },
-      ...{ atMs: seqMax, turn: seqMax, state: 'failed', text, meta: 'scheduler' }
+      ...{ atMs: seqMax, turn: seqMax, state: 'failed', text, meta: 'scheduler' },
+      ...{ type: 'a'.repeat(methodPathCharsMax), name: text, reminder: '' }
     }
+    // The names of a reminder are bounded together.
+    of.reminder = 'r'.repeat(reminderNamesBytesMax - Buffer.byteLength(of.type + of.name))
     for (const [kind, { keyOf }] of Object.entries(layouts)) {
       assert(keyOf(of).length + Buffer.byteLength('~next') <= lmdbKeyBytesMax, kind)
     }
+    assert(keys.groupKey(0, `${of.type}\0${of.name}`).length <= lmdbKeyBytesMax, 'group of a document')
+  })
+})
+
+describe('ready keys', () => {
+  it('of a document compare as its jobs run, in whatever queues and groups they are', () => {
+    fc.assert(
+      fc.property(likened, ([a, b]) => {
+        const [one, other] = [a, b].map((of) => keys.keyedReadyKey(of.queue, of.group, of)) as [Buffer, Buffer]
+        assert.equal(Math.sign(keys.comparePlaces(one, other)), compare(readyOrder(a), readyOrder(b)))
+        assert.equal(keys.queueOfReadyKey(one), a.queue)
+      }),
+      { numRuns: 1000 }
+    )
   })
 })
 
@@ -295,10 +384,19 @@ describe('ranges', () => {
     })
   }
 
+  it('documentRange: without a type, all of them', () => {
+    fc.assert(
+      fc.property(parts, kinds, (of, kind) => {
+        const key = layouts[kind]!.keyOf(of)
+        assert.equal(holds(keys.documentRange(undefined), key), kind === 'documentKey')
+      })
+    )
+  })
+
   it('of neighbours meet where a byte overflows: the last key of the one is before the first of the other', () => {
     const first: Parts = {
       ...{ queue: 0, group: 0, atFront: true, rank: 0, seq: seqMax, other: 0 },
-      ...{ atMs: 0, turn: 0, state: 'completed', text: '\0', meta: 'owner' }
+      ...{ atMs: 0, turn: 0, state: 'completed', text: '\0', meta: 'owner', type: 'a', name: 'a', reminder: 'a' }
     }
     const last: Parts = { ...first, atFront: false, rank: rankMax, other: seqMax, atMs: instantMsMax, turn: seqMax }
     for (const queue of [0, 254, 255, 256, 65279, 65280, 65534, 65535]) {

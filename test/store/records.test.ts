@@ -7,19 +7,25 @@ import { Packr } from 'msgpackr'
 import { type BackoffRule, backoffDefault } from '../../runtime/core/backoff.ts'
 import { jobErrorCodes, RuntimeError } from '../../runtime/core/errors.ts'
 import type { JobError, JobLogLine } from '../../runtime/core/job.ts'
+import type { JournalEntry } from '../../runtime/core/journal.ts'
 import { finishedStates, jobStates } from '../../runtime/core/lifecycle.ts'
 import { attemptsMax, durationMsMax, instantMsMax, priorityMax, priorityMin } from '../../runtime/core/limits.ts'
 import {
   countsKey,
+  documentKey,
   eventKey,
   groupKey,
   idKey,
   jobKey,
+  journalKey,
   metaKey,
   parentKey,
+  preparedKey,
   queueKey,
+  reminderKey,
   rotationKey,
   runningKey,
+  signalKey,
   standingKey,
   throttleKey,
   untoldKey
@@ -27,6 +33,8 @@ import {
 import {
   type Counters,
   countersCodec,
+  type DocumentRecord,
+  documentCodec,
   type EventRecord,
   eventCodec,
   type GrowthRecord,
@@ -35,20 +43,27 @@ import {
   initialStanding,
   type JobRules,
   type JobSpec,
+  journalCodec,
   type KeyGroup,
   noTotals,
   type Owner,
   ownerCodec,
   type ParentRecord,
   type PastAttempt,
+  type PreparedRecord,
   parentCodec,
+  preparedCodec,
   type QueueRecord,
   type QueueTotals,
   queueCodec,
+  type ReminderRecord,
+  reminderCodec,
   type SchedulerRecord,
+  type SignalRecord,
   type Standing,
   schedulerCodec,
   seqCodec,
+  signalCodec,
   specCodec,
   standingCodec,
   type ThrottleRecord,
@@ -62,6 +77,7 @@ const text = fc.string({ unit: 'binary', maxLength: 40 })
 const count = fc.oneof(fc.constantFrom(0, 1, 127, 128, 65536), fc.integer({ min: 0, max: attemptsMax }))
 const instant = fc.integer({ min: 0, max: instantMsMax })
 const orNull = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: null })
+const number = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER })
 const seqs = fc.oneof(fc.constantFrom(1, 2 ** 32, 2 ** 48 - 1), fc.integer({ min: 0, max: 2 ** 48 - 1 }))
 
 /** Objects as programs make them, where `fc.record` also draws ones without a prototype. */
@@ -88,7 +104,7 @@ const pastAttempt: fc.Arbitrary<PastAttempt> = record({
   attempt: count,
   startedAtMs: instant,
   finishedAtMs: instant,
-  outcome: fc.constantFrom('failed', 'completed', 'cancelled', 'interrupted', 'crashed', 'retryLater'),
+  outcome: fc.constantFrom('failed', 'completed', 'cancelled', 'interrupted', 'crashed', 'retryLater', 'suspended'),
   error: orNull(error)
 })
 const span = fc.integer({ min: 0, max: durationMsMax })
@@ -123,7 +139,8 @@ const rules: fc.Arbitrary<JobRules> = fc.record(
     onFailure: fc.json(),
     onParentFailure: fc.constantFrom('fail' as const, 'cancel' as const, 'release' as const),
     keepMs: fc.record({ completed: span, failed: span, cancelled: span }, { requiredKeys: [], noNullPrototype: true }),
-    throttledUntilMs: instant
+    throttledUntilMs: instant,
+    document: text
   },
   { requiredKeys: [], noNullPrototype: true }
 )
@@ -163,6 +180,7 @@ const standing: fc.Arbitrary<Standing> = record({
   logs: fc.array(logLine, { maxLength: 4 }),
   history: fc.array(pastAttempt, { maxLength: 4 }),
   dependencies: orNull(record({ total: count, completed: count, failed: count, cancelled: count })),
+  journal: orNull(record({ entries: count, bytes: number, signals: count, nextSignal: number, nextOrder: number })),
   startTurn: orNull(seqs)
 })
 const queue: fc.Arbitrary<QueueRecord> = record({
@@ -170,7 +188,6 @@ const queue: fc.Arbitrary<QueueRecord> = record({
   paused: fc.boolean(),
   pausedUntilMs: orNull(instant)
 })
-const number = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER })
 const kept = record({ count: number, bytes: number })
 const totals: fc.Arbitrary<QueueTotals> = record({
   counts: record({
@@ -193,7 +210,9 @@ const group: fc.Arbitrary<KeyGroup> = record({
   held: count,
   turn: number,
   starts: count,
-  place: orNull(fc.tuple(count, seqs).map(([of, turn]) => rotationKey(of % 65536, place, turn)))
+  place: orNull(fc.tuple(count, seqs).map(([of, turn]) => rotationKey(of % 65536, place, turn))),
+  ready: fc.array(fc.tuple(fc.nat(65535), count), { maxLength: 3 }),
+  turnOf: fc.nat(65535)
 })
 const parent: fc.Arbitrary<ParentRecord> = record({
   id: text,
@@ -221,7 +240,52 @@ const event: fc.Arbitrary<EventRecord> = record({
   misses: number
 })
 const scheduler: fc.Arbitrary<SchedulerRecord> = record({ paused: fc.boolean(), maintenance: fc.boolean() })
-const counters: fc.Arbitrary<Counters> = record({ nextSeq: number, nextQueue: count, nextGroup: number, links: number })
+const counters: fc.Arbitrary<Counters> = record({
+  nextSeq: number,
+  nextQueue: count,
+  nextGroup: number,
+  nextRevision: fc.nat(),
+  links: number
+})
+const document: fc.Arbitrary<DocumentRecord> = record({
+  state: fc.json(),
+  version: count,
+  revision: number,
+  createdAtMs: instant,
+  updatedAtMs: instant,
+  reminders: count
+})
+const reminder: fc.Arbitrary<ReminderRecord> = record({
+  method: text,
+  params: fc.json(),
+  queue: orNull(text),
+  cron: orNull(text),
+  timezone: orNull(text),
+  nextAtMs: instant,
+  lastSeq: orNull(seqs)
+})
+const journalEntry: fc.Arbitrary<JournalEntry> = record({
+  index: fc.nat(65535),
+  kind: fc.constantFrom('step', 'sleep', 'signal', 'enqueue'),
+  name: text,
+  state: fc.constantFrom('open', 'done', 'timedOut', 'failed'),
+  result: orNull(fc.json()),
+  runs: count,
+  cuts: count,
+  startedAtMs: instant,
+  finishedAtMs: orNull(instant),
+  untilMs: orNull(instant),
+  error: orNull(error),
+  order: orNull(count)
+})
+const signal: fc.Arbitrary<SignalRecord> = record({ name: text, payload: fc.json(), atMs: instant })
+const prepared: fc.Arbitrary<PreparedRecord> = record({
+  outbox: text,
+  operations: fc.json(),
+  count,
+  preparedAtMs: instant,
+  undecidedAtMs: instant
+})
 const owner: fc.Arbitrary<Owner> = record({ pid: count, birth: text })
 
 /** One kind of record: its keys, its values, and the way there and back. */
@@ -257,6 +321,36 @@ const kinds = [
     ),
     values: parent,
     codec: parentCodec
+  }),
+  kind({
+    name: 'document',
+    keys: fc.tuple(text, text).map(([type, name]) => documentKey({ type, name })),
+    values: document,
+    codec: documentCodec
+  }),
+  kind({
+    name: 'reminder',
+    keys: fc.tuple(text, text, text).map(([type, name, of]) => reminderKey({ type, name }, of)),
+    values: reminder,
+    codec: reminderCodec
+  }),
+  kind({
+    name: 'journal entry',
+    keys: fc.tuple(seqs, fc.nat(65535)).map(([of, index]) => journalKey(of, index)),
+    values: journalEntry,
+    codec: journalCodec
+  }),
+  kind({
+    name: 'signal',
+    keys: fc.tuple(seqs, seqs).map(([of, at]) => signalKey(of, at)),
+    values: signal,
+    codec: signalCodec
+  }),
+  kind({
+    name: 'prepared',
+    keys: text.map(preparedKey),
+    values: prepared,
+    codec: preparedCodec
   }),
   kind({ name: 'throttle', keys: text.map(throttleKey), values: throttle, codec: throttleCodec }),
   kind({ name: 'growth', keys: fc.constant(metaKey('growth')), values: growth, codec: growthCodec }),
@@ -355,7 +449,7 @@ describe('record: written by format 1', () => {
     fc.assert(
       fc.property(seqs.map(standingKey), standing, (key, of) => {
         const old = standingCodec.decode(key, cutAfter(12, key, standingCodec.encode(key, of)))
-        assert.deepEqual(old, { ...of, dependencies: null, startTurn: null })
+        assert.deepEqual(old, { ...of, dependencies: null, startTurn: null, journal: null })
       })
     )
   })
@@ -368,7 +462,7 @@ describe('record: written by format 1', () => {
         assert.deepEqual(oldQueue, { ...of, pausedUntilMs: null })
         const meta = metaKey('counters')
         const oldCounters = countersCodec.decode(meta, cutAfter(2, meta, countersCodec.encode(meta, numbers)))
-        assert.deepEqual(oldCounters, { ...numbers, nextGroup: 1, links: 0 })
+        assert.deepEqual(oldCounters, { ...numbers, nextGroup: 1, links: 0, nextRevision: 1 })
       })
     )
   })
@@ -382,6 +476,24 @@ describe('record: written by format 1', () => {
       retained: { completed: { count: 4, bytes: 0 }, failed: { count: 5, bytes: 0 }, cancelled: { count: 6, bytes: 0 } }
     })
     assert.deepEqual(totalsCodec.decode(key, totalsCodec.encode(key, old)), old)
+  })
+})
+
+describe('record: written by format 2', () => {
+  it('a standing without a journal, a group that is of a key, counters before the first state of a document', () => {
+    fc.assert(
+      fc.property(standing, group, counters, (of, ofGroup, numbers) => {
+        const key = standingKey(7)
+        const old = standingCodec.decode(key, cutAfter(14, key, standingCodec.encode(key, of)))
+        assert.deepEqual(old, { ...of, journal: null })
+        const record = groupKey(1, 'k')
+        const oldGroup = groupCodec.decode(record, cutAfter(5, record, groupCodec.encode(record, ofGroup)))
+        assert.deepEqual(oldGroup, { ...ofGroup, ready: [], turnOf: 0 })
+        const meta = metaKey('counters')
+        const oldCounters = countersCodec.decode(meta, cutAfter(4, meta, countersCodec.encode(meta, numbers)))
+        assert.deepEqual(oldCounters, { ...numbers, nextRevision: 1 })
+      })
+    )
   })
 })
 

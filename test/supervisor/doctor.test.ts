@@ -20,6 +20,7 @@ function facts(changes: Partial<DoctorFacts> = {}): DoctorFacts {
     schedule: { state: 'active', events: [eventView({ next: '2999-01-01T00:00:00.000Z' })] },
     health: [health()],
     growth: [],
+    prepared: [],
     limits: new Map([['default', unlimited]]),
     diskFreeBytes: 100 * 1024 * mebibyte,
     ...changes
@@ -218,5 +219,31 @@ describe('the store', () => {
     assert.equal(what, "Of the 2.0 GiB of the store's file, 1.5 GiB are free.")
     nothing(ofStore({ bytes: 2048 * mebibyte, usedBytes: 1024 * mebibyte }))
     nothing(ofStore({ bytes: 256 * mebibyte, usedBytes: 1 }))
+  })
+})
+
+describe('an outbox that nobody decides about', () => {
+  const undecided = (outbox: string, ageMs: number) => ({
+    id: `${outbox}-${ageMs}`,
+    outbox,
+    operations: 1,
+    preparedAt: new Date(nowMs - ageMs - minuteMs).toISOString(),
+    undecidedAt: new Date(nowMs - ageMs).toISOString()
+  })
+
+  it('is a warning after an hour, one for each outbox', () => {
+    nothing(facts({ prepared: [undecided('orders', hourMs), undecided('orders', -minuteMs)] }))
+    const prepared = [undecided('orders', 3 * hourMs), undecided('mails', 2 * hourMs), undecided('orders', 2 * hourMs)]
+    const { ok, findings } = examine(facts({ prepared }))
+    assert.equal(ok, true)
+    assert.deepEqual(
+      findings.map(({ severity, about }) => [severity, about]),
+      [
+        ['warning', { outbox: 'orders' }],
+        ['warning', { outbox: 'mails' }]
+      ]
+    )
+    assert.match(findings[0]!.what, /"orders" holds 2 entries .* the oldest 3 h ago/)
+    assert.match(findings[1]!.what, /"mails" holds 1 entry/)
   })
 })

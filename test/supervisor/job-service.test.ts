@@ -40,6 +40,16 @@ class FakeQueue {
     this.calls.push(['bulk', ...args])
     return { changed: 1, cursor: null }
   }
+  readonly documents = {
+    get: (...args: unknown[]) => this.#asked('get', args),
+    list: (...args: unknown[]) => this.#asked('list', args),
+    remove: async (...args: unknown[]) => this.#asked('remove', args),
+    cancelReminder: async (...args: unknown[]) => this.#asked('cancelReminder', args)
+  }
+  #asked(what: string, args: unknown[]): unknown {
+    this.calls.push([what, ...args])
+    return { answer: what }
+  }
   async purge(...args: unknown[]) {
     this.calls.push(['purge', ...args])
     return 1
@@ -91,6 +101,34 @@ describe('queue.pause until (issue 5.7)', () => {
       ['setPaused', 'long', true, nowMs + 99 * 7 * 86_400_000],
       ['setPaused', 'long', true, null],
       ['setPaused', 'long', false, null]
+    ])
+  })
+})
+
+describe('documents (issue 6.1, 6.6)', () => {
+  it('are shown, listed, exported, removed and rid of reminders by the queue', async () => {
+    const { methods, queue } = serviceOver()
+    const id = { type: 'd.Doc', name: 'x' }
+    const answers = [
+      await methods['doc.get'](id),
+      await methods['doc.list']({ type: 'd.Doc', limit: 5, cursor: 'c' }),
+      await methods['doc.export']({}),
+      await methods['doc.remove'](id),
+      await methods['doc.cancelReminder']({ ...id, reminder: 'r' })
+    ]
+    assert.deepEqual(answers, [
+      { answer: 'get' },
+      { answer: 'list' },
+      { answer: 'list' },
+      { ...id, removed: true },
+      { answer: 'cancelReminder' }
+    ])
+    assert.deepEqual(queue.calls, [
+      ['get', id],
+      ['list', { type: 'd.Doc', limit: 5, cursor: 'c' }],
+      ['list', {}],
+      ['remove', id],
+      ['cancelReminder', id, 'r']
     ])
   })
 })

@@ -3,6 +3,7 @@ import { connect } from '../../runtime/client/connect.ts'
 import type { Runtime } from '../../runtime/core/api.ts'
 import type { JobEvent, JobEventType } from '../../runtime/core/events.ts'
 import type { JobFilter, JobView } from '../../runtime/core/job.ts'
+import type { JobState } from '../../runtime/core/lifecycle.ts'
 
 /** A connection that is closed when the test ends. */
 export async function connected(test: TestContext, socketPath: string): Promise<Runtime> {
@@ -56,4 +57,30 @@ export async function nextEvents(
     if (events.push(event) === count) resolve(events)
   })
   return { seen }
+}
+
+/** Resolves once the job is in the state, and shows it. */
+export async function untilState(runtime: Runtime, id: string, state: JobState): Promise<JobView> {
+  let wake = () => {}
+  let changed = new Promise<void>((resolve) => {
+    wake = resolve
+  })
+  const subscription = await runtime.subscribe({ job: id }, () => wake())
+  for (;;) {
+    const job = await runtime.job.get(id)
+    if (job.state === state) {
+      await subscription.unsubscribe()
+      return job
+    }
+    await changed
+    changed = new Promise<void>((resolve) => {
+      wake = resolve
+    })
+  }
+}
+
+/** The job once it has finished, with its steps, which `job.wait` does not show. */
+export async function finishedJob(runtime: Runtime, id: string): Promise<JobView> {
+  await runtime.job.wait(id)
+  return runtime.job.get(id)
 }

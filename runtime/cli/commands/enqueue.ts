@@ -7,7 +7,7 @@
 import type { Backoff } from '../../core/backoff.ts'
 import type { Duration } from '../../core/duration.ts'
 import { RuntimeError } from '../../core/errors.ts'
-import type { Deduplication, EnqueueOptions, JobError, Json, ParentFailureRule } from '../../core/job.ts'
+import type { Deduplication, EnqueueOptions, EnqueueResult, JobError, Json, ParentFailureRule } from '../../core/job.ts'
 import type { JobState } from '../../core/lifecycle.ts'
 import type { Pair } from '../argument-values.ts'
 import type { ClientSession } from '../client-session.ts'
@@ -51,8 +51,17 @@ export interface EnqueueFlags {
   waitTimeout?: Duration
 }
 
-export async function enqueue(session: ClientSession, method: string, flags: EnqueueFlags): Promise<ExitCode> {
-  const { runtime, output } = session
+export function enqueue(session: ClientSession, method: string, flags: EnqueueFlags): Promise<ExitCode> {
+  return enqueueWith(session, flags, (params, options) => session.runtime.enqueue(method, params, options))
+}
+
+/** @param send enqueues the job that the flags describe */
+export async function enqueueWith(
+  session: ClientSession,
+  flags: EnqueueFlags,
+  send: (params: object | undefined, options: EnqueueOptions) => Promise<EnqueueResult>
+): Promise<ExitCode> {
+  const { output } = session
   const { params, param, at, wait, waitTimeout, throttle, debounce, keepLast, backoff, neverRetry, ...options } = flags
   const request: EnqueueOptions = present({
     ...options,
@@ -61,7 +70,7 @@ export async function enqueue(session: ClientSession, method: string, flags: Enq
     backoff: backoff === undefined ? undefined : ((await readJsonArgument('--backoff', backoff)) as Backoff),
     noRetryOn: neverRetry
   })
-  const enqueued = await runtime.enqueue(method, await paramsOf(params, param), request)
+  const enqueued = await send(await paramsOf(params, param), request)
   if (wait) {
     output.note(() => `job ${oneLine(enqueued.id)}`)
     const job = await followJob(session, enqueued.id, waitTimeout)

@@ -1,7 +1,9 @@
 import type { AttemptView, DependencyCounts, JobError, JobLogLine, JobView } from '../../core/job.ts'
+import type { StepView } from '../../core/journal.ts'
 import { counted } from './counted.ts'
 import { type Look, styled, styledState } from './look.ts'
-import { block, indented, oneLine, prettyJson } from './printable.ts'
+import { block, briefJson, indented, oneLine, prettyJson } from './printable.ts'
+import { section } from './section.ts'
 import { formatPairs, formatTable } from './table.ts'
 import { formatInstant, formatLimit, formatRelative, formatSpan } from './time.ts'
 
@@ -44,6 +46,10 @@ export function formatJob(look: Look, job: JobView): string {
   const parts = [formatPairs(look, jobPairs(look, job)), section(look, 'params', prettyJson(job.params))]
   if (job.state === 'completed') parts.push(section(look, 'result', prettyJson(job.result)))
   if (job.error !== undefined) parts.push(section(look, 'error', formatError(job.error)))
+  if (job.steps !== undefined && job.steps.length > 0) parts.push(section(look, 'steps', formatSteps(look, job.steps)))
+  if (job.signals !== undefined && job.signals.length > 0) {
+    parts.push(section(look, 'unread signals', formatSignals(look, job.signals)))
+  }
   if (job.history.length > 0) parts.push(section(look, 'attempts', formatAttempts(look, job.history)))
   if (job.logs.length > 0) parts.push(section(look, 'log', job.logs.map(formatLogLine).join('\n')))
   return parts.join('\n')
@@ -59,6 +65,9 @@ function jobPairs(look: Look, job: JobView): [string, string][] {
     ['timeout', formatLimit(job.timeoutMs)],
     ['priority', String(job.priority)]
   ]
+  if (job.document !== undefined) {
+    pairs.push(['document', `${oneLine(job.document.type)} ${oneLine(job.document.name)}`])
+  }
   if (job.key !== null) pairs.push(['key', oneLine(job.key) + concurrencyOf(job)])
   if (job.dependencies !== null) pairs.push(['depends on', formatDependencies(job.dependencies)])
   if (job.dependsOn !== undefined && job.dependsOn.length > 0) {
@@ -94,10 +103,6 @@ function formatDependencies({ total, completed, failed, cancelled }: DependencyC
   return `${finished} of ${counted(total, 'job')} finished${how}`
 }
 
-function section(look: Look, title: string, text: string): string {
-  return `${styled(look, 'dim', title)}\n${indented(text)}`
-}
-
 function formatAttempts(look: Look, history: readonly AttemptView[]): string {
   return formatTable(
     { ...look, columns: look.columns === null ? null : look.columns - 2 },
@@ -109,6 +114,39 @@ function formatAttempts(look: Look, history: readonly AttemptView[]): string {
       tookOf(attempt.startedAt, attempt.finishedAt),
       attempt.error === undefined ? '-' : formatErrorLine(attempt.error)
     ])
+  )
+}
+
+function formatSteps(look: Look, steps: readonly StepView[]): string {
+  return formatTable(
+    { ...look, columns: look.columns === null ? null : look.columns - 2 },
+    ['STEP', 'KIND', 'STATE', 'RUNS', 'CUTS', 'SINCE', 'DETAIL'],
+    steps.map((step) => [
+      oneLine(step.name),
+      step.kind,
+      step.state === 'failed' ? styled(look, 'red', step.state) : step.state,
+      step.kind === 'step' ? String(step.runs) : '-',
+      step.cuts === 0 ? '-' : styled(look, 'yellow', String(step.cuts)),
+      formatRelative(step.finishedAt ?? step.startedAt, look.nowMs),
+      stepDetail(look, step)
+    ])
+  )
+}
+
+/** What is most worth knowing about a step in its state. */
+function stepDetail(look: Look, { state, until, error, result }: StepView): string {
+  if (state === 'sleeping' && until !== null) return `until ${formatInstant(until, look.nowMs)}`
+  if (state === 'waiting')
+    return until === null ? 'for a signal' : `for a signal, until ${formatInstant(until, look.nowMs)}`
+  if (error !== undefined) return formatErrorLine(error)
+  return result === undefined || result === null ? '-' : briefJson(result)
+}
+
+function formatSignals(look: Look, signals: NonNullable<JobView['signals']>): string {
+  return formatTable(
+    { ...look, columns: look.columns === null ? null : look.columns - 2 },
+    ['SIGNAL', 'SENT', 'PAYLOAD'],
+    signals.map(({ name, payload, at }) => [oneLine(name), formatRelative(at, look.nowMs), briefJson(payload)])
   )
 }
 

@@ -23,6 +23,14 @@ export function prettyJson(value: unknown): string {
   return block(JSON.stringify(value ?? null, null, 2))
 }
 
+const briefCharsMax = 80
+
+/** JSON in a cell of a table: as much of it as helps to tell one from another. */
+export function briefJson(value: unknown): string {
+  const text = oneLine(JSON.stringify(value ?? null))
+  return text.length > briefCharsMax ? `${text.slice(0, briefCharsMax - 1)}…` : text
+}
+
 function escaped(character: string): string {
   return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
 }
