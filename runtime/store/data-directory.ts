@@ -4,7 +4,7 @@
  * ```
  *  actor-runtime.json   marker: { product, format, tag, initialised }; written and synced before LMDB makes its files
  *  owner.json           { pid }: present while a supervisor runs, or after one ended without closing
- *  store/data.mdb       LMDB; store/lock.mdb its lock
+ *  store/data.mdb       LMDB; store/lock.mdb its lock; made as store.<pid>.new
  * ```
  *
  * LMDB opens a zero-length file as an empty store, and ends the process on a truncated or damaged one. So nothing is
@@ -87,6 +87,7 @@ async function openPrepared(directory: string, path: string, marker: Marker): Pr
   if (marker.initialised) checkHeader(directory)
   if (marker.initialised && unclean) await verifyInChild(storeFolder(directory), directory)
 
+  if (!marker.initialised && !existsSync(storeFolder(directory))) await createStore(directory)
   const store = new Store(storeFolder(directory))
   try {
     await takeOwnership(store, directory)
@@ -109,9 +110,31 @@ async function openPrepared(directory: string, path: string, marker: Marker): Pr
   return { store, tag: marker.tag, unclean, close }
 }
 
+/**
+ * LMDB makes its file in several writes, and ends the process on one that was cut off by a loss of power. So it is made
+ * beside its place, and put there whole. Of two processes that do so, the store of the first is there.
+ */
+async function createStore(directory: string): Promise<void> {
+  const temporary = `${storeFolder(directory)}.${process.pid}.new`
+  rmSync(temporary, { recursive: true, force: true })
+  await new Store(temporary).close()
+  syncFolder(temporary)
+  try {
+    renameSync(temporary, storeFolder(directory))
+  } catch (error) {
+    if (!['ENOTEMPTY', 'EEXIST', 'ENOENT'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
+    rmSync(temporary, { recursive: true, force: true })
+  }
+}
+
 /** From here on the directory is never again taken for a new one. Before that, the way to the data file must be on disk. */
 function initialise(directory: string, path: string, marker: Marker): void {
   syncFolder(storeFolder(directory))
+  for (const name of readdirSync(directory)) {
+    // Left by a process that died; one that lives finds itself that it came too late.
+    const pid = Number(/^store\.(\d+)\.new$/.exec(name)?.[1])
+    if (pid > 0 && !isAlive({ pid, birth: '' })) rmSync(join(directory, name), { recursive: true, force: true })
+  }
   for (let folder = path; folder !== dirname(folder); folder = dirname(folder)) {
     try {
       syncFolder(dirname(folder))

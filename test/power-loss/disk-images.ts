@@ -7,8 +7,8 @@
  * folder was synced; of those that were not, the first few in their order are kept. The call under way at the loss may have
  * done all, nothing or a part.
  */
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 
 const sectorBytes = 512
 const kinds = {
@@ -62,15 +62,24 @@ interface DiskFile {
 
 type Change = { offset: number; data: Buffer } | { cutTo: number }
 
-type NameChange = { name: string; file: DiskFile | 'folder' | null }
+/** A folder, whatever its name is. */
+interface Folder {
+  /** As the process sees it. */
+  entries: Map<string, DiskFile | Folder>
+  durable: Map<string, DiskFile | Folder>
+  /** In the order of the calls. */
+  changes: EntryChange[]
+}
+
+interface EntryChange {
+  name: string
+  /** null: removed. */
+  node: DiskFile | Folder | null
+}
 
 /** The files of a disk while records are played back: what is durable, and what is not yet. */
 export class Disk {
-  /** As the process sees them. */
-  readonly #names = new Map<string, DiskFile | 'folder'>()
-  readonly #durableNames = new Map<string, DiskFile | 'folder'>()
-  /** By folder. */
-  readonly #pendingNames = new Map<string, NameChange[]>()
+  readonly #root = emptyFolder()
   readonly #ignoresSyncs: boolean
 
   /** @param ignoresSyncs a disk that says it has synced and has not */
@@ -78,14 +87,13 @@ export class Disk {
     this.#ignoresSyncs = ignoresSyncs
   }
 
-  apply(record: JournalRecord): void {
-    const { kind, path, other, offset, data } = record
+  apply({ kind, path, other, offset, data }: JournalRecord): void {
     switch (kind) {
       case 'create':
-        this.#rename(path, { durable: Buffer.alloc(0), pending: [] })
+        this.#enter(path, { durable: Buffer.alloc(0), pending: [] })
         break
       case 'makeFolder':
-        this.#rename(path, 'folder')
+        this.#enter(path, emptyFolder())
         break
       case 'write':
         this.#file(path)?.pending.push({ offset, data })
@@ -101,68 +109,77 @@ export class Disk {
         this.#file(path)?.pending.push({ cutTo: offset })
         break
       case 'sync':
-        this.#sync(path)
+        if (!this.#ignoresSyncs) sync(this.#at(path))
         break
       case 'rename':
-        this.#rename(other, this.#names.get(path)!)
-        this.#rename(path, null)
+        this.#enter(other, this.#at(path)!)
+        this.#enter(path, null)
         break
       case 'link':
-        this.#rename(other, this.#names.get(path)!)
+        this.#enter(other, this.#at(path)!)
         break
       case 'unlink':
-        this.#rename(path, null)
+        this.#enter(path, null)
     }
   }
 
   /** Writes what the disk may hold if the power is lost while `last` is under way. */
   writeImage(folder: string, last: JournalRecord | undefined, random: () => number): void {
-    const kept = new Map(this.#durableNames)
-    for (const changes of this.#pendingNames.values()) {
-      for (const change of changes.slice(0, Math.floor(random() * (changes.length + 1)))) setName(kept, change)
+    const isWritten = last?.kind === 'write' || last?.kind === 'durableWrite'
+    const underWay = isWritten ? { file: this.#file(last.path), change: last } : undefined
+    const write = (to: string, { durable, changes }: Folder) => {
+      mkdirSync(to, { recursive: true })
+      const kept = new Map(durable)
+      for (const change of changes.slice(0, Math.floor(random() * (changes.length + 1)))) setEntry(kept, change)
+      for (const [name, node] of [...kept].sort(([one], [two]) => (one < two ? -1 : 1))) {
+        const path = join(to, name)
+        if (isFolder(node)) write(path, node)
+        else {
+          const pending = underWay?.file === node ? [...node.pending, underWay.change] : node.pending
+          writeFileSync(path, contentAfterLoss(node, pending, random))
+        }
+      }
     }
-    mkdirSync(folder, { recursive: true })
-    for (const [name, file] of [...kept].sort(([one], [two]) => (one < two ? -1 : 1))) {
-      if (!existsSync(dirname(join(folder, name)))) continue
-      if (file === 'folder') mkdirSync(join(folder, name), { recursive: true })
-      else writeFileSync(join(folder, name), contentAfterLoss(file, this.#pendingOf(file, last), random))
-    }
+    write(folder, this.#root)
   }
 
-  #pendingOf(file: DiskFile, last: JournalRecord | undefined): Change[] {
-    const writes = last?.kind === 'write' || last?.kind === 'durableWrite'
-    return writes && this.#file(last.path) === file ? [...file.pending, last] : file.pending
+  #at(path: string): DiskFile | Folder | undefined {
+    let node: DiskFile | Folder | undefined = this.#root
+    for (const name of path.split('/').slice(1)) node = isFolder(node) ? node.entries.get(name) : undefined
+    return node
   }
 
   #file(path: string): DiskFile | undefined {
-    const file = this.#names.get(path)
-    return file === 'folder' ? undefined : file
+    const node = this.#at(path)
+    return isFolder(node) ? undefined : node
   }
 
-  #sync(path: string): void {
-    if (this.#ignoresSyncs) return
-    const file = this.#file(path)
-    if (file !== undefined) {
-      for (const change of file.pending.splice(0)) file.durable = changed(file.durable, change)
-      return
-    }
-    for (const change of this.#pendingNames.get(path === '' ? '/' : path) ?? []) setName(this.#durableNames, change)
-    this.#pendingNames.delete(path === '' ? '/' : path)
-  }
-
-  #rename(name: string, file: DiskFile | 'folder' | null): void {
-    const change = { name, file }
-    setName(this.#names, change)
-    const folder = dirname(name)
-    const pending = this.#pendingNames.get(folder)
-    if (pending === undefined) this.#pendingNames.set(folder, [change])
-    else pending.push(change)
+  #enter(path: string, node: DiskFile | Folder | null): void {
+    const folder = this.#at(dirname(path) === '/' ? '' : dirname(path)) as Folder
+    const change = { name: basename(path), node }
+    setEntry(folder.entries, change)
+    folder.changes.push(change)
   }
 }
 
-function setName(names: Map<string, DiskFile | 'folder'>, { name, file }: NameChange): void {
-  if (file === null) names.delete(name)
-  else names.set(name, file)
+function emptyFolder(): Folder {
+  return { entries: new Map(), durable: new Map(), changes: [] }
+}
+
+function isFolder(node: DiskFile | Folder | undefined): node is Folder {
+  return node !== undefined && 'entries' in node
+}
+
+function setEntry(entries: Map<string, DiskFile | Folder>, { name, node }: EntryChange): void {
+  if (node === null) entries.delete(name)
+  else entries.set(name, node)
+}
+
+function sync(node: DiskFile | Folder | undefined): void {
+  if (isFolder(node)) for (const change of node.changes.splice(0)) setEntry(node.durable, change)
+  else if (node !== undefined) {
+    for (const change of node.pending.splice(0)) node.durable = changed(node.durable, change)
+  }
 }
 
 /** Each sector that was written since the last sync holds what was durable, or one of the later contents. */

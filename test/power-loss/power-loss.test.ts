@@ -19,6 +19,9 @@ const isLong = process.env.LONG !== undefined
 const runs = isLong ? 50 : 3
 const imagesPerRun = isLong ? 200 : 20
 const operations = 60
+/** Of the losses: while the directory is being made, and how many records that takes. */
+const beginShare = 0.2
+const beginRecords = 50
 /** Of the images: opened as after a crash, with the check of every record in a process of its own, which takes longer. */
 const fullyCheckedShare = 0.05
 const source = join(fileURLToPath(new URL('.', import.meta.url)).replace(/\.?build\/[^/]+\/|dist\//, ''), 'journal.c')
@@ -59,9 +62,10 @@ interface Image {
 /** Disks after a loss at random points, in the order of these points. */
 function* imagesOf(records: readonly JournalRecord[], root: string, seed: number, options = {}): Generator<Image> {
   const random = randomFrom(seed)
-  const points = Array.from({ length: imagesPerRun }, () => Math.floor(random() * (records.length + 1))).sort(
-    (one, two) => one - two
-  )
+  const points = Array.from({ length: imagesPerRun }, () => {
+    const among = random() < beginShare ? beginRecords : records.length
+    return Math.floor(random() * (among + 1))
+  }).sort((one, two) => one - two)
   const disk = new Disk(options)
   const acknowledged = new Map<string, number>()
   let wasOpen = false
