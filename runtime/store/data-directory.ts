@@ -118,7 +118,9 @@ async function createStore(directory: string): Promise<void> {
   const temporary = `${storeFolder(directory)}.${process.pid}.new`
   rmSync(temporary, { recursive: true, force: true })
   await new Store(temporary).close()
-  syncFolder(temporary)
+  // Without a commit LMDB has not synced what it made.
+  syncPath(join(temporary, 'data.mdb'))
+  syncPath(temporary)
   try {
     renameSync(temporary, storeFolder(directory))
   } catch (error) {
@@ -129,7 +131,7 @@ async function createStore(directory: string): Promise<void> {
 
 /** From here on the directory is never again taken for a new one. Before that, the way to the data file must be on disk. */
 function initialise(directory: string, path: string, marker: Marker): void {
-  syncFolder(storeFolder(directory))
+  syncPath(storeFolder(directory))
   for (const name of readdirSync(directory)) {
     // Left by a process that died; one that lives finds itself that it came too late.
     const pid = Number(/^store\.(\d+)\.new$/.exec(name)?.[1])
@@ -137,7 +139,7 @@ function initialise(directory: string, path: string, marker: Marker): void {
   }
   for (let folder = path; folder !== dirname(folder); folder = dirname(folder)) {
     try {
-      syncFolder(dirname(folder))
+      syncPath(dirname(folder))
     } catch {
       // A folder above that this user may not read, or that is read-only, was not made by us.
     }
@@ -223,7 +225,7 @@ function createMarker(directory: string): void {
   } finally {
     rmSync(temporary, { force: true })
   }
-  syncFolder(directory)
+  syncPath(directory)
 }
 
 function readMarker(directory: string): Marker | undefined {
@@ -357,7 +359,7 @@ function birthOf(pid: number): string {
 
 function writeSynced(file: string, content: object): void {
   renameSync(writeTemporary(file, content), file)
-  syncFolder(dirname(file))
+  syncPath(dirname(file))
 }
 
 function writeTemporary(file: string, content: object): string {
@@ -366,9 +368,9 @@ function writeTemporary(file: string, content: object): string {
   return temporary
 }
 
-function syncFolder(folder: string): void {
+function syncPath(path: string): void {
   if (process.platform === 'win32') return
-  const descriptor = openSync(folder, 'r')
+  const descriptor = openSync(path, 'r')
   fsyncSync(descriptor)
   closeSync(descriptor)
 }
