@@ -275,7 +275,7 @@ function ofOutboxes({ nowMs, prepared }: DoctorFacts): Finding[] {
       severity: 'warning',
       about: { outbox },
       what: `Outbox "${outbox}" holds ${entriesText} undecided although the program should have decided, the oldest ${spanText(oldestMs)} ago.`,
-      advice: `Start the program that opens the outbox "${outbox}": its decide is asked. By hand: "runtime outbox list", then "runtime outbox commit ID" or "abort ID", as the database of the program has it.`
+      advice: `Start the program that opens the outbox "${outbox}": its decide is asked, if it has one. By hand: "runtime outbox list", then "runtime outbox commit ID" or "abort ID", as the database of the program has it.`
     }
   })
 }
