@@ -22,7 +22,7 @@ export interface JobContext {
   ctx: Context
   journal: Journal
   effects: CollectedEffects
-  /** Tells the last progress if it was held back. Called once, when the method has ended. */
+  /** Tells the last progress if it was held back; `ctx.signal` aborts no more. Called once, when the method has ended. */
   finish(): void
 }
 
@@ -32,6 +32,7 @@ export function createContext(job: JobMessage, tell: (message: ThreadMessage) =>
   const journal = new Journal({ entries: job.journal ?? [], ask, warn: log.writer('warn') })
   const effects = new CollectedEffects(job, journal)
   const { document } = job
+  const notice = softDeadline(job)
   const ctx: Context = {
     id: job.id,
     queue: job.queue,
@@ -43,7 +44,7 @@ export function createContext(job: JobMessage, tell: (message: ThreadMessage) =>
       ...parent,
       ...(result === undefined ? {} : { result: JSON.parse(result) as Json })
     })),
-    signal: softDeadline(job),
+    signal: notice.signal,
     document: document === undefined ? null : { type: document.type, name: document.name },
     enqueue: (method, params, options) => effects.enqueue(method, params, options),
     enqueueMany: (jobs) => effects.enqueueMany(jobs),
@@ -62,18 +63,25 @@ export function createContext(job: JobMessage, tell: (message: ThreadMessage) =>
       error: log.writer('error')
     }
   }
-  return { ctx, journal, effects, finish: () => progress.finish() }
+  const finish = () => {
+    notice.cancel()
+    progress.finish()
+  }
+  return { ctx, journal, effects, finish }
 }
 
-/** The timer holds no reference: it is not something that the job left behind. */
-function softDeadline({ timeoutMs, softTimeoutMs }: JobMessage): AbortSignal {
+/**
+ * The timer holds no reference: it is not something that the job left behind. Its end must be told: an abort after the end of
+ * the attempt would go on with a method that was left where it was, in the middle of another job of the thread.
+ */
+function softDeadline({ timeoutMs, softTimeoutMs }: JobMessage): { signal: AbortSignal; cancel: () => void } {
   const controller = new AbortController()
-  if (softTimeoutMs !== null) {
-    const noticeMs = Math.min(Math.max(timeoutMs - softTimeoutMs, 0), timerMsMax)
-    const reason = new DOMException('The deadline of the job is near', 'TimeoutError')
-    setTimeout(() => controller.abort(reason), noticeMs).unref()
-  }
-  return controller.signal
+  const { signal } = controller
+  if (softTimeoutMs === null) return { signal, cancel: () => {} }
+  const noticeMs = Math.min(Math.max(timeoutMs - softTimeoutMs, 0), timerMsMax)
+  const reason = new DOMException('The deadline of the job is near', 'TimeoutError')
+  const timer = setTimeout(() => controller.abort(reason), noticeMs).unref()
+  return { signal, cancel: () => clearTimeout(timer) }
 }
 
 /** Tells the first report at once, then the newest one per interval. */

@@ -68,6 +68,8 @@ export class Journal implements Pick<Context, 'step' | 'sleep' | 'waitFor'> {
   readonly #failed = new Set<number>()
   /** Indexes of sleeps and waits that are not over. */
   readonly #waiting = new Set<number>()
+  /** Jobs that are being enqueued at once. */
+  readonly #enqueues = new Set<Promise<unknown>>()
   #check: NodeJS.Immediate | undefined
   #end: (outcome: Outcome) => void = () => {}
   #isOver = false
@@ -86,7 +88,11 @@ export class Journal implements Pick<Context, 'step' | 'sleep' | 'waitFor'> {
         resolve(outcome)
       }
       method().then(
-        (outcome) => this.#end(this.#missed(outcome) ?? outcome),
+        async (outcome) => {
+          // A method may leave it to us to wait for these: what it asked for at once is not to be lost with the attempt.
+          await Promise.allSettled(this.#enqueues)
+          this.#end(this.#missed(outcome) ?? outcome)
+        },
         (error) => {
           this.close()
           reject(error)
@@ -152,7 +158,9 @@ export class Journal implements Pick<Context, 'step' | 'sleep' | 'waitFor'> {
     if (call === undefined) return never()
     if (isOver(call)) return this.#given(call.entry)
     const { index } = call
-    const { ids } = await this.#during(() => this.#ask('enqueue', { index, name, jobs }))
+    const asked = this.#during(() => this.#ask('enqueue', { index, name, jobs }))
+    this.#enqueues.add(asked)
+    const { ids } = await asked.finally(() => this.#enqueues.delete(asked))
     return ids
   }
 

@@ -23,7 +23,7 @@ export async function followJob(
   timeout: Duration | undefined
 ): Promise<JobView> {
   const subscription = await runtime.subscribe(
-    { job: id, types: ['progress', 'log', 'retrying'] },
+    { job: id, types: ['progress', 'log', 'retrying', 'suspended'] },
     (event) => tell(output, event),
     { onGap: (gap) => output.note((look) => formatGap(look, gap)) }
   )
@@ -49,6 +49,12 @@ function tell(output: Output, event: JobEvent): void {
       const why = error === undefined ? '' : `: ${formatErrorLine(error)}`
       const when = runAt === undefined ? '' : ` Next attempt ${formatRelative(runAt, look.nowMs)}.`
       return `attempt ${event.attempt ?? ''} failed${why}.${when}`
+    })
+  }
+  if (event.type === 'suspended') {
+    output.note((look) => {
+      if (runAt === undefined) return 'The job waits for a signal.'
+      return `The job sleeps, or waits for a signal; it goes on ${formatRelative(runAt, look.nowMs)} at the latest.`
     })
   }
 }

@@ -73,7 +73,7 @@ export interface Context {
    * `QUEUE_FULL`, …) fails the attempt. With `enqueueAfterCommit: false` at once: the promise resolves when it is on disk, is
    * rejected with what speaks against it, and a later attempt does not enqueue it again (E8).
    *
-   * @returns the id that the job has or will have
+   * @returns the id that the job has or will have; without a `jobId`, each attempt has another one, so keep none in a step
    */
   enqueue(method: string, params?: unknown, options?: ContextEnqueueOptions): Promise<{ id: string }>
   /** All of the jobs or none; as {@link Context.enqueue}. With `enqueueAfterCommit: false` each of them must say so. */
@@ -88,7 +88,8 @@ export interface Context {
   ): Promise<{ id: string }>
   /**
    * Calls `fn` and keeps what it returned, on disk when this resolves. A later attempt of the job gets what is kept, and
-   * `fn` is not called again. What `fn` throws is thrown on and not kept. A call that a kill has cut in its middle is made
+   * `fn` is not called again. What `fn` throws is thrown on; a later attempt calls `fn` again, unless this one was suspended
+   * behind it: then it throws the same, as an Error of that name and message. A call that a kill has cut in its middle is made
    * again; `fn` is told, and the job shows it. Calls of `step`, `sleep`, `waitFor` and `enqueue` at once must come in the same
    * order in each attempt: where they do not, the job fails with `StepsChanged`, and the method is left where it is. In `fn` no
    * other function of `ctx` that enqueues, steps, sleeps or waits may be called: a later attempt would miss it.

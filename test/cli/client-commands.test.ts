@@ -551,6 +551,8 @@ describe('enqueue --wait', () => {
         const { events } = supervisor.service
         events.emit(event({ type: 'progress', progress: { percent: 50, stage: 'mail' } }))
         events.emit(event({ type: 'retrying', attempt: 1, error: thrown }))
+        events.emit(event({ type: 'suspended', attempt: 2, runAt: '9999-01-01T00:00:00.000Z' }))
+        events.emit(event({ type: 'suspended', attempt: 3 }))
         events.emit(event({ type: 'progress', job: 'other', progress: { percent: 99, stage: null } }))
         return wait()
       }
@@ -563,7 +565,10 @@ describe('enqueue --wait', () => {
     const { run } = await waited(t, async () => jobView({ state: 'completed', result: { sum: 3 } }))
     const { code, stdout, stderr } = await run(['enqueue', 'a.run', '--wait'])
     assert.deepEqual([code, JSON.parse(stdout)], [0, { sum: 3 }])
-    assert.equal(stderr, 'job 42\n50% mail\nattempt 1 failed: TypeError: no.\n')
+    const suspended =
+      /The job sleeps, or waits for a signal; it goes on in \d+ d at the latest\.\nThe job waits for a signal\.\n$/
+    assert.match(stderr, suspended)
+    assert.equal(stderr.replace(suspended, ''), 'job 42\n50% mail\nattempt 1 failed: TypeError: no.\n')
   })
 
   it('prints the job and nothing else with --json', async (t) => {

@@ -433,3 +433,22 @@ both(
     assert.notEqual(`info ${completed(await outcome('a.thread'))}`, heard.lines(id)[0])
   }
 )
+
+both('after a suspended attempt its signal does not abort: the method stays where it was', async (t, startPool) => {
+  const fixture = startPool(t, {
+    'a.js': `let seen = 0
+      export function sleeps(params, ctx) {
+        ctx.signal.addEventListener('abort', () => { seen += 1 })
+        return ctx.sleep('s', '1d')
+      }
+      export async function next(params, ctx) {
+        await new Promise((resolve) => ctx.signal.addEventListener('abort', resolve))
+        return seen
+      }`
+  })
+  const { heard, run } = fixture
+  answerWith(fixture, new MemoryJournal())
+  const soon = (ms: number) => ({ timeoutMs: 60_000, softTimeoutMs: 60_000 - ms })
+  assert.equal((await heard.outcomeOf(run('a.sleeps', {}, soon(150)))).type, 'suspended')
+  assert.equal(completed(await heard.outcomeOf(run('a.next', {}, soon(200)))), 0)
+})
