@@ -12,7 +12,7 @@ import { DurableQueue } from '../../runtime/queue/durable-queue.ts'
 import type { NextInstant } from '../../runtime/queue/reminders.ts'
 import { type OpenDataDirectory, openDataDirectory } from '../../runtime/store/data-directory.ts'
 import { metaKey } from '../../runtime/store/keys.ts'
-import type { Store } from '../../runtime/store/store.ts'
+import type { CommitStates, Store, Transaction } from '../../runtime/store/store.ts'
 
 const startAtMs = Date.UTC(2026, 0, 1)
 
@@ -90,6 +90,8 @@ export interface OpenQueue {
   store: Store
   /** The process dies once that many commits have reached the disk; the last of them is not acknowledged any more. */
   dieAfter(commits: number): void
+  /** While it is full every commit fails, as LMDB's does: test/store/store.test.ts has a disk that really is. */
+  setDiskFull(isFull: boolean): void
   /** Another queue over the same store, as after a crash: what was running is recovered. @param queues none: as before */
   reopen(...queues: QueueConfig[]): Promise<OpenQueue>
   /** Another queue over the same store, emptied. */
@@ -111,19 +113,24 @@ export async function openQueue(...queues: QueueConfig[]): Promise<OpenQueue> {
 /** What every call gets from the process on that it was to die. */
 export class Died extends Error {}
 
-/** A store whose process dies between two commits. */
+/** A store whose process dies between two commits, and whose disk may be full: then the commit fails after all was written. */
 class MortalStore {
   readonly #store: Store
   commitsLeft = Number.POSITIVE_INFINITY
+  isDiskFull = false
 
   constructor(store: Store) {
     this.#store = store
   }
 
-  async transact<T>(...args: Parameters<typeof Store.prototype.transact<T>>): Promise<T> {
+  async transact<T>(operation: (transaction: Transaction, states: CommitStates) => T): Promise<T> {
     if (this.commitsLeft <= 0) throw new Died()
     this.commitsLeft--
-    const value = await this.#store.transact(...args)
+    const value = await this.#store.transact((transaction, states) => {
+      const result = operation(transaction, states)
+      if (this.isDiskFull) throw Object.assign(new Error('No space left on device'), { code: 28 })
+      return result
+    })
     if (this.commitsLeft <= 0) throw new Died()
     return value
   }
@@ -198,5 +205,8 @@ async function over(
   const dieAfter = (commits: number) => {
     mortal.commitsLeft = commits
   }
-  return { queue, clock, events, told, recovered, store, tag, dieAfter, reopen, fresh, close }
+  const setDiskFull = (isFull: boolean) => {
+    mortal.isDiskFull = isFull
+  }
+  return { setDiskFull, queue, clock, events, told, recovered, store, tag, dieAfter, reopen, fresh, close }
 }
