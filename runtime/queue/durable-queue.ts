@@ -41,7 +41,7 @@ import { DurableSchedule } from './durable-schedule.ts'
 import { applyEffects, type EffectsPlan, isUnchanged, planEffects, refusedWith, requestsOf } from './effects.ts'
 import { readScheduler } from './event-records.ts'
 import { Growth } from './growth.ts'
-import { draftJob, encodePayload, type JobDraft } from './job-draft.ts'
+import { encodePayload, type JobDraft } from './job-draft.ts'
 import type { AnswerTo, JournalQuestion } from './journal.ts'
 import { readJournal } from './journal-entries.ts'
 import { DurableOutbox } from './outbox.ts'
@@ -53,7 +53,7 @@ import { Rates } from './rates.ts'
 import { wrongState } from './refusals.ts'
 import type { NextInstant } from './reminders.ts'
 import { encodeSignal, sendSignal } from './signals.ts'
-import { readJob, requireJob, type StoredJob, unmetDependencies, waitsForOthers } from './stored-job.ts'
+import { readAttempt, readJob, requireJob, type StoredJob, unmetDependencies, waitsForOthers } from './stored-job.ts'
 import { knownOperations, perform, requestedJobs, type TraceOf, workOf } from './transaction.ts'
 import { nextUpkeepAtMs, type RetainedPlace, RetentionFronts, upkeepPiece } from './upkeep.ts'
 
@@ -106,30 +106,19 @@ export class DurableQueue {
     this.#admission = { registry: this.#registry, tag: parts.tag, maxStoreBytes: parts.maxStoreBytes, usedBytes }
     const { registry, rates } = this.#commitParts
     this.#views = new QueueViews({ ...parts, registry, rates })
-    this.#bulkChanges = new BulkChanges({ ...parts, registry, commit: (operation) => this.#commit(operation) })
-    this.schedule = new DurableSchedule({
-      reader: () => parts.store.reader,
-      registry: this.#registry,
-      tag: parts.tag,
-      commit: (operation) => this.#commit(operation)
-    })
-    this.#questions = new Questions({
-      reader: () => parts.store.reader,
-      admission: this.#admission,
-      drafting: this.#drafting,
-      commit: (operation) => this.#commit(operation)
-    })
-    this.outbox = new DurableOutbox({
+    const shared = {
       ...parts,
       reader: () => parts.store.reader,
+      commit: <T>(operation: (commit: QueueCommit, transaction: Transaction) => T) => this.#commit(operation),
+      registry,
       admission: this.#admission,
-      drafting: this.#drafting,
-      commit: (operation) => this.#commit(operation)
-    })
-    this.documents = new Documents({
-      reader: () => parts.store.reader,
-      commit: (operation) => this.#commit(operation)
-    })
+      drafting: this.#drafting
+    }
+    this.#bulkChanges = new BulkChanges(shared)
+    this.#questions = new Questions(shared)
+    this.schedule = new DurableSchedule(shared)
+    this.outbox = new DurableOutbox(shared)
+    this.documents = new Documents(shared)
   }
 
   /**
@@ -180,8 +169,7 @@ export class DurableQueue {
    * @throws RuntimeError as {@link DurableQueue.enqueue}
    */
   draft(request: EnqueueRequest): JobDraft {
-    const { queues, tag, clock } = this.#parts
-    return draftJob(request, { queues, tag, nowMs: clock.wallMs() })
+    return this.#drafting.draft([request])[0]!
   }
 
   /**
@@ -204,10 +192,10 @@ export class DurableQueue {
   }
 
   /** The method runs at `atMs`: from then on its start counts in the window of a rate limit. */
-  noteStart({ seq, attempt }: ClaimedJob, atMs: number): Promise<void> {
+  noteStart(claimed: ClaimedJob, atMs: number): Promise<void> {
     return this.#commit((commit, transaction) => {
-      const job = readJob(transaction, seq)
-      if (job?.standing.state === 'running' && job.standing.made === attempt) commit.noteStart(job, atMs)
+      const job = readAttempt(transaction, claimed)
+      if (job !== undefined) commit.noteStart(job, atMs)
     })
   }
 
@@ -241,12 +229,12 @@ export class DurableQueue {
     return this.#settle(claimed, ending, trace, plan)
   }
 
-  #settle({ seq, attempt, document }: ClaimedJob, ending: Ending, trace: AttemptTrace, plan?: EffectsPlan) {
+  #settle(claimed: ClaimedJob, ending: Ending, trace: AttemptTrace, plan?: EffectsPlan) {
     return this.#commit((commit, transaction) => {
-      const job = readJob(transaction, seq)
-      if (job?.standing.state !== 'running' || job.standing.made !== attempt) return false
+      const job = readAttempt(transaction, claimed)
+      if (job === undefined) return false
       job.standing = { ...job.standing, ...trace }
-      const end = plan === undefined ? ending : this.#afterEffects(commit, plan, document, ending)
+      const end = plan === undefined ? ending : this.#afterEffects(commit, plan, claimed.document, ending)
       endAttempt(commit, job, end, this.#parts.random())
       return true
     })

@@ -18,7 +18,7 @@ import {
 } from './journal.ts'
 import { attemptOver, tooManyJobs } from './refusals.ts'
 import { checkRequests } from './requests.ts'
-import { readJob, type StoredJob } from './stored-job.ts'
+import { readAttempt, type StoredJob } from './stored-job.ts'
 
 interface QuestionsParts {
   reader: () => Reader
@@ -80,8 +80,8 @@ export class Questions {
 }
 
 /** @throws RuntimeError `JOB_STATE`: the job is not in this attempt any more */
-function requireAttempt({ transaction }: QueueCommit, { seq, id, attempt }: ClaimedJob): StoredJob {
-  const job = readJob(transaction, seq)
-  if (job?.standing.state === 'running' && job.standing.made === attempt) return job
-  throw attemptOver(id, attempt)
+function requireAttempt({ transaction }: QueueCommit, claimed: ClaimedJob): StoredJob {
+  const job = readAttempt(transaction, claimed)
+  if (job !== undefined) return job
+  throw attemptOver(claimed.id, claimed.attempt)
 }

@@ -71,6 +71,12 @@ export function readJob(reader: Reader, seq: number): StoredJob | undefined {
   return { ...job, standing: readStanding(reader, seq) ?? waitingStanding(reader, seq, job.spec) }
 }
 
+/** The job, if it runs and is in this attempt. */
+export function readAttempt(reader: Reader, { seq, attempt }: { seq: number; attempt: number }): StoredJob | undefined {
+  const job = readJob(reader, seq)
+  return job?.standing.state === 'running' && job.standing.made === attempt ? job : undefined
+}
+
 /** Whether the record of a job holds the texts, wherever: much cheaper than to read the job. */
 export function recordHolds(reader: Reader, seq: number, texts: readonly Buffer[]): boolean {
   const record = reader.get(jobKey(seq))

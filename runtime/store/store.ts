@@ -1,7 +1,7 @@
 /**
- * The one door to LMDB, with a durable group commit.
+ * A durable group commit over an engine: in a process that serves, LMDB.
  *
- * Operations that are asked for in one turn of the event loop share one synchronous LMDB transaction:
+ * Operations that are asked for in one turn of the event loop share one synchronous transaction of the engine:
  *
  *  1. `transact` puts the operation into a list and arms one `setImmediate`.
  *  2. The flush runs the operations in order, in one transaction. LMDB writes the pages, calls fdatasync, writes the meta page.
@@ -10,31 +10,13 @@
  * An operation looks first and writes last: it may throw (a RuntimeError for bad input) only before its first write. One
  * that throws after a write, or that the disk refuses, takes the whole transaction down with it; the operations are then run
  * again one transaction each, so that the others succeed and exactly the offender is refused.
- *
- * The asynchronous interface of LMDB is not used: it commits what a throwing callback had written.
  */
-import { statfsSync } from 'node:fs'
-import { open, type RootDatabase } from 'lmdb'
 import { RuntimeError } from '../core/errors.ts'
 import { commitBytesMax, commitOperationsMax } from '../core/limits.ts'
-import type { KeyRange } from './keys.ts'
+import type { Engine, Reader, Scan } from './engine.ts'
+import { LmdbEngine } from './lmdb-engine.ts'
 
-/** LMDB takes no longer key, so there is nothing under one. */
-export const keyBytesMax = 1978
-
-interface Scan extends KeyRange {
-  /** From the end towards the start. Default false. */
-  reverse?: boolean
-  limit?: number
-}
-
-export interface Reader {
-  get(key: Buffer): Buffer | undefined
-  has(key: Buffer): boolean
-  /** Entries in key order. A transaction must not write inside the loop. */
-  entries(scan: Scan): Iterable<{ key: Buffer; value: Buffer }>
-  keys(scan: Scan): Iterable<Buffer>
-}
+export { keyBytesMax, type Reader } from './engine.ts'
 
 export interface Transaction extends Reader {
   put(key: Buffer, value: Buffer): void
@@ -50,23 +32,15 @@ export interface CommitState {
   afterCommit(): void
 }
 
-interface StoreStats {
-  pageSize: number
-  lastPageNumber: number
-  treeBranchPageCount: number
-  treeLeafPageCount: number
-  overflowPages: number
-}
-
 interface PendingOperation {
-  run: (transaction: LmdbTransaction) => unknown
+  run: (transaction: OpenTransaction) => unknown
   resolve: (value: never) => void
   reject: (error: Error) => void
 }
 
 export class Store {
   readonly path: string
-  readonly #database: RootDatabase<Buffer, Buffer>
+  readonly #engine: Engine
   #pending: PendingOperation[] = []
   #armed = false
   #closing: Promise<void> | undefined
@@ -79,19 +53,13 @@ export class Store {
     this.#fail = resolve
   })
 
-  /** @param path folder of LMDB's files, created if missing; `data-directory.ts` has checked that it may be opened. */
-  constructor(path: string) {
+  /**
+   * @param path folder of the engine's files, created if missing; `data-directory.ts` has checked that it may be opened
+   * @param engine for tests; default: LMDB
+   */
+  constructor(path: string, engine: Engine = new LmdbEngine(path)) {
     this.path = path
-    this.#database = open({
-      path,
-      noSubdir: false,
-      encoding: 'binary',
-      keyEncoding: 'binary',
-      // Default settings acknowledge commits whose meta page failed to be written.
-      overlappingSync: false,
-      eventTurnBatching: false,
-      permissionsMode: 0o600
-    } as Parameters<typeof open>[0]) as RootDatabase<Buffer, Buffer>
+    this.#engine = engine
   }
 
   /**
@@ -111,7 +79,7 @@ export class Store {
 
   /** Looks at the last commit. The result must be taken before the next turn of the event loop. */
   get reader(): Reader {
-    return new LmdbReader(this.#database)
+    return this.#engine
   }
 
   /** The disk refused the last write; the next one is tried all the same. */
@@ -121,14 +89,12 @@ export class Store {
 
   /** Bytes of the file, which never shrinks. */
   get bytes(): number {
-    const { pageSize, lastPageNumber } = this.#database.getStats() as StoreStats
-    return pageSize * (lastPageNumber + 1)
+    return this.#engine.size().bytes
   }
 
   /** Bytes of the pages that hold something; the others are used again before the file grows. */
   get usedBytes(): number {
-    const { pageSize, treeBranchPageCount, treeLeafPageCount, overflowPages } = this.#database.getStats() as StoreStats
-    return pageSize * (treeBranchPageCount + treeLeafPageCount + overflowPages)
+    return this.#engine.size().usedBytes
   }
 
   /** Commits what is pending, within this turn, and closes; nothing is accepted from then on. Safe to call twice. */
@@ -140,7 +106,7 @@ export class Store {
   async #close(): Promise<void> {
     while (this.#pending.length > 0) this.#flush()
     this.#failure ??= new RuntimeError('STORAGE_FAILED', 'The store is closed.')
-    await this.#database.close()
+    await this.#engine.close()
   }
 
   #arm(): void {
@@ -170,11 +136,11 @@ export class Store {
 
   /** One transaction over as many of `operations` as one commit may hold; takes them out of the list. */
   #commit(operations: PendingOperation[]): { batch: readonly PendingOperation[]; error?: unknown } {
-    const transaction = new LmdbTransaction(this.#database)
+    const transaction = new OpenTransaction(this.#engine)
     const settlements: (() => void)[] = []
     let taken = 0
     try {
-      this.#database.transactionSync(() => {
+      this.#engine.transact(() => {
         while (taken < operations.length && taken < commitOperationsMax && transaction.bytes < commitBytesMax) {
           const operation = operations[taken++]!
           settlements.push(runOne(operation, transaction))
@@ -208,8 +174,9 @@ export class Store {
   /** What the caller of a refused operation is told. */
   #refusal(error: unknown): Error {
     // A defect of ours in one operation: its caller learns of it, the others are not touched.
-    if (error instanceof RuntimeError || !isStorageError(error)) return error as Error
-    if (this.#isDiskFull(error)) {
+    const meaning = error instanceof RuntimeError ? undefined : this.#engine.meaningOf(error)
+    if (meaning === undefined) return error as Error
+    if (meaning === 'full') {
       this.#full = true
       return new RuntimeError(
         'STORAGE_FULL',
@@ -227,26 +194,10 @@ export class Store {
     this.#fail(this.#failure)
     return this.#failure
   }
-
-  /** A full disk is told as ENOSPC, as a full map, or as an input/output error after a short write. */
-  #isDiskFull(error: unknown): boolean {
-    const { code, message } = error as { code?: unknown; message: string }
-    if (code === 28 || code === 'ENOSPC' || code === -30792 || /no space|MDB_MAP_FULL|disk quota/i.test(message))
-      return true
-    if (code !== 5 && !/input\/output/i.test(message)) return false
-    const { bavail, bsize } = statfsSync(this.path)
-    return bavail * bsize < commitBytesMax
-  }
-}
-
-/** Errors of LMDB and the system carry a numeric code or name themselves; anything else is a defect in an operation. */
-function isStorageError(error: unknown): boolean {
-  const { code, message } = error as { code?: unknown; message?: unknown }
-  return typeof code === 'number' || /MDB_|input\/output|no space/i.test(String(message))
 }
 
 /** @returns what to do with the operation's promise once the commit is on disk. */
-function runOne(operation: PendingOperation, transaction: LmdbTransaction): () => void {
+function runOne(operation: PendingOperation, transaction: OpenTransaction): () => void {
   const writesBefore = transaction.writes
   try {
     const value = operation.run(transaction)
@@ -281,50 +232,41 @@ export class CommitStates {
   }
 }
 
-class LmdbReader implements Reader {
-  protected readonly database: RootDatabase<Buffer, Buffer>
-
-  constructor(database: RootDatabase<Buffer, Buffer>) {
-    this.database = database
-  }
-
-  get(key: Buffer): Buffer | undefined {
-    return key.length > keyBytesMax ? undefined : this.database.get(key)
-  }
-
-  has(key: Buffer): boolean {
-    return key.length <= keyBytesMax && this.database.doesExist(key)
-  }
-
-  entries({ start, end, reverse = false, limit }: Scan): Iterable<{ key: Buffer; value: Buffer }> {
-    return this.database.getRange(rangeOptions(start, end, reverse, limit))
-  }
-
-  keys({ start, end, reverse = false, limit }: Scan): Iterable<Buffer> {
-    return this.database.getKeys(rangeOptions(start, end, reverse, limit))
-  }
-}
-
-class LmdbTransaction extends LmdbReader implements Transaction {
+class OpenTransaction implements Transaction {
   readonly states = new CommitStates()
   writes = 0
   bytes = 0
+  readonly #engine: Engine
+
+  constructor(engine: Engine) {
+    this.#engine = engine
+  }
+
+  get(key: Buffer): Buffer | undefined {
+    return this.#engine.get(key)
+  }
+
+  has(key: Buffer): boolean {
+    return this.#engine.has(key)
+  }
+
+  entries(scan: Scan): Iterable<{ key: Buffer; value: Buffer }> {
+    return this.#engine.entries(scan)
+  }
+
+  keys(scan: Scan): Iterable<Buffer> {
+    return this.#engine.keys(scan)
+  }
 
   put(key: Buffer, value: Buffer): void {
     this.writes++
     this.bytes += key.length + value.length
-    this.database.putSync(key, value)
+    this.#engine.put(key, value)
   }
 
   remove(key: Buffer): void {
     this.writes++
     this.bytes += key.length
-    this.database.removeSync(key)
+    this.#engine.remove(key)
   }
-}
-
-/** LMDB walks backwards from its `start`, included, to its `end`, not included; ours is the same range either way. */
-function rangeOptions(start: Buffer, end: Buffer, reverse: boolean, limit: number | undefined) {
-  const bounds = reverse ? { start: end, end: start, exclusiveStart: true, inclusiveEnd: true } : { start, end }
-  return { ...bounds, reverse, ...(limit === undefined ? {} : { limit }) }
 }

@@ -15,10 +15,10 @@ import type {
   JobState,
   JobView,
   Runtime,
-  RuntimeError,
   TransactionScope
 } from '../../runtime/index.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
+import { type Open, refused } from './subjects.ts'
 
 interface Subject {
   runtime: Runtime
@@ -26,7 +26,7 @@ interface Subject {
 }
 
 /** @param open over a data directory, a socket path and an actors folder below `folder` */
-export function behaviour(name: string, open: (test: TestContext, folder: string) => Promise<Runtime>): void {
+export function behaviour(name: string, open: Open): void {
   const subject = async (test: TestContext, more: Record<string, string> = {}): Promise<Subject> => {
     const folder = temporaryFolder(test)
     mkdirSync(join(folder, 'actors'))
@@ -934,16 +934,6 @@ async function arrived(runtime: Runtime, id: string): Promise<void> {
   )
   if (!exists) await arrival
   await subscription.unsubscribe()
-}
-
-async function refused(promise: Promise<unknown>, code: string): Promise<RuntimeError> {
-  let refusal: RuntimeError | undefined
-  await assert.rejects(promise, (error: RuntimeError) => {
-    assert.equal(error.code, code, error.stack)
-    refusal = error
-    return true
-  })
-  return refusal!
 }
 
 /** Resolves with the id of the next job of a method, once it has been enqueued. */

@@ -7,10 +7,11 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { EnqueueOptions, Runtime, RuntimeError } from '../../runtime/index.ts'
+import type { EnqueueOptions, Runtime } from '../../runtime/index.ts'
 import { finishedJob, untilState } from '../support/connected.ts'
 import { actorImports } from '../support/documents.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
+import { type Open, refused } from './subjects.ts'
 
 interface Subject {
   runtime: Runtime
@@ -20,7 +21,7 @@ interface Subject {
 const type = 'b.Cart'
 
 /** @param open over a data directory, a socket path and an actors folder below `folder` */
-export function documentBehaviour(name: string, open: (test: TestContext, folder: string) => Promise<Runtime>): void {
+export function documentBehaviour(name: string, open: Open): void {
   const subject = async (test: TestContext): Promise<Subject> => {
     const folder = temporaryFolder(test)
     mkdirSync(join(folder, 'actors'))
@@ -512,16 +513,6 @@ export async function asks(options, ctx) {
   return [first ?? null, second ?? null]
 }
 `
-
-async function refused(promise: Promise<unknown>, code: string): Promise<RuntimeError> {
-  let refusal: RuntimeError | undefined
-  await assert.rejects(promise, (error: RuntimeError) => {
-    assert.equal(error.code, code, error.stack)
-    refusal = error
-    return true
-  })
-  return refusal!
-}
 
 /** Resolves once the file has so many lines. */
 async function lines(file: string, count: number): Promise<void> {
