@@ -11,7 +11,7 @@
  *   node dist/bench/endurance/endurance.js [--minutes 60] [--rate 200] [--seed N] [--json] [--record]
  *
  * `--rate`: operations a second. `--record` puts the figures into bench/RESULTS.md. A run of few minutes is compressed: kills
- * come more often, and memory is told but not judged. Exit code 1 where something was lost or grows; the folder is kept then.
+ * come more often, and trends are told but not judged. Exit code 1 where something was lost or grows; the folder is kept then.
  */
 import { mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { loadavg, tmpdir } from 'node:os'
@@ -33,6 +33,7 @@ import { Link, Supervisor } from './supervisor.ts'
 
 const clients = 3
 const visitEveryMs = 250
+const visitsAtOnceMax = 20
 /** Operations of one client that wait for an answer; beyond, none is begun: a program that must wait asks for nothing. */
 const operationsAtOnceMax = 150
 /** Acknowledged jobs that have not ended, in seconds of the rate; beyond, none is begun: this machine cannot keep up. */
@@ -56,7 +57,7 @@ const between = (least: number, value: number, most: number) => Math.min(Math.ma
 const pace = {
   sampleS: between(1, totalS / 120, 10),
   retentionS: Math.round(between(20, totalS / 30, 60)),
-  hostKillS: between(3, totalS / 15, 20),
+  hostKillS: between(6, totalS / 15, 20),
   supervisorKillS: between(6, totalS / 12, 120),
   killSupervisorsForS: (totalS * 2) / 3
 }
@@ -72,7 +73,7 @@ const sampler = new Sampler(supervisor, watcher, load)
 const kills = { supervisor: 0, hosts: 0 }
 const restartMs: number[] = []
 const ending = new AbortController()
-const lines = { visits: 0 }
+const visits = { begun: 0, underWay: new Set<Promise<void>>() }
 
 await supervisor.start()
 await watch()
@@ -134,8 +135,12 @@ async function requests(client: Client): Promise<void> {
 }
 
 async function visitOnce(): Promise<void> {
-  lines.visits++
-  await visit(supervisor.socketPath, load).catch((error) => ledger.violate(`a visit failed: ${error}`))
+  if (visits.underWay.size >= visitsAtOnceMax) return
+  visits.begun++
+  const visited: Promise<void> = visit(supervisor.socketPath, load)
+    .catch((error) => ledger.violate(`a visit failed: ${error}`))
+    .finally(() => visits.underWay.delete(visited))
+  visits.underWay.add(visited)
 }
 
 /** Listens to everything that happens in this life. */
@@ -193,6 +198,7 @@ interface End {
 }
 
 async function checkTheEnd(): Promise<End> {
+  await Promise.all(visits.underWay)
   await ledger.untilAllEnded(endWithinMs)
   const queues = await watcher.call((runtime) => runtime.queue.list())
   for (const { queue } of queues) await watcher.call((runtime) => runtime.queue.drain(queue, { timeout: '60s' }))
@@ -242,7 +248,7 @@ function report({ transfers, instants, entries }: End): void {
     'jobs retried by hand (HOST_CRASHED)': ledger.retriedByHand,
     transfers,
     'instants of the scheduler': instants.map(({ fired }) => fired).join(' + '),
-    'clients that came and went': lines.visits,
+    'clients that came and went': visits.begun,
     'operations left out': load.leftOut,
     'entries of the store in the full scan': entries,
     'load of the machine': loadavg()

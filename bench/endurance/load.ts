@@ -17,7 +17,8 @@ const textCharsMin = 100
 const textCharsMax = 64 * 1024
 const text = 'p'.repeat(textCharsMax)
 const keys = 50
-const counters = 10
+/** So few that transactions meet the jobs of others on the same document. */
+const counters = 2
 
 /** Of a thousand operations. Those that hold a thread or kill one are rare, as they are elsewhere. */
 const mix: readonly [weight: number, operation: Operation][] = [

@@ -64,7 +64,7 @@ export const second = () => {}
 export const fiveSeconds = () => {}
 `,
     'actors/bank.js': `
-import { setImmediate as turn } from 'node:timers/promises'
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
 import { Actor } from ${core('actor.js')}
 
 export class Account extends Actor {
@@ -86,7 +86,11 @@ export class Account extends Actor {
 
 export class Counter extends Actor {
   state = { value: 0 }
-  add({ value }) { this.state.value += value }
+  async add({ value }) {
+    const before = this.state.value
+    await sleep(5)
+    this.state.value = before + value
+  }
 }
 
 function note(side, amount, mark) {

@@ -2,7 +2,7 @@
 import type { JobEvent } from '../../runtime/core/events.ts'
 import { descendantsOf, usageOf } from '../../test/isolation/process-tree.ts'
 import { percentile, rounded } from '../percentile.ts'
-import { type Trend, trendOf } from '../trend.ts'
+import { type Trend, type TrendBound, trendOf } from '../trend.ts'
 import type { Ledger } from './ledger.ts'
 import type { Load } from './load.ts'
 import type { Link, Supervisor } from './supervisor.ts'
@@ -35,8 +35,10 @@ export interface Sample {
 const waitingMax = 10_000
 /** Memory of a process grows at first, whatever it does. */
 const warmUpShare = 0.25
-/** A shorter life says nothing about memory. */
-const steadySMin = 300
+/** A shorter run says nothing about trends: caches and the store are still filling, and one kill is a part of it. */
+const judgedSMin = 600
+/** They go up and down with what is under way at the moment. */
+const aFew: TrendBound = { ratio: 0, floor: 2 }
 /** Figures of a life are compared with those of another at this age. */
 const lifeAgeS = 30
 
@@ -117,44 +119,27 @@ export function trendsOf(samples: readonly Sample[]): Trend[] {
   const last = samples.at(-1)!
   const half = samples.filter(({ atS }) => atS >= last.atS / 2)
   const life = samples.filter(({ life }) => life === last.life)
-  const steadyS = last.lifeS - (life[0]?.lifeS ?? 0)
   const steady = life.filter(({ lifeS }) => lifeS >= warmUpShare * last.lifeS)
   const ofLives = atTheSameAge(samples)
-  const tooShort = steadyS < steadySMin
-  const told = (trend: Trend): Trend => (tooShort ? { ...trend, met: null } : trend)
-  return [
-    trendOf('file of the store, MB', half, at, ({ storeMb }) => storeMb, { ratio: 0.05, floor: 2 }),
-    trendOf('used bytes of the store, MB', half, at, ({ storeUsedMb }) => storeUsedMb, { ratio: 0.1, floor: 2 }),
-    trendOf('enqueue p50, ms', half, at, ({ enqueueP50Ms }) => enqueueP50Ms, { ratio: 0.3, floor: 2 }),
-    trendOf('enqueue p99, ms', half, at, ({ enqueueP99Ms }) => enqueueP99Ms, { ratio: 0.5, floor: 20 }),
-    trendOf('start p50, ms', half, at, ({ startP50Ms }) => startP50Ms, { ratio: 0.3, floor: 3 }),
-    trendOf('start p99, ms', half, at, ({ startP99Ms }) => startP99Ms, { ratio: 0.5, floor: 50 }),
-    trendOf('open jobs', half, at, ({ open }) => open, { ratio: 0.3, floor: 100 }),
-    told(
-      trendOf('supervisor, MB, last life', steady, at, ({ supervisorMb }) => supervisorMb, { ratio: 0.1, floor: 15 })
-    ),
-    trendOf('supervisor, descriptors, last life', steady, at, ({ supervisorDescriptors }) => supervisorDescriptors, {
-      ratio: 0,
-      floor: 2
-    }),
-    trendOf('supervisor, threads, last life', steady, at, ({ supervisorThreads }) => supervisorThreads, {
-      ratio: 0,
-      floor: 2
-    }),
-    told(trendOf('hosts, MB, last life', steady, at, ({ hostsMb }) => hostsMb, { ratio: 0.15, floor: 40 })),
-    trendOf('processes, last life', steady, at, ({ processes }) => processes, { ratio: 0, floor: 2 }),
-    trendOf(`supervisor, MB, lives at ${lifeAgeS} s`, ofLives, at, ({ supervisorMb }) => supervisorMb, {
-      ratio: 0.1,
-      floor: 15
-    }),
-    trendOf(
-      `supervisor, descriptors, lives at ${lifeAgeS} s`,
-      ofLives,
-      at,
-      ({ supervisorDescriptors }) => supervisorDescriptors,
-      { ratio: 0, floor: 3 }
-    )
+  const atAge = `lives at ${lifeAgeS} s`
+  const figures: [figure: string, of: (sample: Sample) => number, within: Sample[], bound: TrendBound][] = [
+    ['file of the store, MB', ({ storeMb }) => storeMb, half, { ratio: 0.05, floor: 2 }],
+    ['used bytes of the store, MB', ({ storeUsedMb }) => storeUsedMb, half, { ratio: 0.1, floor: 2 }],
+    ['enqueue p50, ms', ({ enqueueP50Ms }) => enqueueP50Ms, half, { ratio: 0.3, floor: 2 }],
+    ['enqueue p99, ms', ({ enqueueP99Ms }) => enqueueP99Ms, half, { ratio: 0.5, floor: 20 }],
+    ['start p50, ms', ({ startP50Ms }) => startP50Ms, half, { ratio: 0.3, floor: 3 }],
+    ['start p99, ms', ({ startP99Ms }) => startP99Ms, half, { ratio: 0.5, floor: 50 }],
+    ['open jobs', ({ open }) => open, half, { ratio: 0.3, floor: 100 }],
+    ['supervisor, MB, last life', ({ supervisorMb }) => supervisorMb, steady, { ratio: 0.1, floor: 15 }],
+    ['supervisor, descriptors, last life', ({ supervisorDescriptors }) => supervisorDescriptors, steady, aFew],
+    ['supervisor, threads, last life', ({ supervisorThreads }) => supervisorThreads, steady, aFew],
+    ['hosts, MB, last life', ({ hostsMb }) => hostsMb, steady, { ratio: 0.15, floor: 40 }],
+    ['processes, last life', ({ processes }) => processes, steady, aFew],
+    [`supervisor, MB, ${atAge}`, ({ supervisorMb }) => supervisorMb, ofLives, { ratio: 0.1, floor: 15 }],
+    [`supervisor, descriptors, ${atAge}`, ({ supervisorDescriptors }) => supervisorDescriptors, ofLives, aFew]
   ]
+  const trends = figures.map(([figure, of, within, bound]) => trendOf(figure, within, at, of, bound))
+  return last.atS < judgedSMin ? trends.map((trend) => ({ ...trend, met: null })) : trends
 }
 
 /** Of each life that lasted, the sample nearest to that age. */
