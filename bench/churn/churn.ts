@@ -85,11 +85,17 @@ let number = 0
 let enqueued = 0
 let opened = await open()
 const startMs = performance.now()
-await churn()
-const elapsedMs = performance.now() - startMs
-await settleTheRest()
-await check({ reopens: true })
-await opened.close()
+let elapsedMs = 0
+try {
+  await churn()
+  elapsedMs = performance.now() - startMs
+  await settleTheRest()
+  await check({ reopens: true })
+  await opened.close()
+} catch (error) {
+  console.error(`After ${enqueued} jobs; the store is kept in ${folder}. Again with the same choices: --seed ${seed}.`)
+  throw error
+}
 rmSync(folder, { recursive: true })
 report()
 
