@@ -1,12 +1,12 @@
 /**
- * A durable queue on a store on disk, with its upkeep, in this process and without threads: a benchmark claims and settles
+ * A durable queue on a store on disk, with its upkeep and its clock for scheduled jobs, in this process and without threads: a benchmark claims and settles
  * itself what it enqueues. For questions about the store with more jobs than threads could run in the time.
  */
 
 import { configFromOptions } from '../runtime/config/load.ts'
 import type { MethodCatalogue } from '../runtime/core/catalogue.ts'
 import { systemClock } from '../runtime/core/clock.ts'
-import type { RuntimeOptions } from '../runtime/core/config.ts'
+import type { RuntimeConfig, RuntimeOptions } from '../runtime/core/config.ts'
 import { EventStream } from '../runtime/core/events.ts'
 import { DurableQueue } from '../runtime/queue/durable-queue.ts'
 import { DueWork } from '../runtime/scheduler/due-work.ts'
@@ -17,6 +17,8 @@ import { ArmedTimers } from '../runtime/wheel/armed-timers.ts'
 export interface OpenStore {
   queue: DurableQueue
   store: Store
+  tag: string
+  queues: RuntimeConfig['queues']
   close(): Promise<void>
 }
 
@@ -46,7 +48,7 @@ export async function openStore(dataDir: string, options: RuntimeOptions): Promi
     listener: {
       ready: () => {},
       readyAt: () => {},
-      scheduled: () => {},
+      scheduled: (atMs) => dueJobs.dueAt(atMs),
       upkeepAt: (atMs) => upkeep.dueAt(atMs),
       cancelled: () => {},
       eventFinished: () => {},
@@ -54,13 +56,18 @@ export async function openStore(dataDir: string, options: RuntimeOptions): Promi
       ended: () => {}
     }
   })
+  const dueJobs = new DueWork((nowMs) => queue.promoteDue(nowMs), timers, systemClock)
   const upkeep = new DueWork((nowMs) => queue.upkeep(nowMs), timers, systemClock)
   await queue.start()
+  dueJobs.start()
   upkeep.start()
   return {
     queue,
     store,
+    tag,
+    queues,
     async close() {
+      await dueJobs.stop()
       await upkeep.stop()
       timers.stop()
       await close()

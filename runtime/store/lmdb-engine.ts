@@ -14,8 +14,15 @@ interface LmdbStats {
   overflowPages: number
 }
 
+/**
+ * A process that was killed while it read the store keeps LMDB from using again whatever is freed from then on, until
+ * somebody looks whether it is alive.
+ */
+const commitsPerLookAtReaders = 1_000
+
 export class LmdbEngine implements Engine {
   readonly #path: string
+  #commits = 0
   readonly #database: RootDatabase<Buffer, Buffer>
 
   /** @param path folder of LMDB's files, created if missing; `data-directory.ts` has checked that it may be opened. */
@@ -54,6 +61,7 @@ export class LmdbEngine implements Engine {
     this.#database.transactionSync(() => {
       write()
     })
+    if (++this.#commits % commitsPerLookAtReaders === 0) this.#database.readerCheck()
   }
 
   put(key: Buffer, value: Buffer): void {

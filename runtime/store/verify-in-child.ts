@@ -1,4 +1,5 @@
 import { fork } from 'node:child_process'
+import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { RuntimeError } from '../core/errors.ts'
 import type { Verification } from './verify.ts'
@@ -20,6 +21,7 @@ export async function verifyInChild(storePath: string, directory: string): Promi
     timeout: answerMsMax,
     killSignal: 'SIGKILL'
   })
+  const closed = once(child, 'close')
   const verification = await new Promise<Verification | { died: string }>((resolve) => {
     child.once('message', (message) => resolve(message as Verification))
     child.once('error', (error) => resolve({ died: error.message }))
@@ -27,6 +29,8 @@ export async function verifyInChild(storePath: string, directory: string): Promi
     child.once('close', (code, signal) => resolve({ died: signal ?? `exit code ${code}` }))
   })
   child.kill('SIGKILL')
+  // What it reads is not freed for as long as LMDB takes it for alive, which it finds out when the store is opened.
+  await closed
   const why =
     'died' in verification
       ? `reading it ends the process (${verification.died})`
