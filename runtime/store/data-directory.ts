@@ -35,6 +35,7 @@ import {
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { RuntimeError } from '../core/errors.ts'
+import { failPoint } from '../core/fail-points.ts'
 import { metaKey } from './keys.ts'
 import { formatVersion, type Owner, ownerCodec } from './records.ts'
 import { Store } from './store.ts'
@@ -100,6 +101,7 @@ async function openPrepared(directory: string, path: string, marker: Marker): Pr
     closing ??= release(store, directory).finally(() => openedHere.delete(path))
     return closing
   }
+  failPoint('start.ownerTaken')
   try {
     if (!marker.initialised || marker.format < formatVersion) initialise(directory, path, marker)
     writeSynced(ownerFile(directory), { pid: process.pid, birth: birthOf(process.pid) })
@@ -107,6 +109,7 @@ async function openPrepared(directory: string, path: string, marker: Marker): Pr
     await close()
     throw error
   }
+  failPoint('start.ownerWritten')
   return { store, tag: marker.tag, unclean, close }
 }
 
@@ -118,11 +121,14 @@ async function createStore(directory: string): Promise<void> {
   const temporary = `${storeFolder(directory)}.${process.pid}.new`
   rmSync(temporary, { recursive: true, force: true })
   await new Store(temporary).close()
+  failPoint('create.storeMade')
   // Without a commit LMDB has not synced what it made.
   syncPath(join(temporary, 'data.mdb'))
   syncPath(temporary)
+  failPoint('create.storeSynced')
   try {
     renameSync(temporary, storeFolder(directory))
+    failPoint('create.storeRenamed')
   } catch (error) {
     if (!['ENOTEMPTY', 'EEXIST', 'ENOENT'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
     rmSync(temporary, { recursive: true, force: true })
@@ -144,6 +150,7 @@ function initialise(directory: string, path: string, marker: Marker): void {
       // A folder above that this user may not read, or that is read-only, was not made by us.
     }
   }
+  failPoint('create.ready')
   writeSynced(markerFile(directory), { ...marker, format: formatVersion, initialised: true })
 }
 
@@ -152,11 +159,13 @@ async function release(store: Store, directory: string): Promise<void> {
   const givenUp = store.transact((transaction) => {
     // Under LMDB's writer lock, so that it cannot be the file of the next owner.
     rmSync(ownerFile(directory), { force: true })
+    failPoint('stop.ownerFileRemoved')
     transaction.remove(metaKey('owner'))
   })
   const closed = store.close()
   // Where the disk refuses it, the record goes on naming this process, which may open the directory again or will end.
   await givenUp.catch(() => undefined)
+  failPoint('stop.ownerGivenUp')
   await closed
 }
 
@@ -192,6 +201,7 @@ function prepare(directory: string): Marker {
       `it holds other files (${strangers.slice(0, 3).join(', ')}) and no store of actor-runtime. Choose an empty or a new directory.`
     )
   }
+  failPoint('create.folder')
   createMarker(directory)
   return readMarker(directory)!
 }
@@ -218,8 +228,10 @@ function createMarker(directory: string): void {
     initialised: false
   }
   const temporary = writeTemporary(markerFile(directory), fresh)
+  failPoint('create.markerWritten')
   try {
     linkSync(temporary, markerFile(directory))
+    failPoint('create.markerLinked')
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
   } finally {
