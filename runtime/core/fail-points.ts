@@ -93,7 +93,7 @@ export function checkFailPoint(): void {
 }
 
 function die(name: FailPoint): void {
-  writeSync(2, `${variable}: ${name} was passed, this process kills itself\n`)
+  writeSync(2, `${variable}: ${name} was passed, process ${process.pid} kills itself\n`)
   if (name.startsWith('host.')) {
     try {
       process.kill(-process.pid, 'SIGKILL')
