@@ -4,7 +4,7 @@
  * ```
  *  actor-runtime.json   marker: { product, format, tag, initialised }; written and synced before LMDB makes its files
  *  owner.json           { pid }: present while a supervisor runs, or after one ended without closing
- *  store/data.mdb       LMDB; store/lock.mdb its lock; made as store.<pid>.new
+ *  store/data.mdb       LMDB; store/lock.mdb its lock; made as store.<pid>.new, and the others likewise
  * ```
  *
  * LMDB opens a zero-length file as an empty store, and ends the process on a truncated or damaged one. So nothing is
@@ -103,6 +103,7 @@ async function openPrepared(directory: string, path: string, marker: Marker): Pr
   }
   failPoint('start.ownerTaken')
   try {
+    removeLeftovers(directory)
     if (!marker.initialised || marker.format < formatVersion) initialise(directory, path, marker)
     writeSynced(ownerFile(directory), { pid: process.pid, birth: birthOf(process.pid) })
   } catch (error) {
@@ -138,11 +139,6 @@ async function createStore(directory: string): Promise<void> {
 /** From here on the directory is never again taken for a new one. Before that, the way to the data file must be on disk. */
 function initialise(directory: string, path: string, marker: Marker): void {
   syncPath(storeFolder(directory))
-  for (const name of readdirSync(directory)) {
-    // Left by a process that died; one that lives finds itself that it came too late.
-    const pid = Number(/^store\.(\d+)\.new$/.exec(name)?.[1])
-    if (pid > 0 && !isAlive({ pid, birth: '' })) rmSync(join(directory, name), { recursive: true, force: true })
-  }
   for (let folder = path; folder !== dirname(folder); folder = dirname(folder)) {
     try {
       syncPath(dirname(folder))
@@ -152,6 +148,15 @@ function initialise(directory: string, path: string, marker: Marker): void {
   }
   failPoint('create.ready')
   writeSynced(markerFile(directory), { ...marker, format: formatVersion, initialised: true })
+}
+
+/** What processes that died were making beside its place. One that lives finds itself that it came too late; this one is done. */
+function removeLeftovers(directory: string): void {
+  for (const name of readdirSync(directory)) {
+    const pid = Number(/^(?:store|owner\.json|actor-runtime\.json)\.(\d+)\.new$/.exec(name)?.[1])
+    const isLeft = pid === process.pid || (pid > 0 && !isAlive({ pid, birth: '' }))
+    if (isLeft) rmSync(join(directory, name), { recursive: true, force: true })
+  }
 }
 
 /** Ownership ends with the last commit: all in one turn, so that nothing can be stored after it. */

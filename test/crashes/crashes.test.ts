@@ -5,11 +5,12 @@
  * done, and done once.
  *
  * An epoch is one data directory. It begins with a death at each step of the making of the directory, in their order. By default
- * one epoch: all points of making and starting, and of the others every fourth; which ones depends on the seed. `LONG=1`: as many
+ * one epoch: all points of making, and of the others every fifth; which ones depends on the seed. `LONG=1`: as many
  * epochs, each with all points and as many random moments, as 2,000 kills take (`CRASHES_KILLS`: another number). `CRASHES_SEED` repeats the points and
  * moments of an earlier run, and `CRASHES_POINTS=commit.told,host.sent` dies at no others.
  */
 import assert from 'node:assert/strict'
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -28,9 +29,9 @@ import { Workload } from './workload.ts'
 const isLong = process.env.LONG !== undefined
 const seed = Number(process.env.CRASHES_SEED ?? Date.now() % 2 ** 31)
 const killsMin = Number(process.env.CRASHES_KILLS ?? (isLong ? 2_000 : 0))
-const randomLives = isLong ? 40 : 2
-/** Of the points that are passed while jobs run, one in so many. */
-const pointsRotation = isLong ? 1 : 4
+const randomLives = process.env.CRASHES_POINTS !== undefined ? 0 : isLong ? 40 : 2
+/** Of the points behind the making of a directory, one in so many. */
+const pointsRotation = isLong || process.env.CRASHES_POINTS !== undefined ? 1 : 5
 const storeCheckEvery = isLong ? 6 : 5
 const clients = 2
 const lanesOfEach = 3
@@ -103,6 +104,7 @@ class Epoch {
     const supervisor = await this.#project.serve('--log-level', 'error')
     await this.#workload.finish(await connected(this.#test, this.#project.socketPath))
     assert.equal((await supervisor.end('SIGTERM')).code, 0)
+    assert.deepEqual(readdirSync(this.#dataDirectory).sort(), ['actor-runtime.json', 'store'], 'nothing is left lying')
     await checkStopped(this.#dataDirectory, join(this.#project.folder, 'copy'), this.#workload)
   }
 
@@ -117,7 +119,7 @@ class Epoch {
 
   #passage(where: FailPoint): number {
     if (onceOnly(where)) return 1
-    return 1 + Math.floor(this.#random() ** 2 * (frequent(where) ? 60 : 6))
+    return 1 + Math.floor(this.#random() ** 2 * (frequent(where) ? 60 : 3))
   }
 
   async #untilDeadAt(where: FailPoint, meanwhile: (started: Started) => Promise<void>): Promise<void> {
@@ -222,10 +224,10 @@ function shuffled<T>(list: readonly T[], random: () => number): T[] {
 function planOf(random: () => number): { making: FailPoint[]; lives: (FailPoint | 'random')[] } {
   const making = allPoints.filter(isOf('create'))
   const first = seed % pointsRotation
-  const running = allPoints.filter((point) => !isOf('create', 'start')(point))
-  const chosen = running.filter((_, index) => index % pointsRotation === first)
+  const later = allPoints.filter((point) => !isOf('create')(point))
+  const chosen = later.filter((_, index) => index % pointsRotation === first)
   const others = Array.from({ length: randomLives }, () => 'random' as const)
-  return { making, lives: shuffled([...allPoints.filter(isOf('start')), ...chosen, ...others], random) }
+  return { making, lives: shuffled([...chosen, ...others], random) }
 }
 
 test(`issue 7.2: killed at named points and at random, nothing that was acknowledged is lost or done twice`, {
@@ -244,9 +246,7 @@ test(`issue 7.2: killed at named points and at random, nothing that was acknowle
       const { making, lives } = planOf(random)
       for (const where of [...making, ...lives]) {
         wanted.add(where)
-        const b = performance.now()
         await epoch.live(where)
-        t.diagnostic(`T ${where} ${Math.round(performance.now()-b)}`)
       }
       await epoch.finish()
       operations += epoch.operations
@@ -258,7 +258,8 @@ test(`issue 7.2: killed at named points and at random, nothing that was acknowle
       `acknowledged; ${Math.round((performance.now() - startedAtMs) / 1000)} s`
   )
   t.diagnostic(`deaths: ${[...deaths.reached].map(([where, count]) => `${where} ${count}`).join(', ')}`)
-  assert.deepEqual([...deaths.reached.keys()].sort(), [...wanted].sort(), 'at each wanted point a process has died')
+  const missed = [...wanted].filter((where) => !deaths.reached.has(where))
+  assert.deepEqual(missed, [], 'at each wanted point a process has died')
   if (isLong && process.env.CRASHES_POINTS === undefined) {
     assert.deepEqual([...wanted].sort(), ['random', ...Object.keys(failPoints)].sort())
   }
