@@ -39,6 +39,8 @@ const pauseMsMax = 6
 const randomKillMsMax = 250
 const bootKillMsMax = 400
 const hostKillsOfLife = 3
+const frequentPassages = 90
+const rarePassages = 3
 /** A point that is not passed by then is not on the way of this load. */
 const pointTimeMsMax = 30_000
 
@@ -119,7 +121,7 @@ class Epoch {
 
   #passage(where: FailPoint): number {
     if (onceOnly(where)) return 1
-    return 1 + Math.floor(this.#random() ** 2 * (frequent(where) ? 60 : 3))
+    return 1 + Math.floor(this.#random() * (frequent(where) ? frequentPassages : rarePassages))
   }
 
   async #untilDeadAt(where: FailPoint, meanwhile: (started: Started) => Promise<void>): Promise<void> {
@@ -181,11 +183,19 @@ class Epoch {
   /** Once it is ready, all clients send until their connections end. Resolves early where it dies before. */
   async #sendTo(started: Started, listen: (runtime: Runtime) => Promise<void> = async () => {}): Promise<void> {
     if ((await Promise.race([started.stdout.said('\n'), started.ended])) !== undefined) return
-    const pause = () => sleep(this.#random() * pauseMsMax)
+    let isWarm = () => {}
+    const warm = new Promise<void>((resolve) => {
+      isWarm = resolve
+    })
+    // Hosts take a while to start. Were the points passed by enqueues meanwhile, no job would ever have ended by then.
+    const pause = async () => {
+      await Promise.race([warm, started.ended])
+      await sleep(this.#random() * pauseMsMax)
+    }
     const client = async (number: number) => {
       const runtime = await connect(this.#project.socketPath)
       if (number === 0) {
-        await this.#workload.listen(runtime)
+        await this.#workload.listen(runtime, isWarm)
         await listen(runtime)
       }
       await Promise.all(Array.from({ length: lanesOfEach }, () => this.#workload.sendAll(runtime, pause)))

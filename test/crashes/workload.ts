@@ -128,16 +128,15 @@ export class Workload {
 
   /** Sends one operation after the other until the connection ends, or the supervisor takes no more. */
   async sendAll(runtime: Runtime, pause: () => Promise<void>): Promise<void> {
-    for (;;) {
-      await pause()
-      const operation = this.#unanswered.shift() ?? this.#next()
-      if (!(await this.#send(runtime, operation))) return
-    }
+    while (await this.#send(runtime, this.#unanswered.shift() ?? this.#next())) await pause()
   }
 
-  /** Hears of jobs that complete. Must be called before they are asked for. */
-  async listen(runtime: Runtime): Promise<void> {
-    await runtime.subscribe({ types: ['completed'] }, ({ job }) => this.completed.add(job))
+  /** Hears of jobs that complete. @param first called when the first one does */
+  async listen(runtime: Runtime, first: () => void): Promise<void> {
+    await runtime.subscribe({ types: ['completed'] }, ({ job }) => {
+      this.completed.add(job)
+      first()
+    })
   }
 
   /** What had no answer is sent again; then everything that is there is brought to its end and looked at. */
