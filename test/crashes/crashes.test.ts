@@ -32,7 +32,9 @@ const killsMin = Number(process.env.CRASHES_KILLS ?? (isLong ? 2_000 : 0))
 const randomLives = process.env.CRASHES_POINTS !== undefined ? 0 : isLong ? 40 : 2
 /** Of the points behind the making of a directory, one in so many. */
 const pointsRotation = isLong || process.env.CRASHES_POINTS !== undefined ? 1 : 5
-const storeCheckEvery = isLong ? 6 : 5
+const storeCheckEvery = isLong ? 6 : 1
+/** For all that has been asked for to come to its end, once nobody dies any more. */
+const finishMsMax = 120_000
 const clients = 2
 const lanesOfEach = 3
 const pauseMsMax = 6
@@ -104,7 +106,11 @@ class Epoch {
   async finish(): Promise<void> {
     this.#project.environment = {}
     const supervisor = await this.#project.serve('--log-level', 'error')
-    await this.#workload.finish(await connected(this.#test, this.#project.socketPath))
+    const finished = this.#workload.finish(await connected(this.#test, this.#project.socketPath))
+    const tooLate = sleep(finishMsMax, undefined, { ref: false }).then(() => {
+      throw new Error(`Jobs that are unfinished ${finishMsMax / 1000} s after the last death never end`)
+    })
+    await Promise.race([finished, tooLate])
     assert.equal((await supervisor.end('SIGTERM')).code, 0)
     assert.deepEqual(readdirSync(this.#dataDirectory).sort(), ['actor-runtime.json', 'store'], 'nothing is left lying')
     await checkStopped(this.#dataDirectory, join(this.#project.folder, 'copy'), this.#workload)
