@@ -37,11 +37,11 @@ const storeCheckEvery = isLong ? 6 : 1
 const finishMsMax = 120_000
 const clients = 2
 const lanesOfEach = 3
-const pauseMsMax = 6
+const pauseMsMax = 12
 const randomKillMsMax = 250
 const bootKillMsMax = 400
 const hostKillsOfLife = 3
-const frequentPassages = 90
+const frequentPassages = 60
 const rarePassages = 3
 /** A point that is not passed by then is not on the way of this load. */
 const pointTimeMsMax = 30_000

@@ -343,7 +343,7 @@ export class Workload {
     this.#expectSteps(jobs)
     this.#expectDependents(byId)
     const documents = await allDocuments(runtime, 'work.Note')
-    const whole = jobs.flatMap(({ id }) => (id.endsWith('-a') ? [id.slice(0, -2)] : []))
+    const whole = jobs.flatMap(({ id }) => (/^both-.*-a$/.test(id) ? [id.slice(0, -2)] : []))
     assert.deepEqual(documents.map(({ name }) => name).sort(), whole.sort(), 'transactions')
     this.#expectBalances(
       (await allDocuments(runtime, 'work.Account')).map(({ state }) => state as unknown as AccountState)
