@@ -9,6 +9,7 @@
  */
 import { readlinkSync } from 'node:fs'
 import { basename } from 'node:path'
+import { failPoint } from '../core/fail-points.ts'
 import type { ActorFunction } from '../core/method-types.ts'
 import type { JobMessage, Outcome } from '../core/pool.ts'
 import { asJob, endJob } from './blame.ts'
@@ -39,10 +40,12 @@ export default async function runTask({ job, port }: ThreadTask): Promise<TaskVa
   try {
     const call = await prepareCall(job, context, questions, tell)
     before = activeResources()
+    failPoint('host.calling')
     outcome = await asJob(job, () => journal.outcomeOf(call))
   } catch (error) {
     outcome = thrownOutcome(error)
   }
+  failPoint('host.returned')
   questions.close()
   effects.close()
   await turn()

@@ -13,6 +13,7 @@ import type { Clock } from '../core/clock.ts'
 import type { QueueConfig } from '../core/config.ts'
 import { RuntimeError } from '../core/errors.ts'
 import type { EventStream, JobEvent, JobEventType } from '../core/events.ts'
+import { failPoint } from '../core/fail-points.ts'
 import { iso } from '../core/instant.ts'
 import { logLinesMax } from '../core/limits.ts'
 import type { JobAnswer, JobQuestion, Pool, PoolListener } from '../core/pool.ts'
@@ -101,7 +102,9 @@ export class Dispatcher {
     this.#write(async () => {
       if (this.#isStopping) return
       const jobs = await this.#parts.queue.claim(this.#parts.config.name, free)
+      if (jobs.length > 0) failPoint('claim.committed')
       for (const job of jobs) this.#run(job)
+      if (jobs.length > 0) failPoint('claim.given')
     }).finally(() => this.#claimed())
   }
 
@@ -269,8 +272,10 @@ export class Dispatcher {
   #finish(id: string, ending: Ending): void {
     const running = this.#take(id)
     if (running === undefined) return
+    failPoint('outcome.received')
     this.#write(async () => {
       await this.#parts.queue.settle(running.job, ending, running.trace)
+      failPoint('settle.committed')
     })
     this.#slotFree()
   }

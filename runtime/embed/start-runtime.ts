@@ -9,6 +9,7 @@ import type { Runtime, Service } from '../core/api.ts'
 import type { CatalogueProblem } from '../core/catalogue.ts'
 import type { RuntimeConfig } from '../core/config.ts'
 import { durationToMs } from '../core/duration.ts'
+import { failPoint } from '../core/fail-points.ts'
 import { RpcServer } from '../rpc/server.ts'
 import { stopDeadlineMsDefault } from '../supervisor/job-service.ts'
 import { Supervisor, type SupervisorOptions } from '../supervisor/supervisor.ts'
@@ -63,12 +64,16 @@ export async function startRuntime(config: RuntimeConfig, options: StartOptions 
   }
 
   async function close(): Promise<void> {
+    failPoint('stop.drained')
     await server?.stop()
+    failPoint('stop.disconnected')
     await supervisor.close()
+    failPoint('stop.closed')
     hasStopped()
   }
 
   try {
+    failPoint('start.listening')
     await server?.start()
   } catch (error) {
     await stop({ deadlineMs: 0 })

@@ -22,7 +22,9 @@ const handedOn = new Set([
   'PATHEXT',
   'APPDATA',
   'LOCALAPPDATA',
-  'USERPROFILE'
+  'USERPROFILE',
+  // For tests of crashes; see core/fail-points.ts.
+  'RUNTIME_FAIL_POINT'
 ])
 /** Each blocked read or DNS query holds one; four, as Node has, are soon used up by the jobs of one host. */
 const poolThreadsPerJob = 4

@@ -3,6 +3,7 @@
  * the channel closes it kills its whole process group, so that nothing a job has started outlives the supervisor.
  */
 
+import { failPoint } from '../core/fail-points.ts'
 import { closeInheritedFiles } from '../core/inherited-files.ts'
 import type { PoolListener } from '../core/pool.ts'
 import type { FromHost, HostOptions, ToHost } from './host-messages.ts'
@@ -13,7 +14,10 @@ import { ThreadPool } from './thread-pool.ts'
 const { queue, threads, memoryLimitMb, threadFlags } = JSON.parse(process.argv[2] ?? '{}') as HostOptions
 
 closeInheritedFiles()
-const outbox = new Outbox<FromHost>((messages) => process.send?.(messages))
+const outbox = new Outbox<FromHost>((messages) => {
+  process.send?.(messages)
+  failPoint('host.sent')
+})
 /** The numbers of the attempts that run. */
 const runs = new Map<string, number>()
 const listener: PoolListener = {
@@ -23,6 +27,7 @@ const listener: PoolListener = {
   log: (id, line) => outbox.post({ type: 'log', id, run: runs.get(id)!, line }),
   asked: (id, number, question) => outbox.post({ type: 'asked', id, run: runs.get(id)!, number, question }),
   outcome: (id, outcome) => {
+    failPoint('host.outcome')
     outbox.post({ type: 'outcome', id, run: runs.get(id)!, outcome })
     runs.delete(id)
   }
@@ -41,6 +46,7 @@ const memory = memoryLimitMb === null ? undefined : new MemoryWatch(pool, thread
 process.on('message', (messages: ToHost[]) => {
   for (const message of messages) {
     if (message.type === 'run') {
+      failPoint('host.received')
       runs.set(message.job.id, message.run)
       pool.run(message.job)
     } else if (message.type === 'kill') {
@@ -55,6 +61,7 @@ process.on('disconnect', endWithGroup)
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
 
 pool.start()
+failPoint('host.starting')
 outbox.post({ type: 'ready' })
 
 function endOutOfMemory(message: string): void {

@@ -9,6 +9,7 @@ import type { Clock } from '../core/clock.ts'
 import type { QueueConfig } from '../core/config.ts'
 import { RuntimeError } from '../core/errors.ts'
 import type { EventStream } from '../core/events.ts'
+import { failPoint } from '../core/fail-points.ts'
 import type {
   BulkRequest,
   BulkStep,
@@ -130,6 +131,7 @@ export class DurableQueue {
   async start(): Promise<number> {
     const { queues } = this.#parts
     await this.#commit((commit, transaction) => this.#registry.open(transaction, commit.counters, queues))
+    failPoint('start.queuesNumbered')
     this.#retained = [...queues.values()].flatMap(({ name, retention }) =>
       finishedStates.map((state) => ({ queue: this.#registry.numberOf(name)!, state, rule: retention[state] }))
     )
@@ -304,6 +306,7 @@ export class DurableQueue {
   async promoteDue(nowMs: number): Promise<number | null> {
     const dueAtMs = this.#nextDueAtMs()
     if (dueAtMs === null || dueAtMs > nowMs) return dueAtMs
+    failPoint('promote.before')
     await this.#visit(
       'scheduled',
       dueRange(nowMs),
@@ -314,6 +317,7 @@ export class DurableQueue {
       },
       promoteBatchesMax
     )
+    failPoint('promote.after')
     return this.#nextDueAtMs()
   }
 
@@ -322,7 +326,9 @@ export class DurableQueue {
     const nextAtMs = nextUpkeepAtMs(this.#parts.store.reader, this.#retained, this.#fronts)
     if (nextAtMs === null || nextAtMs > nowMs) return nextAtMs
     const { nextInstant } = this.#parts
+    failPoint('upkeep.before')
     await this.#commit((commit) => upkeepPiece(commit, this.#retained, this.#fronts, nextInstant))
+    failPoint('upkeep.after')
     return nextUpkeepAtMs(this.#parts.store.reader, this.#retained, this.#fronts)
   }
 

@@ -9,6 +9,7 @@ import type { MethodCatalogue } from '../core/catalogue.ts'
 import type { QueueConfig } from '../core/config.ts'
 import { type Duration, durationToMs } from '../core/duration.ts'
 import { RuntimeError } from '../core/errors.ts'
+import { failPoint } from '../core/fail-points.ts'
 import { iso } from '../core/instant.ts'
 import type { EnqueueRequest, EnqueueResult } from '../core/job.ts'
 import { instantMsMax, preparedBytesMax } from '../core/limits.ts'
@@ -59,7 +60,7 @@ export class DurableOutbox {
     refuseConditions(known)
     const work = workOf(known, await drafting.all(requestedJobs(known)))
     const text = encodeJson(known, 'prepare operations', operationsRule)
-    return commit((commit) => {
+    const prepared = await commit((commit) => {
       checkQuota(admission, 'prepare operations')
       checkWork(commit, admission, work)
       const record: PreparedRecord = {
@@ -74,17 +75,21 @@ export class DurableOutbox {
       commit.transaction.put(key, preparedCodec.encode(key, record))
       return preparedView(id, record)
     })
+    failPoint('outbox.prepared')
+    return prepared
   }
 
   /** @throws RuntimeError `OUTBOX_UNKNOWN` */
-  commit(id: string, traceOf: TraceOf): Promise<EnqueueResult[]> {
-    return this.#parts.commit((commit) => {
+  async commit(id: string, traceOf: TraceOf): Promise<EnqueueResult[]> {
+    const jobs = await this.#parts.commit((commit) => {
       const { operations } = requirePrepared(commit.transaction, id, 'commit')
       const known = JSON.parse(operations) as KnownOperation[]
       const work = workOf(known, this.#promisedDrafts(requestedJobs(known), commit.nowMs))
       commit.transaction.remove(preparedKey(id))
       return performPromised(commit, this.#parts.admission, work, traceOf)
     })
+    failPoint('outbox.committed')
+    return jobs
   }
 
   /** @throws RuntimeError `OUTBOX_UNKNOWN` */

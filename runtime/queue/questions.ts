@@ -1,5 +1,6 @@
 /** What running jobs ask of their journals (journal.ts): each answer is one commit, for the attempt that asks and no other. */
 import { RuntimeError } from '../core/errors.ts'
+import { failPoint } from '../core/fail-points.ts'
 import { jobsPerCompletionMax } from '../core/limits.ts'
 import type { Reader } from '../store/store.ts'
 import { type AdmissionRules, admit } from './admission.ts'
@@ -57,6 +58,7 @@ export class Questions {
       }
     })
     if (answer instanceof RuntimeError) throw answer
+    failPoint(`journal.${question.type}`)
     return answer
   }
 
@@ -75,6 +77,7 @@ export class Questions {
       const running = requireAttempt(commit, job)
       return enqueueOnce(commit, running, question, () => admit(commit, admission, drafts).map(({ id }) => id))
     })
+    failPoint('journal.enqueue')
     return ids
   }
 }

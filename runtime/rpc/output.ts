@@ -6,6 +6,7 @@
  * one text. Whoever can do without sending looks at {@link Output.unreadBytes} before, and is told when it shrinks.
  */
 import type { Socket } from 'node:net'
+import { failPoint } from '../core/fail-points.ts'
 import { type Framing, frameText } from './framing.ts'
 
 export class Output {
@@ -52,6 +53,8 @@ export class Output {
     const bytes = Buffer.from(this.#texts.join(''))
     this.#texts = []
     this.#waitingBytes = 0
+    failPoint('answer.ready')
     if (this.#socket.writable) this.#socket.write(bytes, (error) => error ?? this.#onRead())
+    failPoint('answer.written')
   }
 }

@@ -11,6 +11,7 @@ import type { MethodCatalogue } from '../core/catalogue.ts'
 import type { Clock } from '../core/clock.ts'
 import { didYouMean } from '../core/did-you-mean.ts'
 import { RuntimeError } from '../core/errors.ts'
+import { failPoint } from '../core/fail-points.ts'
 import { iso } from '../core/instant.ts'
 import type { EnqueueRequest } from '../core/job.ts'
 import type { EventView, MigrationView, ScheduledEvent, SchedulerView } from '../core/scheduler-event.ts'
@@ -158,7 +159,9 @@ export class Scheduler {
         if (due.length === 0 || this.#state === 'stopped') return
         // A migration that has just been committed may have brought one that is not known here until the next turn.
         const firings = due.filter(({ id }) => this.#events.has(id)).map((record) => this.#firingOf(record, nowMs))
+        failPoint('fire.before')
         await this.#schedule.fire(firings)
+        failPoint('fire.after')
         this.#lookForActors(due.flatMap(({ id }) => this.#events.get(id) ?? []))
       }
     })

@@ -4,7 +4,7 @@
  * ```
  *  actor-runtime.json   marker: { product, format, tag, initialised }; written and synced before LMDB makes its files
  *  owner.json           { pid }: present while a supervisor runs, or after one ended without closing
- *  store/data.mdb       LMDB; store/lock.mdb its lock; made as store.<pid>.new
+ *  store/data.mdb       LMDB; store/lock.mdb its lock; made as store.<pid>.new, and the others likewise
  * ```
  *
  * LMDB opens a zero-length file as an empty store, and ends the process on a truncated or damaged one. So nothing is
@@ -35,6 +35,7 @@ import {
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { RuntimeError } from '../core/errors.ts'
+import { failPoint } from '../core/fail-points.ts'
 import { metaKey } from './keys.ts'
 import { formatVersion, type Owner, ownerCodec } from './records.ts'
 import { Store } from './store.ts'
@@ -100,13 +101,16 @@ async function openPrepared(directory: string, path: string, marker: Marker): Pr
     closing ??= release(store, directory).finally(() => openedHere.delete(path))
     return closing
   }
+  failPoint('start.ownerTaken')
   try {
+    removeLeftovers(directory)
     if (!marker.initialised || marker.format < formatVersion) initialise(directory, path, marker)
     writeSynced(ownerFile(directory), { pid: process.pid, birth: birthOf(process.pid) })
   } catch (error) {
     await close()
     throw error
   }
+  failPoint('start.ownerWritten')
   return { store, tag: marker.tag, unclean, close }
 }
 
@@ -118,11 +122,14 @@ async function createStore(directory: string): Promise<void> {
   const temporary = `${storeFolder(directory)}.${process.pid}.new`
   rmSync(temporary, { recursive: true, force: true })
   await new Store(temporary).close()
+  failPoint('create.storeMade')
   // Without a commit LMDB has not synced what it made.
   syncPath(join(temporary, 'data.mdb'))
   syncPath(temporary)
+  failPoint('create.storeSynced')
   try {
     renameSync(temporary, storeFolder(directory))
+    failPoint('create.storeRenamed')
   } catch (error) {
     if (!['ENOTEMPTY', 'EEXIST', 'ENOENT'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
     rmSync(temporary, { recursive: true, force: true })
@@ -132,11 +139,6 @@ async function createStore(directory: string): Promise<void> {
 /** From here on the directory is never again taken for a new one. Before that, the way to the data file must be on disk. */
 function initialise(directory: string, path: string, marker: Marker): void {
   syncPath(storeFolder(directory))
-  for (const name of readdirSync(directory)) {
-    // Left by a process that died; one that lives finds itself that it came too late.
-    const pid = Number(/^store\.(\d+)\.new$/.exec(name)?.[1])
-    if (pid > 0 && !isAlive({ pid, birth: '' })) rmSync(join(directory, name), { recursive: true, force: true })
-  }
   for (let folder = path; folder !== dirname(folder); folder = dirname(folder)) {
     try {
       syncPath(dirname(folder))
@@ -144,7 +146,17 @@ function initialise(directory: string, path: string, marker: Marker): void {
       // A folder above that this user may not read, or that is read-only, was not made by us.
     }
   }
+  failPoint('create.ready')
   writeSynced(markerFile(directory), { ...marker, format: formatVersion, initialised: true })
+}
+
+/** What processes that died were making beside its place. One that lives finds itself that it came too late; this one is done. */
+function removeLeftovers(directory: string): void {
+  for (const name of readdirSync(directory)) {
+    const pid = Number(/^(?:store|owner\.json|actor-runtime\.json)\.(\d+)\.new$/.exec(name)?.[1])
+    const isLeft = pid === process.pid || (pid > 0 && !isAlive({ pid, birth: '' }))
+    if (isLeft) rmSync(join(directory, name), { recursive: true, force: true })
+  }
 }
 
 /** Ownership ends with the last commit: all in one turn, so that nothing can be stored after it. */
@@ -152,11 +164,13 @@ async function release(store: Store, directory: string): Promise<void> {
   const givenUp = store.transact((transaction) => {
     // Under LMDB's writer lock, so that it cannot be the file of the next owner.
     rmSync(ownerFile(directory), { force: true })
+    failPoint('stop.ownerFileRemoved')
     transaction.remove(metaKey('owner'))
   })
   const closed = store.close()
   // Where the disk refuses it, the record goes on naming this process, which may open the directory again or will end.
   await givenUp.catch(() => undefined)
+  failPoint('stop.ownerGivenUp')
   await closed
 }
 
@@ -192,6 +206,7 @@ function prepare(directory: string): Marker {
       `it holds other files (${strangers.slice(0, 3).join(', ')}) and no store of actor-runtime. Choose an empty or a new directory.`
     )
   }
+  failPoint('create.folder')
   createMarker(directory)
   return readMarker(directory)!
 }
@@ -218,8 +233,10 @@ function createMarker(directory: string): void {
     initialised: false
   }
   const temporary = writeTemporary(markerFile(directory), fresh)
+  failPoint('create.markerWritten')
   try {
     linkSync(temporary, markerFile(directory))
+    failPoint('create.markerLinked')
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
   } finally {

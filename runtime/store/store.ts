@@ -12,6 +12,7 @@
  * again one transaction each, so that the others succeed and exactly the offender is refused.
  */
 import { RuntimeError } from '../core/errors.ts'
+import { failPoint } from '../core/fail-points.ts'
 import { commitBytesMax, commitOperationsMax } from '../core/limits.ts'
 import type { Engine, Reader, Scan } from './engine.ts'
 import { LmdbEngine } from './lmdb-engine.ts'
@@ -146,6 +147,7 @@ export class Store {
           settlements.push(runOne(operation, transaction))
         }
         transaction.states.beforeCommit()
+        failPoint('commit.ran')
       })
     } catch (error) {
       return { batch: operations.splice(0, taken), error }
@@ -153,6 +155,7 @@ export class Store {
     // Taken out before anyone is told: whatever those do, an operation is never committed twice.
     const batch = operations.splice(0, taken)
     if (transaction.writes > 0) this.#full = false
+    failPoint('commit.flushed')
     try {
       transaction.states.afterCommit()
     } catch (defect) {
@@ -162,6 +165,7 @@ export class Store {
       })
     }
     for (const settle of settlements) settle()
+    failPoint('commit.told')
     return { batch }
   }
 

@@ -10,6 +10,7 @@ import { type Clock, systemClock } from '../core/clock.ts'
 import type { RuntimeConfig } from '../core/config.ts'
 import { RuntimeError } from '../core/errors.ts'
 import { EventStream } from '../core/events.ts'
+import { checkFailPoint, failPoint } from '../core/fail-points.ts'
 import { iso } from '../core/instant.ts'
 import type { PoolListener } from '../core/pool.ts'
 import { packageVersion } from '../core/version.ts'
@@ -69,6 +70,7 @@ export class Supervisor {
    */
   static async start(config: RuntimeConfig, options: SupervisorOptions): Promise<Supervisor> {
     // Told before anything is opened.
+    checkFailPoint()
     readEventsOf(config, options.skipInvalidEvents ?? false)
     if ([...config.queues.values()].some(({ permissions }) => permissions !== null)) await requirePermissionModel()
     // Both take their time in processes of their own.
@@ -129,6 +131,7 @@ export class Supervisor {
       dispatchers.set(name, new Dispatcher({ config: queueConfig, queue, catalogue, pool, timers, clock, events }))
     }
     const recovered = await queue.start()
+    failPoint('start.recovered')
     const supervisor = new Supervisor(
       { config, clock, directory, catalogue, timers, queue, dispatchers, dueJobs, upkeep, scheduler, waiters, events },
       recovered,
@@ -137,6 +140,7 @@ export class Supervisor {
     )
     // It may fail, on a full disk; what comes after it cannot.
     await scheduler.start(readEventsOf(config, skipInvalidEvents))
+    failPoint('start.scheduled')
     for (const dispatcher of dispatchers.values()) dispatcher.start()
     dueJobs.start()
     upkeep.start()
@@ -180,6 +184,7 @@ export class Supervisor {
    */
   async drain(deadlineMs: number): Promise<void> {
     this.#state = 'stopping'
+    failPoint('stop.asked')
     await this.#scheduler.stop()
     await this.#dueJobs.stop()
     await this.#upkeep.stop()

@@ -50,9 +50,15 @@ export function startCli(
 }
 
 /** As {@link startCli}, for any program. */
-export function startProcess(test: TestContext, folder: string, command: string, args: readonly string[]): Started {
+export function startProcess(
+  test: TestContext,
+  folder: string,
+  command: string,
+  args: readonly string[],
+  environment: Readonly<Record<string, string>> = {}
+): Started {
   const { PATH = '', HOME = '' } = process.env
-  const child = spawn(command, args, { cwd: folder, env: { PATH, HOME }, stdio: 'pipe' })
+  const child = spawn(command, args, { cwd: folder, env: { PATH, HOME, ...environment }, stdio: 'pipe' })
   test.after(() => child.kill('SIGKILL'))
   const stdout = new Heard(child.stdout)
   const stderr = new Heard(child.stderr)

@@ -110,6 +110,16 @@ describe('data directory', () => {
     assert.notEqual((await open(test, join(temporaryFolder(test), 'other'))).tag, tag)
   })
 
+  it('issue 7.2: what dead processes were making beside the files goes with the next owner, not what a living one makes', async (test) => {
+    const { directory } = await used(test)
+    const dead = 2 ** 22 + 1
+    const left = [dead, process.pid].flatMap((pid) => [`owner.json.${pid}.new`, `actor-runtime.json.${pid}.new`])
+    for (const name of [...left, `owner.json.${process.ppid}.new`]) writeFileSync(join(directory, name), '{}')
+    mkdirSync(join(directory, `store.${dead}.new`))
+    await (await open(test, directory)).close()
+    assert.deepEqual(readdirSync(directory).sort(), ['actor-runtime.json', `owner.json.${process.ppid}.new`, 'store'])
+  })
+
   it('may be an empty folder that is there already', async (test) => {
     const directory = temporaryFolder(test)
     await (await open(test, directory)).close()

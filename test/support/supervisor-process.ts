@@ -13,6 +13,8 @@ type Ended = Awaited<Started['ended']>
 export class TestProject {
   readonly folder: string
   readonly socketPath: string
+  /** Variables that the processes started from now on get, besides PATH and HOME. */
+  environment: Readonly<Record<string, string>> = {}
   readonly #test: TestContext
   readonly #started: Started[] = []
 
@@ -49,7 +51,7 @@ export class TestProject {
 
   /** Starts any program in the folder of the project. */
   startProcess(command: string, ...args: string[]): Started {
-    const started = startProcess(this.#test, this.folder, command, args)
+    const started = startProcess(this.#test, this.folder, command, args, this.environment)
     this.#started.push(started)
     return started
   }
