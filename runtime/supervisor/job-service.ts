@@ -215,14 +215,13 @@ export class JobService implements Service {
     return this.#parts.queue.retry(id, params)
   }
 
-  async #changed(change: Promise<void>): Promise<SchedulerState> {
-    await change
-    return { state: this.#parts.scheduler.list().state }
+  async #changed(change: Promise<SchedulerState['state']>): Promise<SchedulerState> {
+    return { state: await change }
   }
 
   async #setPaused(queue: string, paused: boolean, until: Duration | undefined): Promise<QueueView> {
-    await this.#parts.queue.setPaused(queue, paused, until === undefined ? null : untilToMs(until, this.#parts.nowMs()))
-    return this.#parts.queue.queue(queue)
+    const untilMs = until === undefined ? null : untilToMs(until, this.#parts.nowMs())
+    return this.#parts.queue.setPaused(queue, paused, untilMs)
   }
 
   async #purge(queue: string, state: JobState | undefined): Promise<number> {

@@ -29,8 +29,9 @@ class FakeQueue {
   get(id: string): never {
     throw new RuntimeError('JOB_UNKNOWN', `Cannot show job "${id}".`)
   }
-  async setPaused(...args: unknown[]): Promise<void> {
-    this.calls.push(['setPaused', ...args])
+  async setPaused(queue: string, ...args: unknown[]): Promise<QueueView> {
+    this.calls.push(['setPaused', queue, ...args])
+    return queueView({ queue })
   }
   async move(...args: unknown[]) {
     this.calls.push(['move', ...args])
