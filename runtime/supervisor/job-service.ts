@@ -173,8 +173,9 @@ export class JobService implements Service {
       timedOut: (waited) => waitTimeout(id, waited, this.#parts.queue.get(id).state),
       stopped: () => stopping(`wait any longer for job "${id}"`)
     })
-    // Of a removed one, what is now is told: there is no such job.
-    return ended ?? this.#get(id)
+    // Another one may have the id by now; it is not the one that was waited for.
+    if (ended === undefined) throw removed(id)
+    return ended
   }
 
   async #drain(queue: string, timeout: Duration | undefined): Promise<QueueView> {
@@ -240,6 +241,10 @@ function stopping(attempted: string): RuntimeError {
     'STOPPING',
     `Cannot ${attempted}: the supervisor is stopping. Try again once it has been started again.`
   )
+}
+
+function removed(id: string): RuntimeError {
+  return new RuntimeError('JOB_UNKNOWN', `Waited for job "${id}": it was removed before it had finished.`, { id })
 }
 
 function waitTimeout(id: string, waited: string, state: JobState): RuntimeError {
