@@ -124,7 +124,7 @@ export const documentModel: Model<string[] | null, DocumentCall> = {
 }
 
 /** How many signals a waiting job takes before it returns them. */
-export const signalsTaken = 2
+const signalsTaken = 2
 
 export type SignalCall = { type: 'enqueue' | 'read' } | { type: 'signal'; token: string }
 

@@ -19,9 +19,9 @@ const isLong = process.env.LONG !== undefined
 const runs = isLong ? 50 : 3
 const imagesPerRun = isLong ? 200 : 20
 const operations = 60
-/** Of the losses: while the directory is being made, and how many records that takes. */
-const beginShare = 0.2
-const beginRecords = 50
+/** Of the losses: while the directory is being made, and how many records that takes, up to the first acknowledgement. */
+const beginShare = 0.3
+const beginRecords = 32
 /** Of the images: opened as after a crash, with the check of every record in a process of its own, which takes longer. */
 const fullyCheckedShare = 0.05
 const source = join(fileURLToPath(new URL('.', import.meta.url)).replace(/\.?build\/[^/]+\/|dist\//, ''), 'journal.c')
