@@ -404,7 +404,7 @@ export class Client {
   async recordAppends(): Promise<void> {
     const { history, appends } = this.#arena
     for (const [jobId, { document, token, client, calledAt }] of appends) {
-      const list = await this.#runtime!.job.wait(jobId, { timeout: '20s' })
+      const list = await this.#runtime!.job.wait(jobId, { timeout: '10s' })
         .then(({ result }) => result)
         .catch((error: RuntimeError) => error.code)
       // Its enqueue was lost, and so it was; or it may still be on its way.

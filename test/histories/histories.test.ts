@@ -19,8 +19,8 @@ import { RecordedHistory } from './recorded-history.ts'
 const isLong = process.env.LONG !== undefined
 const firstSeed = Number(process.env.HISTORY_SEED ?? 1)
 const isOne = process.env.HISTORY_SEED !== undefined
-const histories = isOne ? 1 : isLong ? 2_000 : 60
-const historiesWithKills = isOne ? 1 : isLong ? 60 : 3
+const histories = isOne ? 1 : isLong ? 2_000 : 30
+const historiesWithKills = isOne ? 1 : isLong ? 60 : 2
 const clients = 5
 const callsPerClient = 30
 const cutShare = 0.02
