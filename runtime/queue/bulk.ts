@@ -2,18 +2,22 @@
  * Changing many jobs: one step walks the jobs of a selection from a cursor, changes those that may be changed, a few per
  * commit, and ends after a number of jobs or after looking at a number of them. Who wants all of them goes on from the
  * cursor; so nobody else waits, the caller sees progress, and a walk survives a restart.
+ *
+ * A job may go from a state that is still to be walked to one that has been. So a commit goes on with the next state where it
+ * has room: what fits into one commit is changed as it is at one moment. Of more jobs, those that run again meanwhile may be
+ * passed over.
  */
 import { setImmediate } from 'node:timers/promises'
 import type { QueueConfig } from '../core/config.ts'
 import { RuntimeError } from '../core/errors.ts'
-import type { BulkRequest, BulkStep } from '../core/job.ts'
+import type { BulkRequest, BulkStep, JobSelection } from '../core/job.ts'
 import type { JobState } from '../core/lifecycle.ts'
 import { bulkStepMax } from '../core/limits.ts'
 import { cancelJob, mayRetry, moveJob, requireTarget, retryJob, roomIn } from './changes-by-hand.ts'
 import type { AttemptTrace } from './claimed-job.ts'
 import type { QueueCommit } from './commit.ts'
 import { encodePayload } from './job-draft.ts'
-import { type WalkRequest, walkJobs } from './job-walk.ts'
+import { walkJobs } from './job-walk.ts'
 import type { QueueRegistry } from './queue-registry.ts'
 import { readJob, type StoredJob } from './stored-job.ts'
 
@@ -70,25 +74,42 @@ export class BulkChanges {
     let changed = 0
     let looks = 0
     while (at.state < walked.length && changed < limit && looks < stepLooksMax) {
-      const piece = { selection: { ...selection, state: walked[at.state]! }, cursor: at.key, limit: limit - changed }
+      const piece = { selection, walked, from: at, limit: Math.min(limit - changed, pieceChangesMax) }
       const done = await this.#parts.commit((commit) => this.#piece(commit, change, piece))
       changed += done.changed
       looks += done.looks
-      at = done.cursor === null ? { state: at.state + 1, key: undefined } : { state: at.state, key: done.cursor }
+      at = done.at
       await letOthersCommit()
     }
     return { changed, cursor: at.state >= walked.length ? null : stepCursor.write(at) }
   }
 
-  #piece(commit: QueueCommit, { room, apply }: Change, request: Omit<WalkRequest, 'looksMax'>) {
-    const limit = Math.min(request.limit, pieceChangesMax, room(commit))
-    const walk = { ...request, limit, looksMax: pieceLooksMax }
-    const page = walkJobs(commit.transaction, this.#parts.registry, walk)
-    const changed = page.jobs.filter((listed) => {
-      const job = asItIsNow(commit, listed)
-      return job !== undefined && apply(commit, job)
-    })
-    return { changed: changed.length, cursor: page.cursor, looks: page.looks }
+  #piece(commit: QueueCommit, { room, apply }: Change, { selection, walked, from, limit }: Piece) {
+    let at = from
+    let changed = 0
+    let looks = 0
+    do {
+      const page = walkJobs(commit.transaction, this.#parts.registry, {
+        selection: { ...selection, state: walked[at.state]! },
+        cursor: at.key,
+        limit: Math.min(limit - changed, room(commit)),
+        looksMax: pieceLooksMax - looks
+      })
+      for (const listed of page.jobs) {
+        const job = asItIsNow(commit, listed)
+        if (job !== undefined && apply(commit, job)) changed++
+      }
+      looks += page.looks
+      at = page.cursor === null ? { state: at.state + 1, key: undefined } : { state: at.state, key: page.cursor }
+      // A change that needs room may throw at the first job of a commit only.
+    } while (
+      at.key === undefined &&
+      at.state < walked.length &&
+      changed < limit &&
+      looks < pieceLooksMax &&
+      room(commit) === Number.POSITIVE_INFINITY
+    )
+    return { changed, looks, at }
   }
 
   #changeOf(bulk: BulkChange): Change {
@@ -147,6 +168,14 @@ function asItIsNow({ transaction }: QueueCommit, listed: StoredJob): StoredJob |
 async function letOthersCommit(): Promise<void> {
   await setImmediate()
   await setImmediate()
+}
+
+/** What one commit walks. */
+interface Piece {
+  selection: JobSelection
+  walked: readonly JobState[]
+  from: StepPosition
+  limit: number
 }
 
 /** Where a step goes on: which of the states, and behind which entry of it. */

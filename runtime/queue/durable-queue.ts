@@ -428,13 +428,15 @@ export class DurableQueue {
    * No job of a paused queue is claimed; survives restarts.
    *
    * @param untilMs when the pause ends by itself; null: it does not
+   * @returns the queue as this change leaves it, whatever others change in the same commit
    * @throws RuntimeError `QUEUE_UNKNOWN`
    */
-  setPaused(queue: string, paused: boolean, untilMs: number | null = null): Promise<void> {
+  setPaused(queue: string, paused: boolean, untilMs: number | null = null): Promise<QueueView> {
     const number = this.#registry.require(queue, paused ? 'pause' : 'resume')
     return this.#commit((commit, transaction) => {
       this.#registry.write(transaction, number, { name: queue, paused, pausedUntilMs: paused ? untilMs : null })
       commit.wake(number)
+      return { ...this.#views.queue(queue), counts: { ...commit.counts(number) } }
     })
   }
 

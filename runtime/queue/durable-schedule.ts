@@ -50,6 +50,8 @@ export interface Firing {
   nextAtMs: number | null
 }
 
+export type EventChanges = Partial<Pick<EventRecord, 'paused' | 'skipsNext'>>
+
 export interface DurableScheduleParts {
   reader: () => Reader
   registry: QueueRegistry
@@ -163,19 +165,24 @@ export class DurableSchedule {
     })
   }
 
-  /** @param changes of one event */
-  change(id: string, changes: Partial<Pick<EventRecord, 'paused' | 'skipsNext'>>): Promise<void> {
+  /** @param changes of one event @returns what the scheduler as a whole does then */
+  change(id: string, changes: EventChanges): Promise<SchedulerRecord> {
     return this.#parts.commit((_, transaction) => {
       const event = readEvent(transaction, id)
       if (event !== undefined) writeEvent(transaction, { ...event, ...changes })
+      return readScheduler(transaction)
     })
   }
 
-  changeScheduler(changes: Partial<SchedulerRecord>): Promise<void> {
+  /** @returns what it does then, whatever others change in the same commit */
+  changeScheduler(changes: Partial<SchedulerRecord>): Promise<SchedulerRecord> {
     return this.#parts.commit((commit, transaction) => {
-      writeScheduler(transaction, { ...readScheduler(transaction), ...changes })
-      if (changes.maintenance !== false) return
-      for (const name of this.#parts.registry.names) commit.wake(this.#parts.registry.numberOf(name)!)
+      const record = { ...readScheduler(transaction), ...changes }
+      writeScheduler(transaction, record)
+      if (changes.maintenance === false) {
+        for (const name of this.#parts.registry.names) commit.wake(this.#parts.registry.numberOf(name)!)
+      }
+      return record
     })
   }
 

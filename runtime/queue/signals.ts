@@ -1,6 +1,7 @@
 /**
  * Signals: what others tell a job by name. One for which the job waits is taken at once, by the call that came first, unless
- * the job runs: its attempt was told that there is none. Any other is kept ('H') until a wait of that name asks, oldest first.
+ * the job runs, as its attempt was told that there is none, or an older one is kept since then, which is received first. Any
+ * other is kept ('H') until a wait of that name asks, oldest first.
  * So none is lost and none is received twice, whether the job runs, sleeps, or has not started. They are forgotten with the job.
  */
 import { isFinished } from '../core/lifecycle.ts'
@@ -45,12 +46,13 @@ export function sendSignal(commit: QueueCommit, job: StoredJob, name: string, pa
     (entry) => entry.kind === 'signal' && entry.state === 'open' && entry.name === name
   )
   const [first] = waits
-  if (first !== undefined && state !== 'running') {
+  const kept = keptSignals(commit.transaction, job, name)
+  if (first !== undefined && state !== 'running' && kept === 0) {
     writeEntry(commit, job, { ...asOver(job, first, commit.nowMs), state: 'done', result: payload }, first)
     if (isSuspended(job.standing)) resume(commit, job)
     return
   }
-  const isAwaited = waits.length > keptSignals(commit.transaction, job, name)
+  const isAwaited = waits.length > kept
   if (totals.signals >= signalsMax && !isAwaited) {
     const why = `It has ${totals.signals} signals that no ctx.waitFor has taken, at most ${signalsMax} are kept.`
     throw wrongState('send a signal to', id, state, `${why} Check that "${name}" is the name that it waits for.`)

@@ -18,7 +18,7 @@ import type { EventView, MigrationView, ScheduledEvent, SchedulerView } from '..
 import type { Timers } from '../core/timers.ts'
 import { checkDocument } from '../queue/document-methods.ts'
 import type { DurableQueue } from '../queue/durable-queue.ts'
-import type { DurableSchedule, Firing } from '../queue/durable-schedule.ts'
+import type { DurableSchedule, EventChanges, Firing } from '../queue/durable-schedule.ts'
 import type { JobDraft } from '../queue/job-draft.ts'
 import { nextInstant, planInstants } from './plan-instants.ts'
 import type { InvalidEvent, PlannedEvent } from './read-events.ts'
@@ -101,9 +101,8 @@ export class Scheduler {
   }
 
   list(): SchedulerView {
-    const { paused, maintenance } = this.#schedule.scheduler
     return {
-      state: maintenance ? 'maintenance' : paused ? 'paused' : 'active',
+      state: stateOf(this.#schedule.scheduler),
       events: [...[...this.#events.values()].map((event) => this.#view(event)), ...this.#invalid.map(invalidView)]
     }
   }
@@ -121,20 +120,29 @@ export class Scheduler {
     return Promise.all(events.map((event) => this.#schedule.trigger(event.id, this.#draft(event))))
   }
 
-  /** @param name as for {@link Scheduler.trigger}; undefined: the whole scheduler @throws RuntimeError `EVENT_UNKNOWN` */
-  async setPaused(name: string | undefined, paused: boolean): Promise<void> {
-    if (name === undefined) await this.#schedule.changeScheduler({ paused })
-    else await Promise.all(this.#named(name).map(({ id }) => this.#schedule.change(id, { paused })))
+  /**
+   * @param name as for {@link Scheduler.trigger}; undefined: the whole scheduler
+   * @returns what the whole scheduler does then
+   * @throws RuntimeError `EVENT_UNKNOWN`
+   */
+  async setPaused(name: string | undefined, paused: boolean): Promise<SchedulerView['state']> {
+    if (name === undefined) return stateOf(await this.#schedule.changeScheduler({ paused }))
+    return this.#change(name, { paused })
   }
 
   /** In maintenance mode no events fire and no jobs start; enqueueing goes on. */
-  async setMaintenance(maintenance: boolean): Promise<void> {
-    await this.#schedule.changeScheduler({ maintenance })
+  async setMaintenance(maintenance: boolean): Promise<SchedulerView['state']> {
+    return stateOf(await this.#schedule.changeScheduler({ maintenance }))
   }
 
   /** Leaves out the next instant. @throws RuntimeError `EVENT_UNKNOWN` */
-  async skipNext(name: string): Promise<void> {
-    await Promise.all(this.#named(name).map(({ id }) => this.#schedule.change(id, { skipsNext: true })))
+  async skipNext(name: string): Promise<SchedulerView['state']> {
+    return this.#change(name, { skipsNext: true })
+  }
+
+  async #change(name: string, changes: EventChanges): Promise<SchedulerView['state']> {
+    const changed = await Promise.all(this.#named(name).map(({ id }) => this.#schedule.change(id, changes)))
+    return stateOf(changed.at(-1)!)
   }
 
   #arm(atMs: number): void {
@@ -293,4 +301,9 @@ function invalidView(event: InvalidEvent): EventView {
 
 function isoOrNull(atMs: number | null | undefined): string | null {
   return atMs == null ? null : iso(atMs)
+}
+
+function stateOf({ paused, maintenance }: { paused: boolean; maintenance: boolean }): SchedulerView['state'] {
+  if (maintenance) return 'maintenance'
+  return paused ? 'paused' : 'active'
 }

@@ -173,8 +173,9 @@ export class JobService implements Service {
       timedOut: (waited) => waitTimeout(id, waited, this.#parts.queue.get(id).state),
       stopped: () => stopping(`wait any longer for job "${id}"`)
     })
-    // Of a removed one, what is now is told: there is no such job.
-    return ended ?? this.#get(id)
+    // Another one may have the id by now; it is not the one that was waited for.
+    if (ended === undefined) throw removed(id)
+    return ended
   }
 
   async #drain(queue: string, timeout: Duration | undefined): Promise<QueueView> {
@@ -215,14 +216,13 @@ export class JobService implements Service {
     return this.#parts.queue.retry(id, params)
   }
 
-  async #changed(change: Promise<void>): Promise<SchedulerState> {
-    await change
-    return { state: this.#parts.scheduler.list().state }
+  async #changed(change: Promise<SchedulerState['state']>): Promise<SchedulerState> {
+    return { state: await change }
   }
 
   async #setPaused(queue: string, paused: boolean, until: Duration | undefined): Promise<QueueView> {
-    await this.#parts.queue.setPaused(queue, paused, until === undefined ? null : untilToMs(until, this.#parts.nowMs()))
-    return this.#parts.queue.queue(queue)
+    const untilMs = until === undefined ? null : untilToMs(until, this.#parts.nowMs())
+    return this.#parts.queue.setPaused(queue, paused, untilMs)
   }
 
   async #purge(queue: string, state: JobState | undefined): Promise<number> {
@@ -241,6 +241,10 @@ function stopping(attempted: string): RuntimeError {
     'STOPPING',
     `Cannot ${attempted}: the supervisor is stopping. Try again once it has been started again.`
   )
+}
+
+function removed(id: string): RuntimeError {
+  return new RuntimeError('JOB_UNKNOWN', `Waited for job "${id}": it was removed before it had finished.`, { id })
 }
 
 function waitTimeout(id: string, waited: string, state: JobState): RuntimeError {

@@ -19,9 +19,9 @@ const isLong = process.env.LONG !== undefined
 const runs = isLong ? 50 : 3
 const imagesPerRun = isLong ? 200 : 20
 const operations = 60
-/** Of the losses: while the directory is being made, and how many records that takes. */
-const beginShare = 0.2
-const beginRecords = 50
+/** Of the losses: while the directory is being made, and how many records that takes, up to the first acknowledgement. */
+const beginShare = 0.3
+const beginRecords = 32
 /** Of the images: opened as after a crash, with the check of every record in a process of its own, which takes longer. */
 const fullyCheckedShare = 0.05
 const source = join(fileURLToPath(new URL('.', import.meta.url)).replace(/\.?build\/[^/]+\/|dist\//, ''), 'journal.c')
@@ -108,7 +108,7 @@ class Opener {
     const { value, done } = await this.#process.lines.next()
     if (!done) return JSON.parse(value) as Opened
     this.#process = this.#start()
-    return { jobs: {}, error: 'the process that opened it has died' }
+    return { found: {}, error: 'the process that opened it has died' }
   }
 
   async stop(): Promise<void> {
@@ -118,15 +118,26 @@ class Opener {
 }
 
 /** @returns what is wrong with the disk after the loss; undefined: nothing */
-function lossIn({ acknowledged, name, wasOpen }: Image, { jobs, error }: Opened): string | undefined {
+function lossIn({ acknowledged, name, wasOpen }: Image, { found, error }: Opened): string | undefined {
   if (error !== null) return `${name}${wasOpen ? '' : ' (not open yet)'}: ${error}`
   for (const [id, progress] of acknowledged) {
-    const found = jobs[id]
-    if (progress === 4 && found !== undefined) return `${name}: ${id} was removed and is there`
-    if (progress < 3 && found === undefined) return `${name}: ${id} is lost`
-    if (found !== undefined && found < Math.min(progress, 2)) return `${name}: ${id} was completed and is not`
+    const problem = id.includes(':') ? lostOf(id, progress, found[id]) : lostJob(progress, found[id])
+    if (problem !== undefined) return `${name}: ${id} ${problem}`
   }
   return undefined
+}
+
+function lostJob(progress: number, found: number | undefined): string | undefined {
+  if (progress === 4 && found !== undefined) return 'was removed and is there'
+  if (progress < 3 && found === undefined) return 'is lost'
+  return found !== undefined && found < Math.min(progress, 2) ? 'was completed and is not' : undefined
+}
+
+/** Of what an outbox has prepared; else of what counts up. */
+function lostOf(id: string, progress: number, found = 0): string | undefined {
+  if (!id.startsWith('outbox:')) return found < progress ? `was at ${progress} and is at ${found}` : undefined
+  if (progress === 1 && found === 0) return 'was prepared and is lost'
+  return progress === 3 && found > 0 ? 'was committed and is still prepared' : undefined
 }
 
 async function lossesOver(

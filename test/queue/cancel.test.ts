@@ -33,3 +33,14 @@ test('issue 5.7: of jobs that are claimed together, those cancelled in that comm
   assert.equal((await bulk).changed, 2)
   assert.equal(queue.queue('default').counts.running, 1)
 })
+
+test('issue 7.7: a job that goes back to scheduled while all of its queue are cancelled is not passed over', async (t) => {
+  const { queue, close } = await openQueue(queueConfig('default'))
+  t.after(close)
+  await queue.enqueue([{ method: 'a.x', jobId: 'again' }])
+  const [job] = await queue.claim('default', 1)
+  const bulk = queue.bulk({ type: 'cancel', traceOf: () => undefined }, { queue: 'default' })
+  const later = { type: 'retryLater', delayMs: 1_000, message: 'later' } as const
+  const settled = queue.settle(job!, later, { progress: null, logs: [] })
+  assert.deepEqual([(await bulk).changed, await settled, queue.get('again').state], [1, false, 'cancelled'])
+})

@@ -45,7 +45,7 @@ export function passes(
   )
 }
 
-/** A step, a page of jobs per part. @returns a code where the jobs have nowhere to go */
+/** A step; a part of it is a page of jobs, and of those of the next states what is left of a page. @returns a code where the jobs have nowhere to go */
 export function* bulk(
   model: ModelQueue,
   change: ModelBulkChange,
@@ -56,23 +56,27 @@ export function* bulk(
   const order = selection.state === undefined ? states[change.type] : [selection.state]
   const at: ModelCursor = from ?? { state: 0, place: undefined }
   let changed = 0
+  let inPart = 0
+  let partMax = Math.min(limit, bulkPieceMax)
   while (at.state < order.length && changed < limit) {
     const state = order[at.state]!
     const room = change.type === 'move' ? roomIn(model, change.to) : Number.POSITIVE_INFINITY
-    const page = pageOf(
-      model,
-      { ...selection, state },
-      at.place,
-      Math.min(limit - changed, bulkPieceMax, Math.max(room, 1))
-    )
+    const page = pageOf(model, { ...selection, state }, at.place, Math.min(partMax - inPart, Math.max(room, 1)))
     if (room <= 0 && page.jobs.some((job) => change.type === 'move' && job.queue !== change.to && isWaiting(job))) {
       return 'QUEUE_FULL'
     }
-    for (const job of page.jobs)
-      if (model.jobs.includes(job) && job.state === state && apply(model, change, job)) changed++
+    for (const job of page.jobs) {
+      if (!model.jobs.includes(job) || job.state !== state || !apply(model, change, job)) continue
+      changed++
+      inPart++
+    }
     if (page.last === undefined) at.state++
     at.place = page.last
+    const goesOn = page.last === undefined && at.state < order.length && inPart < partMax
+    if (goesOn && room === Number.POSITIVE_INFINITY) continue
     yield
+    inPart = 0
+    partMax = Math.min(limit - changed, bulkPieceMax)
   }
   return { changed, cursor: at.state >= order.length ? null : at }
 }

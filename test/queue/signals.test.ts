@@ -104,6 +104,22 @@ test('issue 6.5: a signal that comes between the question and the end of the att
   assert.deepEqual(await wait(open, await claimOne(open), 0, 'approved'), { state: 'received', payload: '1' })
 })
 
+test('issue 7.7: a signal that comes between the question and the end of the attempt is received before a later one', async (t) => {
+  const open = await openQueue(queueConfig('default'))
+  t.after(() => open.close())
+  const job = await running(open)
+  assert.deepEqual(await wait(open, job, 0, 'go'), { state: 'waiting' })
+  await open.queue.signal('job', 'go', 1)
+  await open.queue.settle(job, { type: 'suspended', entries: [0] }, noTrace)
+  await open.queue.signal('job', 'go', 2)
+  check(open)
+  await open.queue.promoteDue(open.clock.nowMs)
+  const again = await claimOne(open)
+  assert.deepEqual(await wait(open, again, 0, 'go'), { state: 'received', payload: '1' })
+  assert.deepEqual(await wait(open, again, 1, 'go'), { state: 'received', payload: '2' })
+  check(open)
+})
+
 test('issue 6.5: a wait that has timed out stays so, and what comes later is for the next wait', async (t) => {
   const open = await openQueue(queueConfig('default'))
   t.after(open.close)

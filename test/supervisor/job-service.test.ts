@@ -22,15 +22,19 @@ class FakeQueue {
     this.looks += 1
     return queueView({ queue: name, counts: { ...this.counts[name]! } })
   }
-  /** All that is remembered of the job is how it ended. */
+  /** All that is remembered of a job is how it ended, unless it is one of these. */
+  readonly jobs = new Map<string, { id: string; queue: string; state: string }>()
   async enqueue() {
     return [{ id: 'gone', state: 'completed', deduplicated: true }]
   }
-  get(id: string): never {
+  get(id: string) {
+    const job = this.jobs.get(id)
+    if (job !== undefined) return job
     throw new RuntimeError('JOB_UNKNOWN', `Cannot show job "${id}".`)
   }
-  async setPaused(...args: unknown[]): Promise<void> {
-    this.calls.push(['setPaused', ...args])
+  async setPaused(queue: string, ...args: unknown[]): Promise<QueueView> {
+    this.calls.push(['setPaused', queue, ...args])
+    return queueView({ queue })
   }
   async move(...args: unknown[]) {
     this.calls.push(['move', ...args])
@@ -61,18 +65,19 @@ function serviceOver(stopping = false) {
   const events = new EventStream()
   const time = new FakeTime()
   const trace = { progress: null, logs: [] }
+  const waiters = new Waiters()
   const service = new JobService({
     queue: queue as unknown as JobServiceParts['queue'],
     dispatchers: new Map([['long', { trace: (id: string) => (id === 'runs' ? trace : undefined) }]]) as never,
     events,
     timers: new ArmedTimers(time.clock, time.alarm),
-    waiters: new Waiters(),
+    waiters,
     nowMs: () => nowMs,
     isStopping: () => stopping
   } as unknown as JobServiceParts)
   const tell = (type: JobEventType, queue = 'default') =>
     events.emit({ type, job: 'j', queue, method: 'a.b', at: '2026-01-31T12:00:00.000Z' })
-  return { service, methods: service.methods, queue, events, tell, time, trace }
+  return { service, methods: service.methods, queue, events, tell, time, trace, waiters }
 }
 
 describe('enqueue with isAsync: false (issue 5.9)', () => {
@@ -82,6 +87,16 @@ describe('enqueue with isAsync: false (issue 5.9)', () => {
       await methods.enqueue({ method: 'a.b', jobId: 'gone', deduplicate: { for: '10m' }, isAsync: false }),
       { id: 'gone', state: 'completed', deduplicated: true }
     )
+  })
+})
+
+describe('job.wait (issue 7.7)', () => {
+  it('ends where the job is removed, also where another one has its id at once', async () => {
+    const { methods, queue, waiters } = serviceOver()
+    queue.jobs.set('x', { id: 'x', queue: 'default', state: 'ready' })
+    const waited = methods['job.wait']({ id: 'x' })
+    waiters.ended('x', undefined)
+    await assert.rejects(waited, { code: 'JOB_UNKNOWN', message: /removed before it had finished/ })
   })
 })
 
