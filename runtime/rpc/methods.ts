@@ -15,6 +15,7 @@ import {
   enqueueDocSchema,
   enqueueSchema,
   expirySchema,
+  idSchema,
   instantSchema,
   nameSchema,
   operationSchema,
@@ -86,7 +87,7 @@ function exactly<const T extends Table>(table: T & WithoutExtraKeys<T>): T {
   return table
 }
 
-const id = { type: 'string', minLength: 1, description: 'Job id.' } as const
+const id = { ...idSchema, description: 'Job id.' } as const
 const queue = { ...nameSchema, description: 'Name of the queue.' } as const
 const timeout = { ...durationSchema, description: 'Longest time to wait. Default: no limit.' } as const
 const noParams = { type: 'object', additionalProperties: false, properties: {} } as const
