@@ -481,7 +481,7 @@ export const serviceMethods = exactly({
       required: ['removed'],
       properties: { removed: { type: 'integer', minimum: 0, description: 'Number of jobs.' } }
     },
-    errors: ['QUEUE_UNKNOWN', ...writeErrors]
+    errors: ['QUEUE_UNKNOWN', 'JOB_STATE', ...writeErrors]
   },
   'queue.drain': {
     summary: 'Answered once no job of the queue is ready or running. Scheduled jobs are not waited for.',
