@@ -26,7 +26,7 @@ export const headerBytesMax = 4 * 1024
 
 const lineFeed = 0x0a
 const contentHeader = /^content-[a-z]+[ \t]*:/i
-const anyHeader = /^[!-9;-~]+[ \t]*:/
+const anyHeader = /^[\w!#$%&'*+.^`|~-]+[ \t]*:/
 const contentLength = /^content-length[ \t]*:(.*)$/i
 
 export class FrameSplitter {

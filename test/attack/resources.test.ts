@@ -15,7 +15,7 @@ import { connected } from '../support/connected.ts'
 import { TestProject } from '../support/supervisor-process.ts'
 
 const isLong = process.env.LONG !== undefined
-const limit = { timeout: isLong ? 600_000 : 120_000 }
+const limit = { timeout: isLong ? 600_000 : 120_000, skip: process.platform !== 'linux' && 'Linux only' }
 
 async function served(t: TestContext, ...launcher: string[]) {
   const project = new TestProject(t)

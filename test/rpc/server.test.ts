@@ -472,10 +472,15 @@ test('issue 7.6: of all connections together requests in flight are bounded, and
   assert.deepEqual(errorOf(await greedy.next()), [-32015, 151, 'TOO_MANY_REQUESTS'])
   assert.equal((await modest.ask('status')).id, 1)
   greedy.socket.destroy()
-  await greedy.closed()
-  const next = await client()
-  for (let id = 1; id <= 120; id++) next.send({ jsonrpc: '2.0', id, method: 'job.wait', params: { id: 'j' } })
-  assert.equal((await next.ask('status', {}, 'free again')).id, 'free again')
+  // The server notices within a second that it is gone.
+  for (;;) {
+    const next = await client()
+    for (let id = 1; id <= 120; id++) next.send({ jsonrpc: '2.0', id, method: 'job.wait', params: { id: 'j' } })
+    const answer = await next.ask('status', {}, 'free again')
+    next.socket.destroy()
+    if (answer.id === 'free again') break
+    await delay(1_200)
+  }
   service.finish('j')
 })
 
@@ -499,8 +504,15 @@ test('issue 7.6: what a client sends at once does not hold up another, and its a
   const beganMs = performance.now()
   await other.ask('status')
   const otherMs = performance.now() - beganMs
-  assert.equal((await first).length, 300)
-  for (let id = 300; id < 600; id++) assert.equal((await greedy.next()).id, id)
+  const answers: Message[] = [await first]
+  for (let answer = await greedy.next(); answer !== undefined; answer = await greedy.next()) answers.push(answer)
+  assert.deepEqual(
+    answers
+      .flat()
+      .map(({ id }) => id)
+      .sort((a, b) => a - b),
+    Array.from({ length: 600 }, (_, id) => id)
+  )
   assert.ok(otherMs < (300 * busyMs) / 3, `the other one waited ${otherMs} ms`)
 })
 
