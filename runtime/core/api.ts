@@ -34,9 +34,9 @@ import type {
 
 /** One function per protocol method: one object in, one value out. `rpc/methods.ts` holds schema and documentation of each. */
 export interface ServiceMethods {
-  enqueue(params: EnqueueRequest): Promise<EnqueueResult>
+  enqueue(params: EnqueueRequest, caller?: Caller): Promise<EnqueueResult>
   enqueueMany(params: { jobs: EnqueueRequest[] }): Promise<{ ids: string[] }>
-  enqueueDoc(params: EnqueueDocRequest): Promise<EnqueueResult>
+  enqueueDoc(params: EnqueueDocRequest, caller?: Caller): Promise<EnqueueResult>
   transaction(params: { operations: TransactionOperation[] }): Promise<TransactionResult>
   'outbox.prepare'(params: PrepareRequest): Promise<PreparedView>
   'outbox.commit'(params: { id: string }): Promise<TransactionResult>
@@ -50,7 +50,7 @@ export interface ServiceMethods {
   'job.signal'(params: { id: string; name: string; payload?: unknown }): Promise<JobChange>
   'job.get'(params: { id: string }): Promise<JobView>
   'job.list'(params: JobFilter): Promise<JobPage>
-  'job.wait'(params: { id: string; timeout?: Duration }): Promise<JobView>
+  'job.wait'(params: { id: string; timeout?: Duration }, caller?: Caller): Promise<JobView>
   'job.cancel'(params: { id: string }): Promise<JobChange>
   'job.retry'(params: { id: string; params?: unknown }): Promise<JobChange>
   'job.remove'(params: { id: string }): Promise<{ id: string; removed: true }>
@@ -63,7 +63,7 @@ export interface ServiceMethods {
   'queue.pause'(params: { queue: string; until?: Duration }): Promise<QueueView>
   'queue.resume'(params: { queue: string }): Promise<QueueView>
   'queue.purge'(params: { queue: string; state?: JobState }): Promise<{ removed: number }>
-  'queue.drain'(params: { queue: string; timeout?: Duration }): Promise<QueueView>
+  'queue.drain'(params: { queue: string; timeout?: Duration }, caller?: Caller): Promise<QueueView>
   reload(params: Record<string, never>): Promise<{ methods: number }>
   'method.list'(params: Record<string, never>): Promise<{ methods: MethodView[] }>
   'schedule.list'(params: Record<string, never>): Promise<SchedulerView>
@@ -96,6 +96,12 @@ export interface PrepareRequest {
   operations: TransactionOperation[]
   /** After this the program should have decided. Default 1 minute. */
   timeout?: Duration
+}
+
+/** Who has made a call whose answer may take any time, and may be gone before. */
+export interface Caller {
+  /** @returns the function that takes `listener` back, once the call is over */
+  onGone(listener: () => void): () => void
 }
 
 export interface Service {

@@ -44,6 +44,9 @@ export const nameSchema = {
   pattern: '^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]+$'
 } as const
 
+/** Of a job, be it made or chosen; that of a successor is a little longer than a name may be. */
+export const idSchema = { ...nameSchema, maxLength: 2 * nameCharsMax } as const
+
 export const documentTypeSchema = {
   type: 'string',
   maxLength: methodPathCharsMax,
@@ -162,7 +165,7 @@ export const enqueueSchema = {
     dependsOn: {
       type: ['array', 'string'],
       maxItems: dependenciesMax,
-      items: { type: ['string', 'integer'], minLength: 1, minimum: 0 },
+      items: { ...idSchema, type: ['string', 'integer'], minimum: 0 },
       pattern: '^others$',
       description:
         'Not before these jobs have finished: ids, or in enqueueMany the indexes of other jobs of the call, or "others" for all of them.'
@@ -237,6 +240,6 @@ export const operationSchema = {
     name: { ...nameSchema, description: '`setState`, `removeState`: name of the document.' },
     state: { description: '`setState`: the state.' },
     revision: revisionSchema,
-    id: { type: 'string', minLength: 1, description: '`cancel`: job id.' }
+    id: { ...idSchema, description: '`cancel`: job id.' }
   }
 } as const

@@ -18,8 +18,23 @@ export const enqueueManyMax = 100_000
 export const connectionsMax = 1_000
 /** Requests of one connection that wait for an answer at the same time. Beyond: `TOO_MANY_REQUESTS`. */
 export const requestsInFlightMax = 20_000
+/**
+ * The same of all connections together. Beyond, each connection may still have {@link requestsInFlightMin}, so that none is
+ * shut out by others.
+ */
+export const requestsInFlightTotalMax = 100_000
+export const requestsInFlightMin = 100
+/** A request that has begun to arrive must be complete within this. Beyond: an error, and the connection is closed. */
+export const frameMsMax = 60_000
 /** Bytes that a client may leave unread before it is disconnected. */
 export const unreadOutputBytesMax = 32 * 1024 * 1024
+/**
+ * What all connections together make the supervisor hold: requests that have arrived in part, and unread output. Beyond,
+ * the connection that holds the most is closed.
+ */
+export const clientBytesMax = 256 * 1024 * 1024
+/** How long requests are worked on before the rest of the process goes on. */
+export const turnMsMax = 10
 /**
  * Unread output of a connection above which its events wait instead of being sent. They are kept for it within the three
  * bounds below; beyond, the subscription is told of a gap.
@@ -49,8 +64,9 @@ export const durationMsMax = 100 * 365.25 * 24 * 3600 * 1000
 /** Last instant that can be stored: the end of the year 9999. */
 export const instantMsMax = Date.UTC(9999, 11, 31, 23, 59, 59, 999)
 
-/** Jobs in one page of `job.list`. */
+/** Jobs in one page of `job.list`, and about the bytes of what is shown of them; one job may have more. */
 export const listPageMax = 1_000
+export const listPageBytesMax = 4 * 1024 * 1024
 /** Jobs changed by one step of `job.retryMany` and the like. */
 export const bulkStepMax = 1_000
 /** Jobs that one job may depend on. */

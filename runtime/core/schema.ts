@@ -5,8 +5,8 @@ import { Ajv, type ErrorObject, type SchemaObject } from 'ajv'
 import { didYouMean } from './did-you-mean.ts'
 import { durationToMs } from './duration.ts'
 import { instantToMs } from './instant.ts'
-import { durationMsMax } from './limits.ts'
-import { preview } from './preview.ts'
+import { durationMsMax, nameCharsMax } from './limits.ts'
+import { preview, shortened } from './preview.ts'
 
 interface SchemaProblem {
   /** Where, as keys and indexes from the root; of an unknown key, the key itself. */
@@ -139,7 +139,7 @@ function toProblem(error: ErrorObject): SchemaProblem {
   const got = `got ${preview(error.data)}`
   switch (error.keyword) {
     case 'additionalProperties': {
-      const key = String(params.additionalProperty)
+      const key = shortened(String(params.additionalProperty), nameCharsMax)
       const known = Object.keys((error.parentSchema as { properties?: object }).properties ?? {})
       return {
         path: [...path, key],

@@ -12,6 +12,7 @@ import { type DocumentType, splitMethodPath } from '../core/document.ts'
 import { RuntimeError } from '../core/errors.ts'
 import { methodPathCharsMax } from '../core/limits.ts'
 import { isMethodPath, isPathSegment } from '../core/method-path.ts'
+import { shortened } from '../core/preview.ts'
 import { findModule, findModules, type ModuleFile } from './module-files.ts'
 import { type ScannedModule, scanModules } from './module-scan.ts'
 
@@ -105,7 +106,9 @@ class ScannedCatalogue implements Catalogue {
   async resolve(method: string): Promise<MethodView> {
     const known = this.known(method)
     if (known !== undefined) return known
-    if (!isMethodPath(method)) throw new RuntimeError('METHOD_UNKNOWN', this.#badForm(method), { method })
+    if (!isMethodPath(method)) {
+      throw new RuntimeError('METHOD_UNKNOWN', this.#badForm(method), { method: shortened(method, methodPathCharsMax) })
+    }
     const { type: path, method: name } = splitMethodPath(method)
     // The file of a document type has the path of the class without its last segment.
     const { type: parent } = splitMethodPath(path)
@@ -198,7 +201,7 @@ class ScannedCatalogue implements Catalogue {
   #badForm(method: string): string {
     const grammar = 'a method path is two or more segments with dots between them, such as "reports.daily.run"'
     const segment = 'each a letter, "_" or "$", then letters, digits, "_", "$" and "-"'
-    const shown = JSON.stringify(method.length > 100 ? `${method.slice(0, 100)}…` : method)
+    const shown = JSON.stringify(shortened(method, 100))
     return `Cannot use method ${shown}: ${grammar}, ${segment}.${this.#hint(method.slice(0, 100))}`
   }
 

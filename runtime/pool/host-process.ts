@@ -230,8 +230,11 @@ export class HostProcess {
    * arrives here. With one job in the host it is that job's; with several, each of them gets it, marked as such.
    */
   #listenToOutput(): () => void {
-    const flushOut = readLines(this.#child.stdout!, (line) => this.#logForJobs('info', line))
-    const flushError = readLines(this.#child.stderr!, (line) => {
+    const { stdout, stderr } = this.#child
+    // Where descriptors ran out there is no process, and it has no streams.
+    if (!stdout || !stderr) return () => {}
+    const flushOut = readLines(stdout, (line) => this.#logForJobs('info', line))
+    const flushError = readLines(stderr, (line) => {
       this.#errorText = `${this.#errorText}\n${line}`.slice(-hostErrorCharsMax)
       this.#logForJobs('warn', line)
     })

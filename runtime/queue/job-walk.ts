@@ -7,13 +7,14 @@
  *
  * A cursor is the key of the last entry looked at, so that a walk is stable while jobs come and go; there is none when no
  * entry follows. A page looks at a bounded number of entries, so with a filter that few jobs pass it may hold fewer jobs than
- * asked for, and still have a cursor. Jobs are passed over without being read where the digest of a finished one
+ * asked for, and still have a cursor; so may one of large jobs. Jobs are passed over without being read where the digest of a finished one
  * (store/digest.ts), or the bytes of its record, rule out that it passes.
  */
 import { RuntimeError } from '../core/errors.ts'
 import { instantToMs } from '../core/instant.ts'
 import type { JobSelection } from '../core/job.ts'
 import { type FinishedState, isFinished } from '../core/lifecycle.ts'
+import { listPageBytesMax } from '../core/limits.ts'
 import { digestTest } from '../store/digest.ts'
 import { finishedKey, finishedRange, jobRange, type KeyRange, noInstantMs, seqOfKey } from '../store/keys.ts'
 import type { Reader } from '../store/store.ts'
@@ -40,6 +41,8 @@ export interface WalkPage {
 
 const readCost = 16
 const recordCost = 4
+/** Of a large record, so many bytes cost as much as an entry. */
+const bytesPerLook = 1024
 
 /** @throws RuntimeError `QUEUE_UNKNOWN`, `PARAMS_INVALID` for a cursor that is none */
 export function walkJobs(reader: Reader, registry: QueueRegistry, request: WalkRequest): WalkPage {
@@ -51,9 +54,11 @@ export function walkJobs(reader: Reader, registry: QueueRegistry, request: WalkR
   const texts = textsOf(selection, walk)
   const jobs: StoredJob[] = []
   let looks = 0
+  let bytes = 0
   let last: Buffer | undefined
   for (const { key, value } of entriesOf(reader, walk, cursorOf(request.cursor, walk))) {
-    if (last !== undefined && (jobs.length >= limit || looks >= request.looksMax)) {
+    const isFull = jobs.length >= limit || bytes >= listPageBytesMax
+    if (last !== undefined && (isFull || looks >= request.looksMax)) {
       return { jobs, cursor: last.toString('base64url'), looks }
     }
     last = key
@@ -66,9 +71,25 @@ export function walkJobs(reader: Reader, registry: QueueRegistry, request: WalkR
     }
     looks += readCost
     const job = readJob(reader, seq)
-    if (job !== undefined && passes(job)) jobs.push(job)
+    if (job === undefined) continue
+    const jobBytes = bytesOf(job)
+    looks += Math.floor(jobBytes / bytesPerLook)
+    if (!passes(job)) continue
+    jobs.push(job)
+    bytes += jobBytes
   }
   return { jobs, cursor: null, looks }
+}
+
+/** About what it takes to show the job. */
+function bytesOf({ specBytes, standing: { result, error, logs, history } }: StoredJob): number {
+  const errors = [error, ...history.map((attempt) => attempt.error)]
+  const texts = [
+    result,
+    ...logs.map(({ message }) => message),
+    ...errors.flatMap((each) => [each?.message, each?.stack])
+  ]
+  return texts.reduce((sum, text) => sum + (text?.length ?? 0), specBytes)
 }
 
 /** What the record of a job that passes must hold; digests say the rest of it cheaper. */

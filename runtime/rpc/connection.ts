@@ -8,15 +8,20 @@
  * - the client broke the framing: whatever it still sends is swallowed for {@link drainMs}, so that the error can reach a
  *   client that is in the middle of writing,
  * - the server stops: owed answers have {@link drainMs}.
+ *
+ * What arrives is worked on in turns ({@link Turns}); until it is done nothing more is read. Whoever waits for an answer
+ * when the connection closes is forgotten ({@link Caller}).
  */
 
 import { isUtf8 } from 'node:buffer'
 import type { Socket } from 'node:net'
-import type { Service } from '../core/api.ts'
+import type { Caller, Service } from '../core/api.ts'
 import { RuntimeError } from '../core/errors.ts'
 import type { EventFilter } from '../core/events.ts'
 import { jsonDepth } from '../core/json-depth.ts'
+import { requestsInFlightMin } from '../core/limits.ts'
 import type { Bounds } from './bounds.ts'
+import type { ClientMemory, Holder } from './client-memory.ts'
 import { cutBelow, valueDeeperThan } from './depth.ts'
 import { checkedParams, dispatch } from './dispatch.ts'
 import { FrameSplitter } from './framing.ts'
@@ -31,8 +36,16 @@ import {
   standardErrors
 } from './json-rpc.ts'
 import { Output } from './output.ts'
-import { answerTooLarge, paramsInvalid, tooManyEntries, tooManyInFlight } from './refusals.ts'
+import {
+  answerTooLarge,
+  paramsInvalid,
+  tooManyEntries,
+  tooManyInFlight,
+  tooManyInFlightTogether,
+  tooMuchHeld
+} from './refusals.ts'
 import { Subscriptions } from './subscriptions.ts'
+import type { Turns } from './turns.ts'
 
 /** Time that a connection which the server closes has to take its answers. */
 const drainMs = 1_000
@@ -44,12 +57,16 @@ export interface ConnectionContext {
   readonly bounds: Readonly<Bounds>
   /** Told of whatever is thrown that is not an operating error, and by which method; `accept`: by the listener. */
   readonly onInternalError: (error: unknown, method: string) => void
+  /** Shared by all connections. */
+  readonly turns: Turns
+  readonly memory: ClientMemory
+  readonly load: { requestsInFlight: number }
 }
 
 /** The text of an answer; undefined: none is due, as for notifications. */
 type Answer = string | undefined
 
-export class Connection {
+export class Connection implements Holder {
   /** Resolves when the socket is closed. */
   readonly closed: Promise<void>
   readonly #socket: Socket
@@ -61,13 +78,29 @@ export class Connection {
   #requestsInFlight = 0
   #framesOwed = 0
   #timer: NodeJS.Timeout | undefined
+  /** Runs while a frame has arrived in part. */
+  #frameTimer: NodeJS.Timeout | undefined
+  #isWorking = false
+  #clientHasEnded = false
+  readonly #waiting = new Set<() => void>()
+  readonly #caller: Caller = {
+    onGone: (listener) => {
+      this.#waiting.add(listener)
+      return () => this.#waiting.delete(listener)
+    }
+  }
 
   constructor(socket: Socket, context: ConnectionContext) {
     this.#socket = socket
     this.#context = context
     this.#splitter = new FrameSplitter(context.bounds.frameBytesMax)
     const { unreadOutputBytesMax, unreadEventBytesMax, subscriptionsMax } = context.bounds
-    this.#output = new Output(socket, unreadOutputBytesMax, () => this.#subscriptions.catchUp())
+    this.#output = new Output(
+      socket,
+      unreadOutputBytesMax,
+      () => this.#subscriptions.catchUp(),
+      () => this.#countHeld()
+    )
     this.#subscriptions = new Subscriptions({
       events: context.service.events,
       max: subscriptionsMax,
@@ -82,7 +115,10 @@ export class Connection {
       socket.on('close', () => {
         this.#state = 'closed'
         clearInterval(this.#timer)
+        this.#stopFrameTimer()
         this.#subscriptions.endAll()
+        this.#forgetWaiting()
+        context.memory.holds(this, 0)
         resolve()
       })
     })
@@ -102,13 +138,75 @@ export class Connection {
     this.#closeWithin(drainMs)
   }
 
-  #read(chunk: Buffer): void {
-    if (this.#state !== 'open') return
-    for (const frame of this.#splitter.push(chunk)) this.#takeFrame(frame)
-    if (this.#splitter.violation !== undefined) this.refuse(this.#splitter.violation)
+  /** Closes because of what it holds; see {@link ClientMemory}. */
+  letGo(): void {
+    const unreadBytes = this.#output.unreadBytes
+    if (this.#state !== 'open' || unreadBytes > this.#splitter.heldBytes) this.#socket.destroy()
+    else this.refuse(tooMuchHeld(this.#context.bounds.clientBytesMax))
+    this.#splitter.forget()
   }
 
-  #takeFrame(frame: Buffer): void {
+  #read(chunk: Buffer): void {
+    if (this.#state !== 'open') return
+    const frames = this.#splitter.push(chunk)
+    if (frames.length > 0) this.#stopFrameTimer()
+    this.#isWorking = true
+    this.#goOn(this.#take(frames))
+  }
+
+  /** Works as long as the turn lasts, and goes on in later ones. */
+  #goOn(work: Iterator<void>): void {
+    while (this.#state !== 'closed') {
+      if (this.#context.turns.isOver) {
+        this.#socket.pause()
+        this.#stopFrameTimer()
+        this.#context.turns.later(() => this.#goOn(work))
+        return
+      }
+      if (work.next().done) {
+        this.#isWorking = false
+        this.#afterWork()
+        return
+      }
+    }
+  }
+
+  #afterWork(): void {
+    this.#socket.resume()
+    if (this.#state !== 'open') return
+    if (this.#splitter.violation !== undefined) this.refuse(this.#splitter.violation)
+    else if (this.#clientHasEnded) this.#clientEnded()
+    else if (this.#splitter.isWithinFrame) this.#startFrameTimer()
+    this.#countHeld()
+  }
+
+  #startFrameTimer(): void {
+    const { frameMsMax } = this.#context.bounds
+    this.#frameTimer ??= setTimeout(
+      () => this.refuse(parseError(`the request is not complete ${frameMsMax / 1000} s after its begin`)),
+      frameMsMax
+    ).unref()
+  }
+
+  #stopFrameTimer(): void {
+    clearTimeout(this.#frameTimer)
+    this.#frameTimer = undefined
+  }
+
+  #countHeld(): void {
+    if (this.#state !== 'closed') this.#context.memory.holds(this, this.#splitter.heldBytes + this.#output.unreadBytes)
+  }
+
+  /** Each step is a request: of a frame, or of its batch. */
+  *#take(frames: readonly Buffer[]): Generator<void> {
+    for (const frame of frames) {
+      if (this.#state !== 'open') return
+      yield* this.#takeFrame(frame)
+      yield
+    }
+  }
+
+  *#takeFrame(frame: Buffer): Generator<void> {
     const { paramsDepthMax, unreadOutputBytesMax } = this.#context.bounds
     let parsed: ParsedFrame
     try {
@@ -120,7 +218,7 @@ export class Connection {
     const { message, deep } = parsed
     const owed: Owed = { bytes: unreadOutputBytesMax, deep, subscriptions: [] }
     this.#framesOwed += 1
-    const answer = Array.isArray(message) ? this.#answerBatch(message, owed) : this.#answer(message, owed)
+    const answer = Array.isArray(message) ? yield* this.#answerBatch(message, owed) : this.#answer(message, owed)
     if (answer instanceof Promise) answer.then((text) => this.#settleFrame(text, owed))
     else this.#settleFrame(answer, owed)
   }
@@ -132,12 +230,17 @@ export class Connection {
     this.#endIfNothingOwed()
   }
 
-  #answerBatch(messages: readonly unknown[], owed: Owed): Answer | Promise<Answer> {
+  *#answerBatch(messages: readonly unknown[], owed: Owed): Generator<void, Answer | Promise<Answer>> {
     const { batchEntriesMax } = this.#context.bounds
     if (messages.length === 0) return errorText(null, invalidRequest('the batch is empty'))
     if (messages.length > batchEntriesMax) return errorText(null, tooManyEntries(messages.length, batchEntriesMax))
-    return Promise.all(messages.map((message) => this.#answer(message, owed))).then((answers) => {
-      const texts = answers.filter((text) => text !== undefined)
+    const answers: (Answer | Promise<Answer>)[] = []
+    for (const message of messages) {
+      answers.push(this.#answer(message, owed))
+      yield
+    }
+    return Promise.all(answers).then((all) => {
+      const texts = all.filter((text) => text !== undefined)
       return texts.length === 0 ? undefined : `[${texts.join(',')}]`
     })
   }
@@ -145,34 +248,60 @@ export class Connection {
   /** @returns the answer, not as a promise where it needs no waiting */
   #answer(message: unknown, owed: Owed): Answer | Promise<Answer> {
     if (!isRequest(message)) return errorText(null, invalidRequest('not a request object of JSON-RPC 2.0'))
-    const { bounds, service } = this.#context
+    // The params are not kept while the answer takes its time.
+    const { id, method, params } = message
+    const { service, bounds } = this.#context
+    const request = { id, method }
     try {
-      if (this.#requestsInFlight >= bounds.requestsInFlightMax) throw tooManyInFlight(bounds.requestsInFlightMax)
-      if (owed.deep && valueDeeperThan(message.params, bounds.paramsDepthMax)) {
-        throw paramsInvalid(message.method, `params are nested more than ${bounds.paramsDepthMax} levels deep.`)
+      this.#refuseTooMany()
+      if (owed.deep && valueDeeperThan(params, bounds.paramsDepthMax)) {
+        throw paramsInvalid(method, `params are nested more than ${bounds.paramsDepthMax} levels deep.`)
       }
-      if (message.method === 'events.subscribe')
-        return this.#succeed(message, this.#subscribe(message.params, owed), owed)
-      if (message.method === 'events.unsubscribe') {
-        return this.#succeed(message, this.#unsubscribe(message.params), owed)
-      }
+      if (method === 'events.subscribe') return this.#succeed(request, this.#subscribe(params, owed), owed)
+      if (method === 'events.unsubscribe') return this.#succeed(request, this.#unsubscribe(params), owed)
     } catch (error) {
-      return this.#fail(message, error)
+      return this.#fail(request, error)
     }
-    this.#requestsInFlight += 1
+    this.#countInFlight(1)
+    return this.#answerTo(request, dispatch(service, method, params, this.#caller), owed)
+  }
+
+  #answerTo(request: Asked, result: Promise<unknown>, owed: Owed): Promise<Answer> {
     return (
-      dispatch(service, message.method, message.params)
-        .then((result) => this.#succeed(message, result, owed))
-        .catch((error: unknown) => this.#fail(message, error))
+      result
+        .then((value) => this.#succeed(request, value, owed))
+        .catch((error: unknown) => this.#fail(request, error))
         // An error whose data is not JSON is a defect like any other.
-        .catch((error: unknown) => this.#fail(message, error))
-        .finally(() => {
-          this.#requestsInFlight -= 1
-        })
+        .catch((error: unknown) => this.#fail(request, error))
+        .finally(() => this.#countInFlight(-1))
     )
   }
 
-  #succeed({ id }: RpcRequest, result: unknown, owed: Owed): Answer {
+  /** @throws RuntimeError `TOO_MANY_REQUESTS` */
+  #refuseTooMany(): void {
+    const { bounds, load } = this.#context
+    const { requestsInFlightMax, requestsInFlightTotalMax } = bounds
+    if (this.#requestsInFlight >= requestsInFlightMax) throw tooManyInFlight(requestsInFlightMax)
+    if (load.requestsInFlight >= requestsInFlightTotalMax && this.#requestsInFlight >= requestsInFlightMin) {
+      throw tooManyInFlightTogether(requestsInFlightTotalMax)
+    }
+  }
+
+  #countInFlight(by: number): void {
+    if (this.#state === 'closed') return
+    this.#requestsInFlight += by
+    this.#context.load.requestsInFlight += by
+  }
+
+  /** It is closed: whatever waits will not be answered. */
+  #forgetWaiting(): void {
+    this.#context.load.requestsInFlight -= this.#requestsInFlight
+    this.#requestsInFlight = 0
+    for (const giveUp of this.#waiting) giveUp()
+    this.#waiting.clear()
+  }
+
+  #succeed({ id }: Asked, result: unknown, owed: Owed): Answer {
     if (id === undefined || this.#state === 'closed') return undefined
     const text = resultText(id, result)
     const bytes = Buffer.byteLength(text)
@@ -181,7 +310,7 @@ export class Connection {
     return text
   }
 
-  #fail({ id, method }: RpcRequest, error: unknown): Answer {
+  #fail({ id, method }: Asked, error: unknown): Answer {
     const known = error instanceof RuntimeError || error instanceof RpcError
     if (!known) this.#context.onInternalError(error, method)
     return id === undefined ? undefined : errorText(id, known ? error : internalError(method))
@@ -205,6 +334,10 @@ export class Connection {
 
   #clientEnded(): void {
     if (this.#state !== 'open') return
+    if (this.#isWorking) {
+      this.#clientHasEnded = true
+      return
+    }
     this.#drain()
     // A client that is gone looks like one that only ended its side, until something is written: nothing will do.
     this.#timer ??= setInterval(() => this.#socket.writable && this.#socket.write(Buffer.alloc(0)), probeMs).unref()
@@ -225,6 +358,12 @@ export class Connection {
   #endIfNothingOwed(): void {
     if (this.#state === 'draining' && this.#framesOwed === 0) this.#output.end()
   }
+}
+
+/** A request without its params. */
+interface Asked {
+  id: RpcRequest['id'] | undefined
+  method: string
 }
 
 interface ParsedFrame {

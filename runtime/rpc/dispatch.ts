@@ -2,7 +2,7 @@
  * From a method name and params to a call of the service: looked up, checked, called. The socket server and the runtime
  * in this process both come through here, so params are any values, not only what JSON can say.
  */
-import type { Service, ServiceMethods } from '../core/api.ts'
+import type { Caller, Service, ServiceMethods } from '../core/api.ts'
 import { compileSchema, formatPath, type SchemaCheck } from '../core/schema.ts'
 import { openRpcDocument } from './discover.ts'
 import { RpcMethodNotFound } from './json-rpc.ts'
@@ -13,16 +13,17 @@ import { paramsInvalid } from './refusals.ts'
  * Calls a method of the service, or `rpc.discover`.
  *
  * @param params an object by name, or a list in the order of the method's reference; default: no params
+ * @param caller default: one that stays
  * @throws RpcMethodNotFound where the protocol has no such method, or only a connection has it (`events.…`)
  * @throws RuntimeError `PARAMS_INVALID`, and what the method throws
  */
-export async function dispatch(service: Service, method: string, params?: unknown): Promise<unknown> {
+export async function dispatch(service: Service, method: string, params?: unknown, caller?: Caller): Promise<unknown> {
   if (method === 'rpc.discover') {
     checkedParams(method, params)
     return openRpcDocument()
   }
   if (!isServiceMethod(method)) throw RpcMethodNotFound.of(method, Object.keys(protocolMethods))
-  return service.methods[method](checkedParams(method, params) as never)
+  return service.methods[method](checkedParams(method, params) as never, caller)
 }
 
 /**

@@ -4,7 +4,8 @@
  * - **line** framing: one value per line, ended by `\n` or `\r\n`. Blank lines mean nothing.
  * - **header** framing: `Content-Length: N`, other headers, an empty line, then N bytes, as the Language Server Protocol
  *   does it. Header names are read without regard to case, headers other than `Content-Length` are skipped, and one block
- *   of headers is at most {@link headerBytesMax} bytes.
+ *   of headers is at most {@link headerBytesMax} bytes. What is no header, or two lengths that differ, break the rules:
+ *   two readers could understand such a stream in different ways.
  *
  * The first line of a stream decides: one that starts with a `Content-…:` header makes it header framing.
  *
@@ -25,11 +26,12 @@ export const headerBytesMax = 4 * 1024
 
 const lineFeed = 0x0a
 const contentHeader = /^content-[a-z]+[ \t]*:/i
+const anyHeader = /^[\w!#$%&'*+.^`|~-]+[ \t]*:/
 const contentLength = /^content-length[ \t]*:(.*)$/i
 
 export class FrameSplitter {
   readonly #frameBytesMax: number
-  readonly #held = new HeldBytes()
+  readonly #held: HeldBytes
   #framing: Framing | undefined
   /** Header framing: bytes of headers read since the last frame. */
   #headerBytes = 0
@@ -42,6 +44,8 @@ export class FrameSplitter {
   /** @param frameBytesMax largest frame; beyond, the violation is `FRAME_TOO_LARGE` */
   constructor(frameBytesMax: number) {
     this.#frameBytesMax = frameBytesMax
+    // One more for the carriage return.
+    this.#held = new HeldBytes(frameBytesMax + 1)
   }
 
   /** How to answer: as the stream is framed, by lines until that is known. */
@@ -52,6 +56,21 @@ export class FrameSplitter {
   /** Why the stream cannot be read on; undefined as long as it can. Frames before the violation are good. */
   get violation(): RuntimeError | RpcError | undefined {
     return this.#violation
+  }
+
+  /** Bytes of memory that the piece of a frame takes which has arrived. */
+  get heldBytes(): number {
+    return this.#held.capacity
+  }
+
+  /** A frame, or its headers, have begun and are not complete. */
+  get isWithinFrame(): boolean {
+    return this.#held.length > 0 || this.#headerBytes > 0
+  }
+
+  /** Forgets the piece of a frame that has arrived; for a stream that is not read on. */
+  forget(): void {
+    this.#held.take(Buffer.alloc(0))
   }
 
   /** @returns the frames that are complete with this chunk, in order. They share memory with `chunk`. */
@@ -103,10 +122,16 @@ export class FrameSplitter {
   }
 
   #readHeader(line: string): void {
+    if (!anyHeader.test(line)) {
+      this.#violation = parseError('a line between frames is no header')
+      return
+    }
     const value = contentLength.exec(line)?.[1]?.trim()
     if (value === undefined) return
-    if (/^\d{1,15}$/.test(value)) this.#announcedBytes = Number(value)
-    else this.#violation = parseError('Content-Length is not a number of bytes')
+    const bytes = Number(value)
+    if (!/^\d{1,15}$/.test(value)) this.#violation = parseError('Content-Length is not a number of bytes')
+    else if (this.#announcedBytes === undefined) this.#announcedBytes = bytes
+    else if (this.#announcedBytes !== bytes) this.#violation = parseError('the headers name two Content-Lengths')
   }
 
   #takeBody(chunk: Buffer, at: number, frames: Buffer[]): number {
@@ -132,17 +157,26 @@ export function frameText(text: string, framing: Framing): string {
 
 /** The piece of a line or body that has arrived. */
 class HeldBytes {
+  readonly #bytesMax: number
   #bytes = Buffer.alloc(0)
   #length = 0
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax
+  }
 
   get length(): number {
     return this.#length
   }
 
+  get capacity(): number {
+    return this.#bytes.length
+  }
+
   add(piece: Buffer): void {
     const length = this.#length + piece.length
     if (length > this.#bytes.length) {
-      const larger = Buffer.allocUnsafeSlow(Math.max(length, this.#bytes.length * 2, 1024))
+      const larger = Buffer.allocUnsafeSlow(Math.max(length, Math.min(this.#bytes.length * 2, this.#bytesMax), 1024))
       this.#bytes.copy(larger, 0, 0, this.#length)
       this.#bytes = larger
     }

@@ -73,8 +73,13 @@ export function isRequest(value: unknown): value is RpcRequest {
     jsonrpc === '2.0' &&
     typeof method === 'string' &&
     (params === undefined || (typeof params === 'object' && params !== null)) &&
-    (id === undefined || id === null || typeof id === 'string' || typeof id === 'number')
+    (id === undefined || id === null || typeof id === 'string' || isExactNumber(id))
   )
+}
+
+/** Another one would not come back as it was sent: `9007199254740993` is read as `9007199254740992`, `1e999` as infinity. */
+function isExactNumber(id: unknown): boolean {
+  return typeof id === 'number' && Math.abs(id) <= Number.MAX_SAFE_INTEGER
 }
 
 export function invalidRequest(problem: string): RpcError {

@@ -15,6 +15,7 @@ import {
   enqueueDocSchema,
   enqueueSchema,
   expirySchema,
+  idSchema,
   instantSchema,
   nameSchema,
   operationSchema,
@@ -86,7 +87,7 @@ function exactly<const T extends Table>(table: T & WithoutExtraKeys<T>): T {
   return table
 }
 
-const id = { type: 'string', minLength: 1, description: 'Job id.' } as const
+const id = { ...idSchema, description: 'Job id.' } as const
 const queue = { ...nameSchema, description: 'Name of the queue.' } as const
 const timeout = { ...durationSchema, description: 'Longest time to wait. Default: no limit.' } as const
 const noParams = { type: 'object', additionalProperties: false, properties: {} } as const
@@ -480,7 +481,7 @@ export const serviceMethods = exactly({
       required: ['removed'],
       properties: { removed: { type: 'integer', minimum: 0, description: 'Number of jobs.' } }
     },
-    errors: ['QUEUE_UNKNOWN', ...writeErrors]
+    errors: ['QUEUE_UNKNOWN', 'JOB_STATE', ...writeErrors]
   },
   'queue.drain': {
     summary: 'Answered once no job of the queue is ready or running. Scheduled jobs are not waited for.',

@@ -13,14 +13,19 @@ export class Output {
   readonly #socket: Socket
   readonly #unreadBytesMax: number
   readonly #onRead: () => void
+  readonly #onChange: () => void
   #texts: string[] = []
   #waitingBytes = 0
 
-  /** @param onRead called when the system has taken some of what waited */
-  constructor(socket: Socket, unreadBytesMax: number, onRead: () => void = () => {}) {
+  /**
+   * @param onRead called when the system has taken some of what waited
+   * @param onChange called when {@link Output.unreadBytes} may have changed
+   */
+  constructor(socket: Socket, unreadBytesMax: number, onRead: () => void = () => {}, onChange: () => void = () => {}) {
     this.#socket = socket
     this.#unreadBytesMax = unreadBytesMax
     this.#onRead = onRead
+    this.#onChange = onChange
   }
 
   /** What waits here because the peer has not read what was sent before it. */
@@ -53,8 +58,14 @@ export class Output {
     const bytes = Buffer.from(this.#texts.join(''))
     this.#texts = []
     this.#waitingBytes = 0
+    if (!this.#socket.writable) return
     failPoint('answer.ready')
-    if (this.#socket.writable) this.#socket.write(bytes, (error) => error ?? this.#onRead())
+    this.#socket.write(bytes, (error) => {
+      if (error) return
+      this.#onChange()
+      this.#onRead()
+    })
     failPoint('answer.written')
+    this.#onChange()
   }
 }

@@ -17,6 +17,22 @@ export function tooManyInFlight(requestsInFlightMax: number): RuntimeError {
   )
 }
 
+export function tooManyInFlightTogether(requestsInFlightTotalMax: number): RuntimeError {
+  return new RuntimeError(
+    'TOO_MANY_REQUESTS',
+    `Cannot take the request: ${requestsInFlightTotalMax} of all connections wait for an answer, and many of them are of this one. Wait for some of them.`,
+    { requestsInFlightTotalMax }
+  )
+}
+
+export function tooMuchHeld(clientBytesMax: number): RuntimeError {
+  return new RuntimeError(
+    'TOO_MANY_REQUESTS',
+    `Cannot read the request: requests that have arrived in part and unread answers of all connections take more than ${clientBytesMax} bytes, and this connection holds the most. Send large requests one after the other. The connection is closed.`,
+    { clientBytesMax }
+  )
+}
+
 export function tooManyEntries(entries: number, batchEntriesMax: number): RuntimeError {
   return new RuntimeError(
     'TOO_MANY_REQUESTS',

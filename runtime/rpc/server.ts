@@ -7,12 +7,17 @@
  */
 import { createServer, type Server, type Socket } from 'node:net'
 import type { Service } from '../core/api.ts'
+import { turnMsMax } from '../core/limits.ts'
 import { type Bounds, boundsDefault } from './bounds.ts'
+import { ClientMemory } from './client-memory.ts'
 import { Connection, type ConnectionContext } from './connection.ts'
+import { connectionsWithin, openFilesMax } from './open-files.ts'
 import { tooManyConnections } from './refusals.ts'
 import { listenAt } from './socket-path.ts'
+import { Turns } from './turns.ts'
 
-/** Connections over the bound that may be open for the moment it takes to tell them so. */
+/** Connections over the bound that may be open for the moment it takes to tell them so; more are closed without a word. */
+const refusedConnectionsMin = 16
 const refusedConnectionsMax = 100
 
 export interface RpcServerOptions {
@@ -40,10 +45,20 @@ export class RpcServer {
 
   constructor({ service, socketPath, bounds, onInternalError }: RpcServerOptions) {
     this.#socketPath = socketPath
-    this.#context = { service, bounds: { ...boundsDefault, ...bounds }, onInternalError }
+    const all = { ...boundsDefault, ...bounds }
+    const connectionsMax = connectionsWithin(openFilesMax(), all.connectionsMax)
+    this.#context = {
+      service,
+      bounds: { ...all, connectionsMax },
+      onInternalError,
+      turns: new Turns(turnMsMax),
+      memory: new ClientMemory(all.clientBytesMax),
+      load: { requestsInFlight: 0 }
+    }
     // A client that ends its side still gets its answers.
     this.#server = createServer({ allowHalfOpen: true }, (socket) => this.#accept(socket))
-    this.#server.maxConnections = this.#context.bounds.connectionsMax + refusedConnectionsMax
+    const refusedMax = Math.min(Math.max(Math.ceil(connectionsMax / 4), refusedConnectionsMin), refusedConnectionsMax)
+    this.#server.maxConnections = connectionsMax + refusedMax
   }
 
   /**

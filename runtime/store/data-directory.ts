@@ -121,6 +121,8 @@ async function openPrepared(directory: string, path: string, marker: Marker): Pr
 async function createStore(directory: string): Promise<void> {
   const temporary = `${storeFolder(directory)}.${process.pid}.new`
   rmSync(temporary, { recursive: true, force: true })
+  // LMDB would make it for everybody, as far as the umask allows.
+  mkdirSync(temporary, { mode: 0o700 })
   await new Store(temporary).close()
   failPoint('create.storeMade')
   // Without a commit LMDB has not synced what it made.

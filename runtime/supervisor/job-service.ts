@@ -1,5 +1,5 @@
 /** What the supervisor offers, method by method: each is a call of the queue, a dispatcher or the supervisor itself. */
-import type { DoctorView, JobChange, SchedulerState, Service, ServiceMethods, StatusView } from '../core/api.ts'
+import type { Caller, DoctorView, JobChange, SchedulerState, Service, ServiceMethods, StatusView } from '../core/api.ts'
 import { type Duration, durationToMs } from '../core/duration.ts'
 import { RuntimeError } from '../core/errors.ts'
 import type { EventStream } from '../core/events.ts'
@@ -39,13 +39,13 @@ export const stopDeadlineMsDefault = 30_000
 export class JobService implements Service {
   readonly events: EventStream
   readonly methods: ServiceMethods = {
-    enqueue: (request) => this.#enqueue(request),
+    enqueue: (request, caller) => this.#enqueue(request, caller),
     enqueueMany: async ({ jobs }) => {
       this.#refuseWhenStopping('enqueue')
       return { ids: (await this.#parts.queue.enqueue(jobs)).map(({ id }) => id) }
     },
-    enqueueDoc: ({ type, name, method, ...options }) =>
-      this.#enqueue({ ...options, method: `${type}.${method}`, document: name }),
+    enqueueDoc: ({ type, name, method, ...options }, caller) =>
+      this.#enqueue({ ...options, method: `${type}.${method}`, document: name }, caller),
     transaction: async ({ operations }) => {
       this.#refuseWhenStopping('do a transaction')
       return this.#parts.queue.transaction(operations, this.#traceOf)
@@ -71,7 +71,7 @@ export class JobService implements Service {
     'job.signal': ({ id, name, payload }) => this.#parts.queue.signal(id, name, payload),
     'job.get': async ({ id }) => this.#get(id),
     'job.list': async (filter) => this.#parts.queue.list(filter),
-    'job.wait': ({ id, timeout }) => this.#wait(id, timeout),
+    'job.wait': ({ id, timeout }, caller) => this.#wait(id, timeout, caller),
     'job.cancel': ({ id }) => this.#parts.queue.cancel(id, (queue) => this.#parts.dispatchers.get(queue)?.trace(id)),
     'job.retry': ({ id, params }) => this.#retry(id, params),
     'job.remove': async ({ id }) => {
@@ -93,7 +93,7 @@ export class JobService implements Service {
     'queue.pause': ({ queue, until }) => this.#setPaused(queue, true, until),
     'queue.resume': ({ queue }) => this.#setPaused(queue, false, undefined),
     'queue.purge': async ({ queue, state }) => ({ removed: await this.#purge(queue, state) }),
-    'queue.drain': async ({ queue, timeout }) => this.#drain(queue, timeout),
+    'queue.drain': async ({ queue, timeout }, caller) => this.#drain(queue, timeout, caller),
     'method.list': async () => ({ methods: this.#parts.catalogue.list() }),
     reload: async () => {
       await this.#parts.catalogue.reload()
@@ -134,22 +134,29 @@ export class JobService implements Service {
     this.#queueWaiters.stop()
   }
 
-  async #enqueue(request: EnqueueRequest): Promise<EnqueueResult> {
+  async #enqueue(request: EnqueueRequest, caller: Caller | undefined): Promise<EnqueueResult> {
     this.#refuseWhenStopping('enqueue')
     const [enqueued] = await this.#parts.queue.enqueue([request])
-    if (request.isAsync !== false && request.now !== true) return enqueued!
-    const { state, result, error } = await this.#outcomeOf(enqueued!)
+    return request.isAsync !== false && request.now !== true ? enqueued! : this.#withOutcome(enqueued!, caller)
+  }
+
+  /** Apart, so that the params of the request are not kept while it waits. */
+  async #withOutcome(enqueued: EnqueueResult, caller: Caller | undefined): Promise<EnqueueResult> {
+    const { state, result, error } = await this.#outcomeOf(enqueued, caller)
     return {
-      ...enqueued!,
+      ...enqueued,
       state,
       ...(result === undefined ? {} : { result }),
       ...(error === undefined ? {} : { error })
     }
   }
 
-  async #outcomeOf({ id, state }: EnqueueResult): Promise<Pick<JobView, 'state' | 'result' | 'error'>> {
+  async #outcomeOf(
+    { id, state }: EnqueueResult,
+    caller: Caller | undefined
+  ): Promise<Pick<JobView, 'state' | 'result' | 'error'>> {
     try {
-      return await this.#wait(id, undefined)
+      return await this.#wait(id, undefined, caller)
     } catch (error) {
       // It had finished when it was asked for, and nothing more is kept of it.
       if (isFinished(state) && error instanceof RuntimeError && error.code === 'JOB_UNKNOWN') return { state }
@@ -164,12 +171,13 @@ export class JobService implements Service {
     return trace === undefined ? view : { ...view, progress: trace.progress, logs: [...trace.logs] }
   }
 
-  async #wait(id: string, timeout: Duration | undefined): Promise<JobView> {
+  async #wait(id: string, timeout: Duration | undefined, caller: Caller | undefined): Promise<JobView> {
     const view = this.#get(id)
     if (isFinished(view.state)) return view
     const ended = await this.#until<JobView | undefined>({
       waitWith: (waiter) => this.#parts.waiters.add(id, waiter),
       timeout,
+      caller,
       timedOut: (waited) => waitTimeout(id, waited, this.#parts.queue.get(id).state),
       stopped: () => stopping(`wait any longer for job "${id}"`)
     })
@@ -178,35 +186,49 @@ export class JobService implements Service {
     return ended
   }
 
-  async #drain(queue: string, timeout: Duration | undefined): Promise<QueueView> {
+  async #drain(queue: string, timeout: Duration | undefined, caller: Caller | undefined): Promise<QueueView> {
     const view = this.#parts.queue.queue(queue)
     if (isIdle(view)) return view
     await this.#until<void>({
       waitWith: (waiter) => this.#queueWaiters.add(queue, waiter),
       timeout,
+      caller,
       timedOut: (waited) => drainTimeout(this.#parts.queue.queue(queue), waited),
       stopped: () => stopping(`wait any longer for queue "${queue}"`)
     })
     return this.#parts.queue.queue(queue)
   }
 
-  #until<Value>({ waitWith, timeout, timedOut, stopped }: Wait<Value>): Promise<Value> {
+  /** Never settles when the caller has gone: nothing may be left of a wait that nobody waits for. */
+  #until<Value>({ waitWith, timeout, caller, timedOut, stopped }: Wait<Value>): Promise<Value> {
     return new Promise((resolve, reject) => {
       let cancelTimeout = () => {}
+      let takeBack = () => {}
+      const isOver = () => {
+        cancelTimeout()
+        takeBack()
+      }
       const giveUp = waitWith({
         finished: (value) => {
-          cancelTimeout()
+          isOver()
           resolve(value)
         },
         stopped: () => {
-          cancelTimeout()
+          isOver()
           reject(stopped())
         }
       })
-      if (timeout === undefined) return
-      cancelTimeout = this.#parts.timers.after(durationToMs(timeout)!, () => {
+      if (timeout !== undefined) {
+        cancelTimeout = this.#parts.timers.after(durationToMs(timeout)!, () => {
+          isOver()
+          giveUp()
+          reject(timedOut(typeof timeout === 'number' ? `${timeout} s` : timeout))
+        })
+      }
+      if (caller === undefined) return
+      takeBack = caller.onGone(() => {
+        cancelTimeout()
         giveUp()
-        reject(timedOut(typeof timeout === 'number' ? `${timeout} s` : timeout))
       })
     })
   }
@@ -282,6 +304,8 @@ interface Wait<Value> {
   /** @returns the function that gives up waiting */
   waitWith: (waiter: Waiter<Value>) => () => void
   timeout: Duration | undefined
+  /** Undefined: it stays. */
+  caller: Caller | undefined
   timedOut: (waited: string) => RuntimeError
   stopped: () => RuntimeError
 }

@@ -157,6 +157,13 @@ describe('did you mean', () => {
     assert.equal(didYouMean('Default', ['short', 'default']), ' Did you mean "default"?')
     assert.equal(didYouMean('xyzzy', ['short', 'default', 'long']), '')
   })
+
+  it('does not compare what is longer than any name (issue 7.6)', () => {
+    const known = Array.from({ length: 200 }, (_, index) => `option-${index}`)
+    const beganMs = performance.now()
+    assert.equal(didYouMean('x'.repeat(8_000_000), known), '')
+    assert.ok(performance.now() - beganMs < 200)
+  })
 })
 
 describe('the depth of JSON text', () => {

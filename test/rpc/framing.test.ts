@@ -89,7 +89,9 @@ test('headers without end, without length or with a wrong one are violations', (
     ['Content-Length: 2\r\n'.repeat(500), /longer than 4096/],
     ['Content-Type: 2\r\n\r\n{}', /no Content-Length/],
     ['Content-Length: -2\r\n\r\n{}', /not a number/],
-    ['Content-Length: 1e3\r\n\r\n{}', /not a number/]
+    ['Content-Length: 1e3\r\n\r\n{}', /not a number/],
+    ['Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}', /two Content-Lengths/],
+    ['Content-Type: 2\r\n{"jsonrpc":"2.0"}\r\n', /no header/]
   ] as const) {
     const splitter = new FrameSplitter(bytesMax)
     assert.deepEqual(splitter.push(Buffer.from(stream)), [])

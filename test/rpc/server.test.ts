@@ -83,6 +83,8 @@ test('the standard errors', async (test) => {
     [{ jsonrpc: '2.0', method: 1, params: 'bar' }, -32600, null],
     [{ jsonrpc: '1.0', method: 'status', id: 1 }, -32600, null],
     [{ jsonrpc: '2.0', method: 'status', id: {} }, -32600, null],
+    ['{"jsonrpc":"2.0","method":"status","id":9007199254740993}', -32600, null],
+    ['{"jsonrpc":"2.0","method":"status","id":1e999}', -32600, null],
     [{ jsonrpc: '2.0', method: 'status', id: 1, params: 'x' }, -32600, null],
     [{ jsonrpc: '2.0', result: 1, id: 1 }, -32600, null],
     [request('nope'), -32601, 5],
@@ -439,6 +441,91 @@ test('vscode-jsonrpc speaks to it, Content-Length framed', async (test) => {
     cursor: notice.cursor,
     event: { type: 'started', job: 'ü', queue: 'default', method: 'a.b', at: '2026-01-01T00:00:00Z' }
   })
+})
+
+test('issue 7.6: a request must be complete in time; an idle client, and one that goes on asking, may stay', async (test) => {
+  const { client } = await startServer(test, { bounds: { frameMsMax: 300 } })
+  const [slow, idle, busy] = [await client(), await client(), await client()]
+  await idle.ask('status')
+  slow.write('{"jsonrpc":"2.0",')
+  const line = JSON.stringify(status)
+  const asking = (async () => {
+    for (let count = 0; count < 5; count++) {
+      busy.write(line.slice(0, 10))
+      await delay(100)
+      busy.write(`${line.slice(10)}\n`)
+      assert.ok((await busy.next()).result)
+    }
+  })()
+  assert.deepEqual(errorOf(await slow.next()), [-32700, null, undefined])
+  assert.equal(await slow.next(), undefined)
+  await asking
+  assert.ok((await idle.ask('status')).result)
+})
+
+test('issue 7.6: of all connections together requests in flight are bounded, and a modest one is always served', async (test) => {
+  const service = fakeService()
+  const { client } = await startServer(test, { service, bounds: { requestsInFlightTotalMax: 150 } })
+  const [greedy, modest] = [await client(), await client()]
+  await modest.ask('enqueue', { method: 'a.b', jobId: 'j' })
+  for (let id = 1; id <= 151; id++) greedy.send({ jsonrpc: '2.0', id, method: 'job.wait', params: { id: 'j' } })
+  assert.deepEqual(errorOf(await greedy.next()), [-32015, 151, 'TOO_MANY_REQUESTS'])
+  assert.equal((await modest.ask('status')).id, 1)
+  greedy.socket.destroy()
+  // The server notices within a second that it is gone.
+  for (;;) {
+    const next = await client()
+    for (let id = 1; id <= 120; id++) next.send({ jsonrpc: '2.0', id, method: 'job.wait', params: { id: 'j' } })
+    const answer = await next.ask('status', {}, 'free again')
+    next.socket.destroy()
+    if (answer.id === 'free again') break
+    await delay(1_200)
+  }
+  service.finish('j')
+})
+
+test('issue 7.6: what a client sends at once does not hold up another, and its answers are complete', async (test) => {
+  const busyMs = 3
+  const service = fakeService({
+    async 'method.list'() {
+      for (const untilMs = performance.now() + busyMs; performance.now() < untilMs; );
+      return { methods: [] }
+    }
+  })
+  const { client } = await startServer(test, { service })
+  const [greedy, other] = [await client(), await client()]
+  await other.ask('status')
+  const call = (id: number) => ({ jsonrpc: '2.0', id, method: 'method.list' })
+  greedy.send(Array.from({ length: 300 }, (_, id) => call(id)))
+  for (let id = 300; id < 600; id++) greedy.send(call(id))
+  greedy.socket.end()
+  const first = greedy.next()
+  await delay(10)
+  const beganMs = performance.now()
+  await other.ask('status')
+  const otherMs = performance.now() - beganMs
+  const answers: Message[] = [await first]
+  for (let answer = await greedy.next(); answer !== undefined; answer = await greedy.next()) answers.push(answer)
+  assert.deepEqual(
+    answers
+      .flat()
+      .map(({ id }) => id)
+      .sort((a, b) => a - b),
+    Array.from({ length: 600 }, (_, id) => id)
+  )
+  assert.ok(otherMs < (300 * busyMs) / 3, `the other one waited ${otherMs} ms`)
+})
+
+test('issue 7.6: of what all connections hold together the one that holds the most is told and closed', async (test) => {
+  const { client } = await startServer(test, { bounds: { clientBytesMax: 3_000_000 } })
+  const [small, large] = [await client(), await client()]
+  small.write(Buffer.alloc(100_000, 'x'))
+  large.write(Buffer.alloc(3_500_000, 'x'))
+  assert.deepEqual(errorOf(await large.next()), [-32015, null, 'TOO_MANY_REQUESTS'])
+  assert.equal(await large.next(), undefined)
+  small.write('\n')
+  assert.deepEqual(errorOf(await small.next()), [-32700, null, undefined])
+  assert.ok((await small.ask('status')).result)
 })
 
 function newGate(): { promise: Promise<void>; resolve: () => void } {

@@ -263,3 +263,36 @@ describe('queue.drain (issue 5.7)', () => {
     assert.equal(time.alarmAtMs, undefined, 'its time-out is cancelled')
   })
 })
+
+describe('a caller that is gone', () => {
+  it('leaves nothing of its waits behind (issue 7.6)', async () => {
+    const { methods, queue, events, time } = serviceOver()
+    queue.counts.default!.ready = 1
+    const gone = new Set<() => void>()
+    const caller = {
+      onGone(listener: () => void) {
+        gone.add(listener)
+        return () => gone.delete(listener)
+      }
+    }
+    let isSettled = false
+    const settled = () => {
+      isSettled = true
+    }
+    methods['queue.drain']({ queue: 'default', timeout: 60 }, caller).then(settled, settled)
+    await Promise.resolve()
+    assert.equal(gone.size, 1)
+    assert.equal(events.listened, true)
+    for (const leave of gone) leave()
+    assert.equal(events.listened, false)
+    time.runUntil(120_000)
+    await new Promise((resolve) => setImmediate(resolve))
+    assert.equal(isSettled, false)
+    gone.clear()
+    const timedOut = methods['queue.drain']({ queue: 'default', timeout: 60 }, caller)
+    await Promise.resolve()
+    time.runUntil(240_000)
+    await assert.rejects(timedOut, { code: 'WAIT_TIMEOUT' })
+    assert.equal(gone.size, 0)
+  })
+})
