@@ -143,7 +143,8 @@ export class Ledger implements PoolWatcher {
   /** Holds all of it against a supervisor that runs, and the disk below it. */
   async check(service: ServiceMethods, reader: Reader): Promise<void> {
     this.checks++
-    for (const job of this.jobs.values()) this.#checkJob(job, await viewOf(service, job.id))
+    this.#views.clear()
+    for (const job of this.jobs.values()) this.#checkJob(job, await this.#view(service, job.id))
     for (const group of this.together) await this.#checkTogether(group, service, reader)
     await this.#checkDocuments(service, reader)
     this.#checkInstants(reader)
@@ -153,15 +154,23 @@ export class Ledger implements PoolWatcher {
   async checkEnd(service: ServiceMethods, reader: Reader): Promise<void> {
     await this.check(service, reader)
     for (const { id } of this.jobs.values()) {
-      const view = await viewOf(service, id)
+      const view = await this.#view(service, id)
       assert(view === undefined || isFinished(view.state), `${id} is ${view?.state} for good`)
     }
     for (const [id, job] of this.jobs) {
-      const { method = '', state } = (await viewOf(service, id)) ?? {}
+      const { method = '', state } = (await this.#view(service, id)) ?? {}
       if (method !== 'd.Clock.tick' || state !== 'completed' || job.script.remindsAfterMs === undefined) continue
       const list = listOf(reader, 'd.Clock', 'clock')
       assert.equal(list.filter((n) => n === job.script.n + 0.5).length, 1, `the reminder of ${id}`)
     }
+  }
+
+  /** As of this check. */
+  readonly #views = new Map<string, JobView | undefined>()
+
+  async #view(service: ServiceMethods, id: string): Promise<JobView | undefined> {
+    if (!this.#views.has(id)) this.#views.set(id, await viewOf(service, id))
+    return this.#views.get(id)
   }
 
   #checkJob(job: KnownJob, view: JobView | undefined): void {
@@ -196,7 +205,7 @@ export class Ledger implements PoolWatcher {
   async #checkTogether({ ids, document, promised }: Together, service: ServiceMethods, reader: Reader): Promise<void> {
     if (promised === 'asked') return
     const found: boolean[] = []
-    for (const id of ids) found.push((await viewOf(service, id)) !== undefined)
+    for (const id of ids) found.push((await this.#view(service, id)) !== undefined)
     if (document !== undefined) found.push(reader.has(documentKey({ type: 'd.Marker', name: document })))
     const isThere = found[0]
     const what = `${ids.join(', ')}${document === undefined ? '' : ` and ${document}`}, ${promised}`
@@ -210,16 +219,16 @@ export class Ledger implements PoolWatcher {
 
   async #checkDocuments(service: ServiceMethods, reader: Reader): Promise<void> {
     for (const child of this.#completedWith.splice(0)) {
-      assert((await viewOf(service, child)) !== undefined, `${child} came with a completion, and is lost`)
+      assert((await this.#view(service, child)) !== undefined, `${child} came with a completion, and is lost`)
     }
     let sum = 0
     for (const name of ['a', 'b', 'c']) sum += stateOf(reader, 'd.Account', name)?.balance ?? 0
     const done = new Map<string, number[]>()
     for (const { id, script } of this.jobs.values()) {
       const isWithdrawal = script.amount !== undefined
-      const view = isWithdrawal ? await viewOf(service, `deposit ${script.n}`) : undefined
+      const view = isWithdrawal ? await this.#view(service, `deposit ${script.n}`) : undefined
       if (view !== undefined && view.state !== 'completed') sum += script.amount!
-      const append = id.startsWith('log ') ? await viewOf(service, id) : undefined
+      const append = id.startsWith('log ') ? await this.#view(service, id) : undefined
       if (append?.state !== 'completed') continue
       const { name } = append.document!
       done.set(name, [...(done.get(name) ?? []), script.n])

@@ -262,7 +262,14 @@ export class SimulatedPool implements Pool {
       if (script.remindsAfterMs !== undefined) {
         const params = { n: script.n + 0.5 }
         effects.reminders = [
-          { type: 'set', name: `later ${script.n}`, method: 'reminded', delay: script.remindsAfterMs / 1000, params }
+          {
+            type: 'set',
+            name: `later ${script.n}`,
+            method: 'reminded',
+            queue: 'bank',
+            delay: script.remindsAfterMs / 1000,
+            params
+          }
         ]
       }
     }
