@@ -41,12 +41,17 @@ const job = (script: Partial<Script> = {}, more: Partial<EnqueueRequest> = {}): 
   return (service) => service.enqueue(request as EnqueueRequest)
 }
 const child = (ends: Script['ends'], more: Partial<EnqueueRequest> = {}): Call => {
-  const parent = { method: 'w.run', jobId: 'p', params: { n: 1, ends } }
+  // In another queue: its end and the claim of the next job of its own would be one commit.
+  const parent = { method: 'w.run', jobId: 'p', queue: 'long', params: { n: 1, ends } }
   const dependent = { method: 'w.run', jobId: 'j', params: { n: 2 }, dependsOn: [0], ...more }
   return (service) => service.enqueueMany({ jobs: [parent, dependent] as unknown as EnqueueRequest[] })
 }
 const pause: Call = (service) => service['queue.pause']({ queue: 'default' })
 const resume: Call = (service) => service['queue.resume']({ queue: 'default' })
+/** Answered once the job has been claimed. */
+const running: Call = async (service) => {
+  while ((await service['job.get']({ id: 'j' })).state !== 'running') await service['queue.resume']({ queue: 'long' })
+}
 const cancel: Call = (service) => service['job.cancel']({ id: 'j' })
 const retry: Call = (service) => service['job.retry']({ id: 'j' })
 const waiting: Partial<Script> = { calls: [{ type: 'waitFor', name: 's', ms: null }] }
@@ -93,7 +98,13 @@ function listOf(reader: Reader, name: string): string {
 
 export const transitions: readonly Transition[] = [
   { name: 'due', arrow: ['scheduled', 'due'], setup: [job({}, { delay: 5 })], from: 'scheduled', to: 'ready' },
-  { name: 'release', arrow: ['scheduled', 'release'], setup: [child(['complete'])], from: 'scheduled', to: 'ready' },
+  {
+    name: 'release',
+    arrow: ['scheduled', 'release'],
+    setup: [pause, child(['complete'])],
+    from: 'scheduled',
+    to: 'ready'
+  },
   {
     name: 'postpone',
     arrow: ['scheduled', 'postpone'],
@@ -183,7 +194,7 @@ export const transitions: readonly Transition[] = [
   {
     name: 'interrupt',
     arrow: ['running', 'interrupt'],
-    setup: [job({ ends: ['crash', 'complete'] })],
+    setup: [job({ ends: ['crash', 'complete'] }), running, pause],
     from: 'running',
     to: 'ready',
     recovered: 'ready'
@@ -282,7 +293,7 @@ export const transitions: readonly Transition[] = [
   },
   {
     name: 'completion with effects',
-    setup: [job({ children: [{ jobId: 'k', method: 'w.run', queue: 'default', params: { n: 2 } }] })],
+    setup: [job({ children: [{ jobId: 'k', method: 'w.run', queue: 'long', params: { n: 2 } }] })],
     look: (reader) => `${lookAt('j')(reader)} ${lookAt('k')(reader)}`,
     from: 'running none',
     to: 'completed ready',

@@ -12,6 +12,7 @@ export async function untilEnded(world: SimulatedWorld): Promise<void> {
     for (let moments = 0; moments < momentsPerRound; moments++) {
       if (!(await world.advance(Number.POSITIVE_INFINITY))) break
     }
+    await world.rest()
   }
 }
 
