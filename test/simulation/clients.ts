@@ -28,15 +28,23 @@ export const options: RuntimeOptions = {
   schedulerEvents: {
     cron: {
       '*/15 * * * *': [{ method: 'w.all', missed: 'all', overlap: 'allow', params: { n: 0 }, queue: 'long' }],
-      '*/7 * * * *': [{ method: 'w.queued', missed: 'once', overlap: 'queue', params: { n: 0, ends: ['throw'] } }],
+      // It lasts longer than its period, so one instant waits and others are left out.
+      '*/2 * * * *': [
+        {
+          method: 'w.queued',
+          missed: 'once',
+          overlap: 'queue',
+          params: { n: 0, calls: [{ type: 'sleep', ms: 200_000 }] }
+        }
+      ],
       '* * * * *': [{ method: 'w.skips', missed: 'skip', overlap: 'skip', params: { n: 0 }, queue: 'short' }]
     }
   }
 }
 
-/** Of those events whose instants are evenly apart. */
 export const periodsMs: ReadonlyMap<string, number> = new Map([
   ['cron */15 * * * *:w.all', 15 * 60_000],
+  ['cron */2 * * * *:w.queued', 2 * 60_000],
   ['cron * * * * *:w.skips', 60_000]
 ])
 
@@ -75,6 +83,8 @@ export class Clients {
     ...times(2, () => this.#prepare()),
     ...times(2, () => this.#decide()),
     ...times(1, () => this.#pair()),
+    ...times(2, () => this.#share()),
+    ...times(2, () => this.#write()),
     ...times(9, () => this.#crowd()),
     ...times(3, () => this.#operate())
   ]
@@ -306,6 +316,30 @@ export class Clients {
     const state = { list: [++this.#n], balance: 0, padding: '' }
     const operations = ['left', 'right'].map((name) => ({ op: 'setState' as const, type: 'd.Pair', name, state }))
     void this.#world.request('pair', (service) => service.transaction({ operations }))
+  }
+
+  /** A document that jobs and clients write, so that they meet. */
+  #share(): void {
+    const id = `share ${++this.#n}`
+    this.#doc({ id, type: 'd.Shared', name: 'shared', method: 'append', script: { n: this.#n } })
+  }
+
+  /** What it has read, with one more: only if it is still so. */
+  #write(): void {
+    const n = ++this.#n
+    const promise = { n, promised: 'asked' } as Ledger['written'][number]
+    this.#ledger.written.push(promise)
+    const call = async (service: ServiceMethods) => {
+      const found = await service['doc.get']({ type: 'd.Shared', name: 'shared' }).catch(() => undefined)
+      const { list } = (found?.state ?? { list: [] }) as { list: number[] }
+      const state = { list: [...list, n], balance: 0, padding: '' }
+      const revision = found?.revision ?? null
+      const operations = [{ op: 'setState' as const, type: 'd.Shared', name: 'shared', state, revision }]
+      return service.transaction({ operations })
+    }
+    void this.#world.request(`write ${n}`, call).then((answer) => {
+      promise.promised = promisedBy(answer)
+    })
   }
 
   /** Anything, under ids that are in use. */

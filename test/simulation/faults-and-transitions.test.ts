@@ -5,6 +5,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { lifecycle } from '../../runtime/core/lifecycle.ts'
+import { readJob } from '../../runtime/queue/stored-job.ts'
+import { runningRange, seqOfKey } from '../../runtime/store/keys.ts'
 import type { Fault } from './simulated-disk.ts'
 import { type Answer, SimulatedWorld } from './simulated-world.ts'
 import { lookAt, type Transition, transitions } from './transitions.ts'
@@ -102,6 +104,10 @@ async function finish({ world }: Played, name: string): Promise<void> {
   await world.stop(1_000)
 }
 
+function runningIn({ reader }: SimulatedWorld): string[] {
+  return [...reader.keys(runningRange)].map((key) => readJob(reader, seqOfKey(key))!.spec.id)
+}
+
 async function cell(transition: Transition, at: number, faultName: string): Promise<void> {
   const fault = faults[faultName]!
   const name = `${transition.name}, ${faultName}`
@@ -123,6 +129,7 @@ async function cell(transition: Transition, at: number, faultName: string): Prom
     assert(played.answer?.type === 'refused', `${name}: refused`)
     assert.equal(played.answer.error.code, 'STORAGE_FULL', name)
     assert.equal(look(world.reader), from, `${name}: nothing of it`)
+    assert.deepEqual(world.running, runningIn(world), `${name}: what runs goes on`)
     world.monotonicMs += roomAfterMs
   } else {
     // Whoever has it to do tries again by itself, once there is room.

@@ -43,6 +43,8 @@ interface Together {
 export class Ledger implements PoolWatcher {
   readonly jobs = new Map<string, KnownJob>()
   readonly together: Together[] = []
+  /** By clients, into the document that jobs write too. */
+  readonly written: { n: number; promised: Promised }[] = []
   /** By job, the results that threads have given and the jobs that were to come with them. */
   readonly #given = new Map<string, { result: string; children: string[] }[]>()
   readonly #storedSteps = new Set<string>()
@@ -147,6 +149,7 @@ export class Ledger implements PoolWatcher {
     for (const job of this.jobs.values()) this.#checkJob(job, await this.#view(service, job.id))
     for (const group of this.together) await this.#checkTogether(group, service, reader)
     await this.#checkDocuments(service, reader)
+    await this.#checkShared(service, reader)
     this.#checkInstants(reader)
   }
 
@@ -237,6 +240,24 @@ export class Ledger implements PoolWatcher {
     for (const name of ['small', 'large']) {
       assert.deepEqual(listOf(reader, 'd.Log', name), done.get(name) ?? [], `appends to the log ${name}`)
     }
+  }
+
+  /** No writer of the document has undone what another wrote. */
+  async #checkShared(service: ServiceMethods, reader: Reader): Promise<void> {
+    const list = listOf(reader, 'd.Shared', 'shared')
+    assert.equal(new Set(list).size, list.length, 'what was written to the shared document')
+    const must: number[] = []
+    for (const { id, script } of this.jobs.values()) {
+      if (!id.startsWith('share ')) continue
+      const state = (await this.#view(service, id))?.state
+      if (state === 'completed') must.push(script.n)
+      else assert(!list.includes(script.n), `${id} is ${state}, and has written`)
+    }
+    for (const { n, promised } of this.written) {
+      if (promised === 'acknowledged') must.push(n)
+      if (promised === 'refused') assert(!list.includes(n), `write ${n} was refused, and is there`)
+    }
+    for (const n of must) assert(list.includes(n), `what ${n} wrote to the shared document is lost`)
   }
 
   /** Every instant between the first and the next one has fired, was left out, or was missed. */

@@ -74,7 +74,7 @@ function drawFault(world: SimulatedWorld): Fault | undefined {
 async function live(world: SimulatedWorld, ledger: Ledger): Promise<void> {
   const { random } = world
   const clients = new Clients(world, ledger)
-  const steps = 60 + Math.floor(random() * 90)
+  const steps = 50 + Math.floor(random() * 70)
   fullUntilMs = 0
   for (let step = 0; step < steps; step++) {
     if (!world.isUp) await up(world, ledger)

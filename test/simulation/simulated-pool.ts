@@ -93,6 +93,10 @@ export class SimulatedPool implements Pool {
     this.#ground = ground
   }
 
+  get running(): string[] {
+    return [...this.#threads.keys()]
+  }
+
   start(): void {}
   renew(): void {}
 
@@ -145,7 +149,7 @@ export class SimulatedPool implements Pool {
     for (const thread of this.#threads.values()) this.#end(thread)
   }
 
-  #goOn(thread: Thread, index: number): void {
+  #goOn(thread: Thread, index: number): undefined {
     const { job, script } = thread
     const call = script.calls?.[index]
     if (this.#ground.random() < 0.15) this.#say(job)
@@ -156,7 +160,7 @@ export class SimulatedPool implements Pool {
       return
     }
     const kept = thread.journal.get(index)
-    const next = () => this.#later(thread, () => this.#goOn(thread, index + 1))
+    const next = (): undefined => this.#later(thread, () => this.#goOn(thread, index + 1))
     const name = `${call.type} ${index}`
     switch (call.type) {
       case 'step':
@@ -191,7 +195,13 @@ export class SimulatedPool implements Pool {
     }
   }
 
-  #step(thread: Thread, index: number, throws: boolean, kept: JournalEntry | undefined, next: () => void): void {
+  #step(
+    thread: Thread,
+    index: number,
+    throws: boolean,
+    kept: JournalEntry | undefined,
+    next: () => undefined
+  ): undefined {
     const { job } = thread
     if (kept?.state === 'done' || kept?.state === 'failed') return next()
     const name = `step ${index}`
@@ -210,7 +220,7 @@ export class SimulatedPool implements Pool {
     })
   }
 
-  #suspend(thread: Thread, index: number): void {
+  #suspend(thread: Thread, index: number): undefined {
     this.#give(thread, { type: 'suspended', entries: [index] })
   }
 
@@ -225,7 +235,7 @@ export class SimulatedPool implements Pool {
       })
   }
 
-  #finish(thread: Thread, state: string | undefined): void {
+  #finish(thread: Thread, state: string | undefined): undefined {
     const { job, script } = thread
     const ends = script.ends ?? ['complete']
     const end = ends[Math.min(job.attempt, ends.length) - 1]!
@@ -276,7 +286,7 @@ export class SimulatedPool implements Pool {
     return Object.keys(effects).length === 0 ? {} : { effects }
   }
 
-  #give(thread: Thread, outcome: Outcome): void {
+  #give(thread: Thread, outcome: Outcome): undefined {
     const { job } = thread
     this.#ground.trace(`outcome ${job.id} ${job.attempt} ${outcome.type}`)
     this.#end(thread)
@@ -300,7 +310,7 @@ export class SimulatedPool implements Pool {
     if (thread.holds !== undefined) this.#ground.held.delete(thread.holds)
   }
 
-  #later(thread: Thread, action: () => void): void {
+  #later(thread: Thread, action: () => void): undefined {
     const { agenda, nowMs, random, isCalm } = this.#ground
     const isLate = !isCalm() && random() < lateShare
     thread.cancelNext = agenda.add(nowMs() + random() * (isLate ? lateMsMax : thinkMsMax), action)

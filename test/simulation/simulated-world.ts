@@ -106,6 +106,11 @@ export class SimulatedWorld {
     return this.#life!.supervisor!.service.methods
   }
 
+  /** Ids of the jobs that threads have, in the order in which they were given. */
+  get running(): string[] {
+    return this.#life!.pools.flatMap(({ running }) => running)
+  }
+
   /** What the disk holds, as a reader of the store. */
   get reader(): SimulatedEngine {
     return new SimulatedEngine(this.disk, {
