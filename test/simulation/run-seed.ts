@@ -87,8 +87,8 @@ async function live(world: SimulatedWorld, ledger: Ledger): Promise<void> {
     else if (drawn < 0.95) world.crash()
     else if (drawn < 0.97) await world.stop(random() * 20_000)
     else await world.rest()
-    assert.deepEqual(world.defects, [], 'what nobody was told')
-    if (random() < 0.04 && world.isUp) await check(world, ledger)
+    throwFirst(world.defects)
+    if (random() < 0.02 && world.isUp) await check(world, ledger)
   }
 }
 
@@ -109,7 +109,7 @@ async function up(world: SimulatedWorld, ledger: Ledger): Promise<void> {
     world.monotonicMs += 1_000
     assert(tries++ < 100, 'it does not start')
   }
-  await check(world, ledger)
+  if (world.random() < 0.6) await check(world, ledger)
 }
 
 async function check(world: SimulatedWorld, ledger: Ledger): Promise<void> {
@@ -130,9 +130,14 @@ async function end(world: SimulatedWorld, ledger: Ledger): Promise<void> {
   await untilEnded(world)
   await pass(world, 120_000)
   await world.rest()
-  assert.deepEqual(world.defects, [], 'what nobody was told')
+  throwFirst(world.defects)
   world.assertStore()
   await ledger.checkEnd(service, world.reader)
   await world.stop(1_000)
   world.assertStore()
+}
+
+/** Of what came to light where nobody could be told. */
+function throwFirst(defects: readonly unknown[]): void {
+  if (defects.length > 0) throw defects[0]
 }

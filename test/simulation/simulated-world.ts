@@ -23,7 +23,7 @@ import { Agenda } from './agenda.ts'
 import { type Fault, SimulatedDisk, SimulatedEngine } from './simulated-disk.ts'
 import { type PoolWatcher, SimulatedPool } from './simulated-pool.ts'
 
-export const startAtMs = Date.UTC(2026, 0, 1)
+const startAtMs = Date.UTC(2026, 0, 1)
 export const tag = 'sim'
 const traceLinesKept = 60
 

@@ -9,7 +9,7 @@ import { runSeed, type Story } from './run-seed.ts'
 const asked = process.env.SIMULATION_SEED
 const isLong = process.env.LONG !== undefined
 const first = asked === undefined ? 1 : Number(asked)
-const seeds = asked !== undefined ? 1 : isLong ? 10_000 : 150
+const seeds = asked !== undefined ? 1 : isLong ? 10_000 : 100
 
 test('issue 7.1: whatever goes wrong when, what was promised holds', { timeout: 3_600_000 }, async (t) => {
   const startedAtMs = performance.now()
