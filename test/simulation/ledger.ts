@@ -132,6 +132,10 @@ export class Ledger implements PoolWatcher {
     let isPair = false
     for (const [key, value] of writes) {
       if (key.startsWith('Od.Pair')) isPair = true
+      if (key[0] === 'E' && value !== undefined) {
+        const { id, nextAtMs } = eventCodec.decode(Buffer.from(key, 'latin1'), value)
+        if (!this.#firstNextAtMs.has(id)) this.#firstNextAtMs.set(id, nextAtMs!)
+      }
       if (key[0] !== 'I' || value === undefined || !key.includes('@')) continue
       assert(!this.#fired.has(key), `the instant ${key.slice(1)} has fired twice`)
       this.#fired.add(key)
@@ -266,10 +270,8 @@ export class Ledger implements PoolWatcher {
       const { id, nextAtMs, skips, misses, queuedAtMs } = eventCodec.decode(key, value)
       const periodMs = this.#periodsMs.get(id)
       if (periodMs === undefined) continue
-      const first = this.#firstNextAtMs.get(id) ?? nextAtMs!
-      this.#firstNextAtMs.set(id, first)
       const fired = [...this.#fired].filter((each) => each.startsWith(`I${id}@`)).length
-      const passed = Math.round((nextAtMs! - first) / periodMs)
+      const passed = Math.round((nextAtMs! - this.#firstNextAtMs.get(id)!) / periodMs)
       assert.equal(fired + skips + misses + (queuedAtMs === null ? 0 : 1), passed, `instants of ${id}`)
     }
   }
