@@ -40,6 +40,17 @@ export interface SupervisorOptions {
   onShutdown: (deadlineMs: number) => void
 }
 
+/** What a supervisor stands on. Those of {@link Supervisor.start} are real; the simulation has its own. */
+export interface Ground {
+  clock: Clock
+  timers: ArmedTimers
+  /** From 0 to 1, exclusive. */
+  random: () => number
+  directory: OpenDataDirectory
+  catalogue: Catalogue
+  openPool: typeof openPool
+}
+
 export class Supervisor {
   readonly service: JobService
   /** Actor modules that cannot be used. */
@@ -83,8 +94,18 @@ export class Supervisor {
       if (catalogue.status === 'fulfilled') catalogue.value.stop()
       throw directory.status === 'rejected' ? directory.reason : (catalogue as PromiseRejectedResult).reason
     }
+    const { clock = systemClock } = options
+    const timers = new ArmedTimers(clock)
+    const ground = {
+      clock,
+      timers,
+      random: Math.random,
+      directory: directory.value,
+      catalogue: catalogue.value,
+      openPool
+    }
     try {
-      return await Supervisor.#over(config, options, directory.value, catalogue.value)
+      return await Supervisor.over(config, options, ground)
     } catch (error) {
       catalogue.value.stop()
       await directory.value.close()
@@ -92,14 +113,13 @@ export class Supervisor {
     }
   }
 
-  static async #over(
+  /** As {@link Supervisor.start}, over what is open already. Where it fails, that is left open. */
+  static async over(
     config: RuntimeConfig,
-    { clock = systemClock, onShutdown, skipInvalidEvents = false, readConfig = () => config }: SupervisorOptions,
-    directory: OpenDataDirectory,
-    catalogue: Catalogue
+    { onShutdown, skipInvalidEvents = false, readConfig = () => config }: Omit<SupervisorOptions, 'clock'>,
+    { clock, timers, random, directory, catalogue, openPool }: Ground
   ): Promise<Supervisor> {
     const events = new EventStream({ clock })
-    const timers = new ArmedTimers(clock)
     const queue = new DurableQueue({
       store: directory.store,
       tag: directory.tag,
@@ -107,7 +127,7 @@ export class Supervisor {
       maxStoreBytes: config.maxStoreBytes,
       catalogue,
       clock,
-      random: Math.random,
+      random,
       nextInstant: nextInstantOf(config.schedulerTickIntervalS),
       events,
       listener: {
