@@ -7,7 +7,7 @@
  *                    [--quick | --large] [--folder DIR] [--json FILE] [--plot FILE] [--from FILE]
  *
  * The table goes to standard output as Markdown, progress to standard error, all rounds to `--json` (by default a
- * file in bench/results/), a drawing of the main figures to `--plot`. `--from` tells the results of an earlier run again and
+ * file in bench/results/) after each question, a drawing of the main figures to `--plot`. `--from` tells the results of an earlier run again and
  * measures nothing. `--peers` first installs what is missing of the others: npm packages into bench/.peers/, Redis and
  * PostgreSQL as packages of Debian where this user may do that. Without it those that are there are measured. `--quick` only shows
  * that everything works; `--large` also takes ten million waiting jobs. `--folder` is where data lies: a disk, not memory.
@@ -51,12 +51,7 @@ const compared = chosen('--systems', values.systems?.flatMap(splitNames), system
 
 if (values.from === undefined) {
   if (values.peers) installPeers()
-  const results = await measure()
-  write(
-    values.json ?? join('bench', 'results', `${results.at.replaceAll(':', '-')}.json`),
-    JSON.stringify(results, null, 2)
-  )
-  tell(results)
+  tell(await measure())
 } else {
   tell(JSON.parse(readFileSync(values.from, 'utf8')) as Results)
 }
@@ -75,9 +70,14 @@ async function measure(): Promise<Results> {
   try {
     const present = compared.filter((system) => whyMissing(system) === undefined)
     const machine = describeMachine(workplace.folder, present)
-    const answers: Answer[] = []
-    for (const question of asked) answers.push(...(await answersTo(question, workplace)))
-    return { at: new Date().toISOString(), rounds, extent, machine, answers }
+    const results: Results = { at: new Date().toISOString(), rounds, extent, machine, answers: [] }
+    const file = values.json ?? join('bench', 'results', `${results.at.replaceAll(':', '-')}.json`)
+    for (const question of asked) {
+      results.answers.push(...(await answersTo(question, workplace)))
+      // After each question: a run takes hours, and may be ended before.
+      write(file, JSON.stringify(results, null, 2))
+    }
+    return results
   } finally {
     await workplace.clear()
   }

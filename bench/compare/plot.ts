@@ -1,5 +1,5 @@
 /** The main figures as bars, an SVG that needs nothing but itself. Each panel has a scale of its own. */
-import { isRate, type QuestionName } from './question.ts'
+import type { QuestionName } from './question.ts'
 import { type Results, short } from './report.ts'
 import { answerOf, summary } from './results.ts'
 import { queueNames } from './systems.ts'
@@ -46,7 +46,7 @@ export function svg(results: Results): string {
       parts.push(
         text(nameWidth - 8, middle, name, 'name'),
         `<rect x="${nameWidth}" y="${top + 3}" width="${length.toFixed(1)}" height="${barHeight}" class="${name.startsWith('ours') ? 'ours' : 'peer'}"/>`,
-        text(nameWidth + length + 6, middle, `${short(median)}${isRate(unit) ? '' : ` ${unit}`}`, 'value')
+        text(nameWidth + length + 6, middle, `${short(median)}${unit === 'jobs/s' ? '' : ` ${unit}`}`, 'value')
       )
       top += rowHeight
     }

@@ -52,7 +52,7 @@ export function figure(value: number, unit: Unit): Figure {
   return { value, unit }
 }
 
-/** For rates more is better; for everything else less. */
-export function isRate(unit: Unit): boolean {
-  return unit === 'jobs/s'
+/** Of rates, and of shares of a rate; of everything else less is better. */
+export function isMoreBetter(unit: Unit): boolean {
+  return unit === 'jobs/s' || unit === 'times'
 }

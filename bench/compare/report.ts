@@ -47,7 +47,8 @@ function section({ name, title, about }: Question, answers: readonly Answer[]): 
   const cell = (answer: Answer, figure: string) => {
     const found = summary(answer, figure)
     if (found === undefined) return '–'
-    const times = ourNames.includes(answer.system) ? undefined : timesBetter(own, answer, figure)
+    const isCompared = !ourNames.includes(answer.system) && found.unit !== 'times' && found.unit !== 'count'
+    const times = isCompared ? timesBetter(own, answer, figure) : undefined
     return `${withSpread(found)}${times === undefined || !Number.isFinite(times) ? '' : ` · ours × ${short(times)}`}`
   }
   // A table that is wider than it is long is turned round.

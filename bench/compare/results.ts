@@ -1,6 +1,6 @@
 /** What was measured, and what follows from it. */
 import { percentile } from '../percentile.ts'
-import { type Figures, isRate, type QuestionName, type Unit } from './question.ts'
+import { type Figures, isMoreBetter, type QuestionName, type Unit } from './question.ts'
 
 export interface Answer {
   question: QuestionName
@@ -45,7 +45,7 @@ export function timesBetter(one: Answer | undefined, other: Answer | undefined, 
   const ratios = (one?.rounds ?? []).flatMap((figures, round) => {
     const [a, b] = [figures[figure], other?.rounds[round]?.[of]]
     if (a === undefined || b === undefined) return []
-    return [isRate(a.unit) ? a.value / b.value : b.value / a.value]
+    return [isMoreBetter(a.unit) ? a.value / b.value : b.value / a.value]
   })
   return ratios.length === 0 ? undefined : median(ratios)
 }

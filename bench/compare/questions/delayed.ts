@@ -17,7 +17,7 @@ export const delayed: Question = {
   systems: queueNames.filter((name) => name !== 'ours, inline' && name !== 'BullMQ, worker threads'),
   roundsMax: 3,
   async measure({ system, place, extent }) {
-    const [count, overMs, leadMs] = extent === 'quick' ? [500, 1_000, 2_000] : [100_000, 20_000, 60_000]
+    const [count, overMs, leadMs] = extent === 'quick' ? [500, 1_000, 2_000] : [100_000, 20_000, 15_000]
     const started = await system.start(place)
     const stamps = new StampFile(place.stampFile)
     await started.work()

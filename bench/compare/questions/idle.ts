@@ -14,11 +14,13 @@ export const idle: Question = {
     '100,000 jobs scheduled in an hour, 100 scheduler events, nobody connected; all threads and processes of `runtime serve`.',
   systems: ['ours, socket'],
   roundsMax: 2,
-  async measure({ extent }) {
+  async measure({ place, extent }) {
     const seconds = extent === 'quick' ? 2 : 60
     const jobs = extent === 'quick' ? 1_000 : 100_000
     const child = spawn(process.execPath, [program, '--seconds', `${seconds}`, '--jobs', `${jobs}`, '--json'], {
-      stdio: ['ignore', 'pipe', 'inherit']
+      stdio: ['ignore', 'pipe', 'inherit'],
+      // Its data goes with the run, however that ends.
+      env: { ...process.env, TMPDIR: place.folder }
     })
     const [output] = await Promise.all([text(child.stdout), once(child, 'exit')])
     const { cpuSeconds, voluntarySwitches, involuntarySwitches } = JSON.parse(output) as Record<string, number>

@@ -19,6 +19,7 @@ export const latency: Question = {
   title: 'Latency at a fixed rate',
   about: `From the planned instant of the call to the handler's first line, and to the result in the caller's hands. What had not started ${startWithinMs / 1000} s after the last call counts with that instant.`,
   systems: queueNames,
+  roundsMax: 3,
   async measure({ system, place, extent }) {
     const started = await system.start(place)
     const stamps = new StampFile(place.stampFile)
@@ -57,10 +58,10 @@ export const latency: Question = {
 
 type Rate = readonly [perSecond: number, seconds: number]
 const rates: readonly Rate[] = [
-  [1, 20],
-  [200, 15],
-  [2_000, 10],
-  [10_000, 5]
+  [1, 10],
+  [200, 10],
+  [2_000, 5],
+  [10_000, 3]
 ]
 const quickRates: readonly Rate[] = [
   [1, 2],

@@ -24,6 +24,7 @@ interface BullMq {
     addBulk(jobs: object[]): Promise<unknown>
     waitUntilReady(): Promise<unknown>
     close(): Promise<void>
+    setMaxListeners(count: number): void
   }
   QueueEvents: new (
     name: string,
@@ -78,8 +79,8 @@ async function start(place: Place, inThreads: boolean): Promise<StartedSystem> {
   await queue.waitUntilReady()
   const events = new QueueEvents('bench', { connection })
   await events.waitUntilReady()
-  // Each job that is waited for listens.
-  events.setMaxListeners(0)
+  // Each job that is waited for listens to both.
+  for (const emitter of [queue, events]) emitter.setMaxListeners(0)
   const unfinished = new Unfinished()
   const worker = new Worker('bench', inThreads ? processorFile(place) : await inProcess(place), {
     connection,
