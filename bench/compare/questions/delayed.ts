@@ -47,6 +47,6 @@ export const delayed: Question = {
   }
 }
 
-export function cpuSecondsOf(processes: readonly number[]): number {
+function cpuSecondsOf(processes: readonly number[]): number {
   return processes.reduce((total, pid) => total + usageOf(pid).cpuSeconds, 0)
 }

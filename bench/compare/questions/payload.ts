@@ -31,7 +31,8 @@ export const payload: Question = {
     for (const { title, bytes, window, jobs } of sizes) {
       const text = 'x'.repeat(bytes)
       const call = (index: number) => started.enqueue({ method: 'noop', params: { index, payload: text } })
-      const forMs = extent === 'quick' ? 100 : 2_000
+      const [warmUpMs, forMs] = extent === 'quick' ? [20, 100] : [500, 2_000]
+      await answeredPerSecond(window, warmUpMs, call)
       figures[`${title} enqueued`] = figure(await answeredPerSecond(window, forMs, call), 'jobs/s')
       await started.work()
       await started.completed()
