@@ -10,9 +10,9 @@
  *
  * Aim, for 60 s with 100,000 jobs: less than 0.05 s of CPU time and 60 voluntary context switches. Exit code 1 beyond.
  */
-import { execFileSync, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -20,6 +20,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { connect } from '../../runtime/client/connect.ts'
+import { processTree, type Usage, usageOf } from '../process-usage.ts'
 
 const cpuSecondsPerMinuteMax = 0.05
 const voluntarySwitchesPerMinuteMax = 60
@@ -40,12 +41,6 @@ const { values } = parseArgs({
 const seconds = positive('--seconds', values.seconds)
 const jobs = positive('--jobs', values.jobs)
 const events = positive('--events', values.events)
-
-interface Usage {
-  cpuSeconds: number
-  voluntarySwitches: number
-  involuntarySwitches: number
-}
 
 const folder = mkdtempSync(join(tmpdir(), 'idle-'))
 mkdirSync(join(folder, 'actors'))
@@ -92,31 +87,6 @@ async function untilQuiet(pid: number): Promise<number> {
     if (difference(before, usageOf(pid)).voluntarySwitches === 0) return waitedMs - quietWindowMs
     if (waitedMs > quietWaitMsMax) throw new Error(`The supervisor was not quiet within ${quietWaitMsMax / 1000} s.`)
   }
-}
-
-/** Of the process with all of its threads, and of its children. */
-function usageOf(root: number): Usage {
-  const ticksPerSecond = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }))
-  const total: Usage = { cpuSeconds: 0, voluntarySwitches: 0, involuntarySwitches: 0 }
-  for (const pid of processTree(root)) {
-    // The second field is a name in parentheses, which may itself hold spaces and parentheses.
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    total.cpuSeconds += (Number(fields[11]) + Number(fields[12])) / ticksPerSecond
-    for (const thread of readdirSync(`/proc/${pid}/task`)) {
-      const status = readFileSync(`/proc/${pid}/task/${thread}/status`, 'utf8')
-      total.voluntarySwitches += Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(status)![1])
-      total.involuntarySwitches += Number(/^nonvoluntary_ctxt_switches:\s+(\d+)/m.exec(status)![1])
-    }
-  }
-  return total
-}
-
-function processTree(pid: number): number[] {
-  const children = readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
-    readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8').split(' ').filter(Boolean).map(Number)
-  )
-  return [pid, ...children.flatMap(processTree)]
 }
 
 function difference(before: Usage, after: Usage): Usage {
