@@ -43,7 +43,8 @@ const rooms: Readonly<Record<string, Room>> = {
       'rpc',
       'client',
       'pool (from check-actors.ts)',
-      'scheduler (from check-events.ts)'
+      'scheduler (from check-events.ts)',
+      'store (from verify-store.ts)'
     ],
     outside: []
   },

@@ -20,27 +20,26 @@ import {
   closeSync,
   constants,
   existsSync,
-  fstatSync,
-  fsyncSync,
   linkSync,
   mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
-  readSync,
   realpathSync,
   renameSync,
-  rmSync,
-  writeFileSync
+  rmSync
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { RuntimeError } from '../core/errors.ts'
 import { metaKey } from './keys.ts'
+import { readPageSnapshot, StructureDamaged } from './pages.ts'
 import { formatVersion, type Owner, ownerCodec } from './records.ts'
 import { Store } from './store.ts'
+import { syncPath, writeSynced, writeTemporary } from './synced-files.ts'
 import { verifyInChild } from './verify-in-child.ts'
 
-interface Marker {
+/** The marker of a data directory. */
+export interface Marker {
   product: 'actor-runtime'
   format: number
   /** Begins every job id made by this store, so that ids of different stores differ. */
@@ -51,6 +50,8 @@ interface Marker {
 export interface OpenDataDirectory {
   store: Store
   tag: string
+  /** As it is on disk. */
+  marker: Marker
   /** The supervisor before this one ended without closing. */
   unclean: boolean
   /** Gives up ownership and closes the store. */
@@ -85,7 +86,7 @@ async function openPrepared(directory: string, path: string, marker: Marker): Pr
   const unclean = existsSync(ownerFile(directory))
   if (unclean) refuseLiveOwner(directory)
   if (marker.initialised) checkHeader(directory)
-  if (marker.initialised && unclean) await verifyInChild(storeFolder(directory), directory)
+  if (marker.initialised && unclean) await refuseDamaged(directory, verifyTimeMsMax)
 
   if (!marker.initialised && !existsSync(storeFolder(directory))) await createStore(directory)
   const store = new Store(storeFolder(directory))
@@ -107,7 +108,7 @@ async function openPrepared(directory: string, path: string, marker: Marker): Pr
     await close()
     throw error
   }
-  return { store, tag: marker.tag, unclean, close }
+  return { store, tag: marker.tag, marker: { ...marker, format: formatVersion, initialised: true }, unclean, close }
 }
 
 /**
@@ -160,11 +161,11 @@ async function release(store: Store, directory: string): Promise<void> {
   await closed
 }
 
-function storeFolder(directory: string): string {
+export function storeFolder(directory: string): string {
   return join(directory, 'store')
 }
 
-function markerFile(directory: string): string {
+export function markerFile(directory: string): string {
   return join(directory, 'actor-runtime.json')
 }
 
@@ -228,7 +229,8 @@ function createMarker(directory: string): void {
   syncPath(directory)
 }
 
-function readMarker(directory: string): Marker | undefined {
+/** @throws RuntimeError `DATA_DIR_INVALID`: damaged, not ours, or of a newer format */
+export function readMarker(directory: string): Marker | undefined {
   if (!existsSync(markerFile(directory))) return undefined
   const text = readFileSync(markerFile(directory), 'utf8')
   let marker: Partial<Marker>
@@ -257,50 +259,39 @@ function readMarker(directory: string): Marker | undefined {
   return marker as Marker
 }
 
-/** Offsets of the fields of an LMDB meta page of data format 2; each of the first two pages is one. */
-const meta = { magic: 24, version: 28, pageSize: 48, lastPage: 144, transaction: 152, bytes: 160 } as const
-const lmdbMagic = 0xbeefc0de
-const lmdbDataVersion = 2
-
 /** Refuses a data file that LMDB would take for an empty store or would crash on: no file, no header, pages missing. */
 function checkHeader(directory: string): void {
   const file = dataFile(directory)
-  const damaged = (what: string) =>
-    invalid(directory, `its data file ${what}. Jobs may be lost; restore a backup, or start with a new directory.`)
-  if (!existsSync(file)) throw damaged('store/data.mdb is missing')
+  if (!existsSync(file)) throw damaged(directory, 'store/data.mdb is missing')
   const descriptor = openSync(file, 'r')
   try {
-    if (fstatSync(descriptor).size === 0) throw damaged('store/data.mdb is empty')
-    const first = readMeta(descriptor, 0)
-    const second = first === undefined ? undefined : readMeta(descriptor, first.pageBytes)
-    // With one of the two LMDB would go back to the commit before the last, or crash.
-    if (first === undefined || second?.pageBytes !== first.pageBytes) {
-      throw damaged('store/data.mdb has no valid header')
-    }
-    const newest = first.transaction > second.transaction ? first : second
-    // Asked for after the header was read: an owner that this start does not know of yet may be appending.
-    const fileBytes = fstatSync(descriptor).size
-    const neededBytes = (newest.lastPage + 1) * newest.pageBytes
-    if (fileBytes < neededBytes) {
-      throw damaged(`store/data.mdb is cut off: ${fileBytes} bytes of ${neededBytes}`)
-    }
+    readPageSnapshot(descriptor)
+  } catch (error) {
+    if (!(error instanceof StructureDamaged)) throw error
+    throw damaged(directory, `store/data.mdb ${error.message}`)
   } finally {
     closeSync(descriptor)
   }
 }
 
-function readMeta(descriptor: number, position: number) {
-  const page = Buffer.alloc(meta.bytes)
-  if (readSync(descriptor, page, 0, meta.bytes, position) < meta.bytes) return undefined
-  if (page.readUInt32LE(meta.magic) !== lmdbMagic || page.readUInt32LE(meta.version) !== lmdbDataVersion)
-    return undefined
-  const pageBytes = page.readUInt32LE(meta.pageSize)
-  if (pageBytes < meta.bytes) return undefined
-  return {
-    pageBytes,
-    lastPage: Number(page.readBigUInt64LE(meta.lastPage)),
-    transaction: Number(page.readBigUInt64LE(meta.transaction))
-  }
+/** How long a start after an unclean stop may spend on reading the store before it goes on. */
+const verifyTimeMsMax = 300
+
+/** @throws RuntimeError `DATA_DIR_INVALID` where a record fails its checksum, or the pages do not hold together */
+async function refuseDamaged(directory: string, timeMs: number): Promise<void> {
+  const { structure, damaged: records, entries, damagedKeys } = await verifyInChild(storeFolder(directory), { timeMs })
+  const why =
+    structure !== null
+      ? `store/data.mdb ${structure}`
+      : records > 0
+        ? `${records} of ${entries} records fail their checksum; the first: ${damagedKeys[0]}`
+        : undefined
+  if (why === undefined) return
+  throw invalid(directory, `its store is damaged (${why}). Restore a backup, or start with a new directory.`)
+}
+
+function damaged(directory: string, what: string): RuntimeError {
+  return invalid(directory, `its data file ${what}. Jobs may be lost; restore a backup, or start with a new directory.`)
 }
 
 /** In one transaction, so that of two supervisors that start together exactly one becomes the owner. */
@@ -320,7 +311,8 @@ function refuseLiveOwner(directory: string): void {
   if (pid !== process.pid && isAlive({ pid, birth })) throw locked(directory, pid)
 }
 
-function readOwnerFile(directory: string): Owner {
+/** @returns pid 0 where nobody is named */
+export function readOwnerFile(directory: string): Owner {
   try {
     const { pid, birth = '' } = JSON.parse(readFileSync(ownerFile(directory), 'utf8')) as Owner
     return { pid, birth }
@@ -330,7 +322,7 @@ function readOwnerFile(directory: string): Owner {
   }
 }
 
-function isAlive(owner: Owner): boolean {
+export function isAlive(owner: Owner): boolean {
   if (!Number.isInteger(owner.pid) || owner.pid <= 0) return false
   const birth = birthOf(owner.pid)
   if (birth === ended || (birth !== '' && owner.birth !== '' && birth !== owner.birth)) return false
@@ -355,24 +347,6 @@ function birthOf(pid: number): string {
   } catch {
     return ''
   }
-}
-
-function writeSynced(file: string, content: object): void {
-  renameSync(writeTemporary(file, content), file)
-  syncPath(dirname(file))
-}
-
-function writeTemporary(file: string, content: object): string {
-  const temporary = `${file}.${process.pid}.new`
-  writeFileSync(temporary, `${JSON.stringify(content)}\n`, { mode: 0o600, flush: true })
-  return temporary
-}
-
-function syncPath(path: string): void {
-  if (process.platform === 'win32') return
-  const descriptor = openSync(path, 'r')
-  fsyncSync(descriptor)
-  closeSync(descriptor)
 }
 
 function locked(directory: string, pid: number): RuntimeError {

@@ -22,6 +22,7 @@ import { nextInstantOf } from '../scheduler/cron/next-instant.ts'
 import { DueWork } from '../scheduler/due-work.ts'
 import { readEvents } from '../scheduler/read-events.ts'
 import { type Events, Scheduler } from '../scheduler/scheduler.ts'
+import { Backups } from '../store/backup.ts'
 import { type OpenDataDirectory, openDataDirectory } from '../store/data-directory.ts'
 import { formatVersion } from '../store/records.ts'
 import { ArmedTimers } from '../wheel/armed-timers.ts'
@@ -52,6 +53,7 @@ export class Supervisor {
   readonly #clock: Clock
   readonly #startedAtMs: number
   readonly #directory: OpenDataDirectory
+  readonly #backups: Backups
   readonly #catalogue: Catalogue
   readonly #timers: ArmedTimers
   readonly #queue: DurableQueue
@@ -153,6 +155,7 @@ export class Supervisor {
     this.#clock = parts.clock
     this.#startedAtMs = parts.clock.wallMs()
     this.#directory = parts.directory
+    this.#backups = new Backups(parts.config.dataDir, parts.directory.marker)
     this.#catalogue = parts.catalogue
     this.#timers = parts.timers
     this.#queue = parts.queue
@@ -167,6 +170,7 @@ export class Supervisor {
       ...parts,
       status: () => this.#status(),
       doctor: () => this.#doctor(),
+      backup: (directory) => this.#backups.make(directory),
       nowMs: () => parts.clock.wallMs(),
       isStopping: () => this.#state === 'stopping',
       readEvents,
@@ -180,6 +184,7 @@ export class Supervisor {
    */
   async drain(deadlineMs: number): Promise<void> {
     this.#state = 'stopping'
+    this.#backups.stop()
     await this.#scheduler.stop()
     await this.#dueJobs.stop()
     await this.#upkeep.stop()
