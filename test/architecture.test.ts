@@ -43,8 +43,7 @@ const rooms: Readonly<Record<string, Room>> = {
       'rpc',
       'client',
       'pool (from check-actors.ts)',
-      'scheduler (from check-events.ts)',
-      'store (from verify-store.ts)'
+      'scheduler (from check-events.ts)'
     ],
     outside: []
   },

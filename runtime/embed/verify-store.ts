@@ -1,2 +1,2 @@
 /** What `runtime verify` needs of the store. */
-export { type StoreFinding, type StoreReport, verifyDirectory } from '../store/verify-directory.ts'
+export { type StoreReport, verifyStore } from '../supervisor/verify-store.ts'

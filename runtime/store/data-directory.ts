@@ -64,10 +64,11 @@ const openedHere = new Set<string>()
 /**
  * Opens the store of a data directory, creating both if missing, and makes this process its owner.
  *
+ * @param verifier program that looks through a store which may be damaged; see verify-in-child.ts
  * @throws RuntimeError `DATA_DIR_LOCKED` with `data.pid` of the owner · `DATA_DIR_INVALID`: foreign, damaged, not writable,
  * of a newer format · `STORAGE_FULL`
  */
-export async function openDataDirectory(directory: string): Promise<OpenDataDirectory> {
+export async function openDataDirectory(directory: string, verifier?: URL): Promise<OpenDataDirectory> {
   let path: string | undefined
   try {
     const marker = prepare(directory)
@@ -75,18 +76,23 @@ export async function openDataDirectory(directory: string): Promise<OpenDataDire
     if (openedHere.has(real)) throw locked(directory, process.pid)
     openedHere.add(real)
     path = real
-    return await openPrepared(directory, real, marker)
+    return await openPrepared(directory, real, marker, verifier)
   } catch (error) {
     if (path !== undefined) openedHere.delete(path)
     throw inWords(error, directory)
   }
 }
 
-async function openPrepared(directory: string, path: string, marker: Marker): Promise<OpenDataDirectory> {
+async function openPrepared(
+  directory: string,
+  path: string,
+  marker: Marker,
+  verifier: URL | undefined
+): Promise<OpenDataDirectory> {
   const unclean = existsSync(ownerFile(directory))
   if (unclean) refuseLiveOwner(directory)
   if (marker.initialised) checkHeader(directory)
-  if (marker.initialised && unclean) await refuseDamaged(directory, verifyTimeMsMax)
+  if (marker.initialised && unclean) await refuseDamaged(directory, { verifier, timeMs: verifyTimeMsMax })
 
   if (!marker.initialised && !existsSync(storeFolder(directory))) await createStore(directory)
   const store = new Store(storeFolder(directory))
@@ -278,14 +284,17 @@ function checkHeader(directory: string): void {
 const verifyTimeMsMax = 300
 
 /** @throws RuntimeError `DATA_DIR_INVALID` where a record fails its checksum, or the pages do not hold together */
-async function refuseDamaged(directory: string, timeMs: number): Promise<void> {
-  const { structure, damaged: records, entries, damagedKeys } = await verifyInChild(storeFolder(directory), { timeMs })
+async function refuseDamaged(directory: string, options: { verifier: URL | undefined; timeMs: number }): Promise<void> {
+  const verification = await verifyInChild(storeFolder(directory), options)
+  const { structure, damaged: records, entries, damagedKeys, disagreements, disagreeing } = verification
   const why =
     structure !== null
       ? `store/data.mdb ${structure}`
       : records > 0
         ? `${records} of ${entries} records fail their checksum; the first: ${damagedKeys[0]}`
-        : undefined
+        : disagreements > 0
+          ? `${disagreements} entries do not agree with the others; the first: ${disagreeing[0]}`
+          : undefined
   if (why === undefined) return
   throw invalid(directory, `its store is damaged (${why}). Restore a backup, or start with a new directory.`)
 }

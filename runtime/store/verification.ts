@@ -1,5 +1,7 @@
 /** What a data file is worth: its pages (pages.ts), and the checksum of every record. */
 import { closeSync, openSync } from 'node:fs'
+import { join } from 'node:path'
+import { open } from 'lmdb'
 import { type PageSnapshot, readPageSnapshot, StructureDamaged, walkPages } from './pages.ts'
 import { unseal } from './records.ts'
 
@@ -15,6 +17,10 @@ export interface Verification {
   damagedKeys: string[]
   /** False: the time was over before the end of the store. */
   complete: boolean
+  /** How many entries do not agree with each other, as far as somebody has looked. */
+  disagreements: number
+  /** The first of them, in words. */
+  disagreeing: string[]
 }
 
 export interface Progress {
@@ -44,7 +50,9 @@ export function verifyFile(
     structure: null,
     damaged: 0,
     damagedKeys: [],
-    complete: false
+    complete: false,
+    disagreements: 0,
+    disagreeing: []
   }
   let pages = 0
   const descriptor = openSync(file, 'r')
@@ -79,4 +87,24 @@ function note(found: Verification, key: Buffer, value: Buffer): boolean {
     if (found.damagedKeys.length < keysMax) found.damagedKeys.push(key.toString('hex'))
   }
   return true
+}
+
+/** Beside a supervisor that writes: what a reader of LMDB sees is not written over while that reader is there. */
+function heldSnapshot(folder: string): (descriptor: number) => PageSnapshot {
+  const store = open({ path: folder, noSubdir: false, readOnly: true, encoding: 'binary', keyEncoding: 'binary' })
+  return (descriptor) => {
+    for (;;) {
+      const before = readPageSnapshot(descriptor)
+      const reading = store.useReadTransaction()
+      if (readPageSnapshot(descriptor).transaction === before.transaction) return before
+      reading.done()
+      store.resetReadTxn()
+    }
+  }
+}
+
+/** @param folder of the store @param isLive a supervisor may be writing; @see verifyFile */
+export function verifyStore(folder: string, timeMs: number, isLive: boolean): Verification {
+  const snapshotOf = isLive ? heldSnapshot(folder) : readPageSnapshot
+  return verifyFile(join(folder, 'data.mdb'), snapshotOf, timeMs, (progress) => process.send?.(progress))
 }

@@ -20,39 +20,51 @@ export interface StoreReport {
   findings: StoreFinding[]
 }
 
-export interface StoreFinding {
+interface StoreFinding {
   what: string
   advice: string
-  /** Of the first records, in hex. */
-  keys: readonly string[]
+  /** The keys of the first records, in hex; or the first entries in words. */
+  details: readonly string[]
+}
+
+export interface VerifyOptions {
+  verifier?: URL
+  /** Called now and then with how far it is. */
+  tell?: (progress: Progress) => void
 }
 
 /**
- * @param tell called now and then with how far it is
  * @throws RuntimeError `DATA_DIR_INVALID`: there is no data directory of ours, or it is of a newer format
  */
 export async function verifyDirectory(
   directory: string,
-  tell: (progress: Progress) => void = () => {}
+  { verifier, tell = () => {} }: VerifyOptions = {}
 ): Promise<StoreReport> {
   const { format } = requireMarker(directory)
   const owner = readOwnerFile(directory)
   const isLive = isAlive(owner)
   const report = { directory, format, pid: isLive ? owner.pid : null }
   if (!existsSync(join(storeFolder(directory), 'data.mdb'))) {
-    const findings = [{ what: 'The data file store/data.mdb is missing.', advice: restoreAdvice, keys: [] }]
+    const findings = [{ what: 'The data file store/data.mdb is missing.', advice: restoreAdvice, details: [] }]
     return { ...report, sound: false, bytes: 0, entries: 0, jobs: 0, findings }
   }
-  const found = await verifyInChild(storeFolder(directory), { timeMs: 0, isLive, tell })
+  const found = await verifyInChild(storeFolder(directory), { verifier, timeMs: 0, isLive, tell })
   const findings: StoreFinding[] = []
   if (found.structure !== null) {
-    findings.push({ what: `The data file store/data.mdb ${found.structure}.`, advice: restoreAdvice, keys: [] })
+    findings.push({ what: `The data file store/data.mdb ${found.structure}.`, advice: restoreAdvice, details: [] })
   }
   if (found.damaged > 0) {
     findings.push({
       what: `${found.damaged} of ${found.entries} records fail their checksum.`,
       advice: restoreAdvice,
-      keys: found.damagedKeys
+      details: found.damagedKeys
+    })
+  }
+  if (found.disagreements > 0) {
+    findings.push({
+      what: `${found.disagreements} entries do not agree with the others.`,
+      advice: restoreAdvice,
+      details: found.disagreeing
     })
   }
   const { bytes, entries, jobs } = found

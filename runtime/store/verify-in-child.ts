@@ -5,7 +5,12 @@ import type { Progress, Verification } from './verification.ts'
 /** A reader that says nothing for so long is caught in damage. */
 const silenceMsMax = 60_000
 
+/** Reads records; the queue has one that also knows what they mean. */
+const verifierDefault = new URL('./verify.js', import.meta.url)
+
 interface Options {
+  /** Program of the child, which takes arguments and sends messages as `verify.ts` does. */
+  verifier?: URL | undefined
   /** After which it stops reading; 0: never. */
   timeMs: number
   /** A supervisor may be writing. */
@@ -20,13 +25,12 @@ interface Options {
  */
 export async function verifyInChild(
   storePath: string,
-  { timeMs, isLive = false, tell = () => {} }: Options
+  { verifier = verifierDefault, timeMs, isLive = false, tell = () => {} }: Options
 ): Promise<Verification> {
-  const child = fork(
-    fileURLToPath(new URL('./verify.js', import.meta.url)),
-    [storePath, String(timeMs), isLive ? 'live' : 'still'],
-    { stdio: ['ignore', 'ignore', 'ignore', 'ipc'], execArgv: [] }
-  )
+  const child = fork(fileURLToPath(verifier), [storePath, String(timeMs), isLive ? 'live' : 'still'], {
+    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+    execArgv: []
+  })
   const silence = setTimeout(() => child.kill('SIGKILL'), silenceMsMax)
   const verification = await new Promise<Verification>((resolve) => {
     child.on('message', (message: Progress | Verification) => {
@@ -45,5 +49,15 @@ export async function verifyInChild(
 
 function unreadable(how: string): Verification {
   const structure = `ends the process that reads it (${how})`
-  return { entries: 0, jobs: 0, bytes: 0, structure, damaged: 0, damagedKeys: [], complete: false }
+  return {
+    entries: 0,
+    jobs: 0,
+    bytes: 0,
+    structure,
+    damaged: 0,
+    damagedKeys: [],
+    complete: false,
+    disagreements: 0,
+    disagreeing: []
+  }
 }

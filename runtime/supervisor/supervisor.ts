@@ -18,6 +18,7 @@ import { type Catalogue, startCatalogue } from '../pool/catalogue.ts'
 import { openPool } from '../pool/open-pool.ts'
 import { requirePermissionModel } from '../pool/permissions.ts'
 import { DurableQueue } from '../queue/durable-queue.ts'
+import { verifier } from '../queue/verifier.ts'
 import { nextInstantOf } from '../scheduler/cron/next-instant.ts'
 import { DueWork } from '../scheduler/due-work.ts'
 import { readEvents } from '../scheduler/read-events.ts'
@@ -75,7 +76,7 @@ export class Supervisor {
     if ([...config.queues.values()].some(({ permissions }) => permissions !== null)) await requirePermissionModel()
     // Both take their time in processes of their own.
     const [directory, catalogue] = await Promise.allSettled([
-      openDataDirectory(config.dataDir),
+      openDataDirectory(config.dataDir, verifier),
       startCatalogue(config.actors)
     ])
     if (directory.status === 'rejected' || catalogue.status === 'rejected') {

@@ -14,9 +14,9 @@ import { formatBytes } from '../text/status-text.ts'
 
 /** @param directory default: that of the configuration @throws RuntimeError `DATA_DIR_INVALID`, `CONFIG_INVALID` */
 export async function verify(global: GlobalOptions, output: Output, directory: string | undefined): Promise<ExitCode> {
-  const { verifyDirectory } = await import('../../embed/verify-store.ts')
+  const { verifyStore } = await import('../../embed/verify-store.ts')
   const dataDir = directory === undefined ? (await configurationOf(global)).dataDir : resolve(directory)
-  const report = await verifyDirectory(dataDir, ({ pages, pagesTotal }) =>
+  const report = await verifyStore(dataDir, ({ pages, pagesTotal }) =>
     output.progress(`verifying: ${Math.floor((100 * pages) / pagesTotal)} %`)
   )
   output.clearProgress()
@@ -27,9 +27,9 @@ export async function verify(global: GlobalOptions, output: Output, directory: s
 function formatReport(look: Look, { directory, findings, format, bytes, entries, jobs, pid }: StoreReport): string {
   const size = `format ${format}, ${formatBytes(bytes)}, ${entries} entries, ${counted(jobs, 'job')}`
   const beside = pid === null ? '' : `, beside the supervisor with pid ${pid}`
-  const lines = findings.flatMap(({ what, advice, keys }) => [
+  const lines = findings.flatMap(({ what, advice, details }) => [
     `${styled(look, 'red', 'damaged')}  ${oneLine(what)}`,
-    ...keys.map((key) => `  ${key}`),
+    ...details.map((detail) => `  ${oneLine(detail)}`),
     `  ${advice}`
   ])
   const verdict = findings.length === 0 ? styled(look, 'green', 'sound') : styled(look, 'red', 'damaged')
