@@ -5,11 +5,13 @@
  *  actor-runtime.json   marker: { product, format, tag, initialised }; written and synced before LMDB makes its files
  *  owner.json           { pid }: present while a supervisor runs, or after one ended without closing
  *  store/data.mdb       LMDB; store/lock.mdb its lock; made as store.<pid>.new
+ *  store/closed.json    what data.mdb looked like when it was closed
  * ```
  *
  * LMDB opens a zero-length file as an empty store, and ends the process on a truncated or damaged one. So nothing is
  * opened before the marker allows it: a directory that was initialised must hold a data file whose header is sound and
- * whose pages are all there, and after an unclean stop another process reads it first (`verify.ts`).
+ * whose pages are all there, and after an unclean stop, or where the data file was touched after a clean one, another process reads
+ * it first (`verify.ts`).
  *
  * Ownership is a record of the store itself, taken in one transaction, because LMDB's writer lock is the only lock between
  * processes that Node offers and the kernel releases. `owner.json` only tells people, and the next start, about it.
@@ -21,21 +23,25 @@ import {
   constants,
   existsSync,
   linkSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
   realpathSync,
   renameSync,
-  rmSync
+  rmSync,
+  statSync
 } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 import { RuntimeError } from '../core/errors.ts'
+import { isAsClosed, noteClosed } from './closed-file.ts'
 import { metaKey } from './keys.ts'
 import { readPageSnapshot, StructureDamaged } from './pages.ts'
 import { formatVersion, type Owner, ownerCodec } from './records.ts'
 import { Store } from './store.ts'
 import { syncPath, writeSynced, writeTemporary } from './synced-files.ts'
+import type { Verification } from './verification.ts'
 import { verifyInChild } from './verify-in-child.ts'
 
 /** The marker of a data directory. */
@@ -93,6 +99,9 @@ async function openPrepared(
   if (unclean) refuseLiveOwner(directory)
   if (marker.initialised) checkHeader(directory)
   if (marker.initialised && unclean) await refuseDamaged(directory, { verifier, timeMs: verifyTimeMsMax })
+  else if (marker.initialised && !isAsClosed(closedFile(directory), dataFile(directory), marker.tag)) {
+    await refuseDamaged(directory, { verifier, timeMs: 0 })
+  }
 
   if (!marker.initialised && !existsSync(storeFolder(directory))) await createStore(directory)
   const store = new Store(storeFolder(directory))
@@ -104,7 +113,7 @@ async function openPrepared(
   }
   let closing: Promise<void> | undefined
   const close = () => {
-    closing ??= release(store, directory).finally(() => openedHere.delete(path))
+    closing ??= release(store, directory, marker.tag).finally(() => openedHere.delete(path))
     return closing
   }
   try {
@@ -155,7 +164,7 @@ function initialise(directory: string, path: string, marker: Marker): void {
 }
 
 /** Ownership ends with the last commit: all in one turn, so that nothing can be stored after it. */
-async function release(store: Store, directory: string): Promise<void> {
+async function release(store: Store, directory: string, tag: string): Promise<void> {
   const givenUp = store.transact((transaction) => {
     // Under LMDB's writer lock, so that it cannot be the file of the next owner.
     rmSync(ownerFile(directory), { force: true })
@@ -165,6 +174,11 @@ async function release(store: Store, directory: string): Promise<void> {
   // Where the disk refuses it, the record goes on naming this process, which may open the directory again or will end.
   await givenUp.catch(() => undefined)
   await closed
+  try {
+    noteClosed(closedFile(directory), dataFile(directory), tag)
+  } catch {
+    // The next start looks through all of it.
+  }
 }
 
 export function storeFolder(directory: string): string {
@@ -179,6 +193,10 @@ function ownerFile(directory: string): string {
   return join(directory, 'owner.json')
 }
 
+function closedFile(directory: string): string {
+  return join(storeFolder(directory), 'closed.json')
+}
+
 function dataFile(directory: string): string {
   return join(storeFolder(directory), 'data.mdb')
 }
@@ -188,6 +206,7 @@ function prepare(directory: string): Marker {
   mkdirSync(directory, { recursive: true, mode: 0o700 })
   // Listed before the marker is looked for: whatever another process makes from here on comes after its marker.
   const strangers = readdirSync(directory).filter((name) => !name.startsWith(basename(markerFile(directory))))
+  refuseOtherKinds(directory)
   const marker = readMarker(directory)
   if (marker !== undefined) {
     refuseReadOnly(directory)
@@ -211,6 +230,28 @@ function refuseReadOnly(directory: string): void {
   const folder = storeFolder(directory)
   for (const path of [directory, markerFile(directory), folder, dataFile(directory), join(folder, 'lock.mdb')]) {
     if (existsSync(path)) accessSync(path, constants.R_OK | constants.W_OK)
+  }
+}
+
+/** To open a pipe would wait for ever, and LMDB ends this process where it cannot open its files. Symbolic links may lead to files. */
+function refuseOtherKinds(directory: string): void {
+  const folder = storeFolder(directory)
+  const files = [
+    markerFile(directory),
+    ownerFile(directory),
+    dataFile(directory),
+    join(folder, 'lock.mdb'),
+    closedFile(directory)
+  ]
+  for (const path of [folder, ...files]) {
+    const found = statSync(path, { throwIfNoEntry: false })
+    const isThere = lstatSync(path, { throwIfNoEntry: false }) !== undefined
+    if (!isThere || (path === folder ? found?.isDirectory() : found?.isFile())) continue
+    const expected = path === folder ? 'a folder' : 'a file'
+    throw invalid(
+      directory,
+      `${relative(directory, path)} is not ${expected}. Restore a backup, or start with a new directory.`
+    )
   }
 }
 
@@ -280,22 +321,26 @@ function checkHeader(directory: string): void {
   }
 }
 
+function isSound({ structure, damaged, disagreements }: Verification): boolean {
+  return structure === null && damaged === 0 && disagreements === 0
+}
+
 /** How long a start after an unclean stop may spend on reading the store before it goes on. */
 const verifyTimeMsMax = 300
 
 /** @throws RuntimeError `DATA_DIR_INVALID` where a record fails its checksum, or the pages do not hold together */
 async function refuseDamaged(directory: string, options: { verifier: URL | undefined; timeMs: number }): Promise<void> {
   const verification = await verifyInChild(storeFolder(directory), options)
+  if (isSound(verification)) return
+  // An owner that left no `owner.json` may be writing.
+  if (isSound(await verifyInChild(storeFolder(directory), { ...options, isLive: true }))) return
   const { structure, damaged: records, entries, damagedKeys, disagreements, disagreeing } = verification
   const why =
     structure !== null
       ? `store/data.mdb ${structure}`
       : records > 0
         ? `${records} of ${entries} records fail their checksum; the first: ${damagedKeys[0]}`
-        : disagreements > 0
-          ? `${disagreements} entries do not agree with the others; the first: ${disagreeing[0]}`
-          : undefined
-  if (why === undefined) return
+        : `${disagreements} entries do not agree with the others; the first: ${disagreeing[0]}`
   throw invalid(directory, `its store is damaged (${why}). Restore a backup, or start with a new directory.`)
 }
 

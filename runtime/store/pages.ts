@@ -95,7 +95,13 @@ function readNewest(descriptor: number, readsLeft: number): PageSnapshot {
 function readMeta(descriptor: number, position: number, number: number): PageSnapshot | undefined {
   const page = Buffer.alloc(metaAt.end)
   if (readSync(descriptor, page, 0, metaAt.end, position) < metaAt.end) return undefined
-  if (page.readUInt32LE(metaAt.magic) !== magic || page.readUInt32LE(metaAt.version) !== dataVersion) return undefined
+  if (page.readUInt32LE(metaAt.magic) !== magic) return undefined
+  const version = page.readUInt32LE(metaAt.version)
+  if (version !== dataVersion) {
+    throw new StructureDamaged(
+      `has no valid header: version ${version} of LMDB's format, where ${dataVersion} is known`
+    )
+  }
   const pageBytes = page.readUInt32LE(metaAt.free)
   const isPowerOfTwo = (pageBytes & (pageBytes - 1)) === 0
   if (pageBytes < pageBytesMin || pageBytes > pageBytesMax || !isPowerOfTwo) return undefined
