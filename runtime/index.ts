@@ -2,6 +2,7 @@
 export { connect } from './client/connect.ts'
 export { Actor } from './core/actor.ts'
 export type {
+  BackupView,
   BulkOptions,
   DoctorView,
   EnqueueDocOptions,

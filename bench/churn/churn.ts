@@ -207,7 +207,8 @@ async function check({ reopens }: { reopens: boolean }): Promise<void> {
   if (reopens) {
     const beginMs = performance.now()
     await opened.close()
-    await verifyInChild(join(directory, 'store'), directory)
+    const { structure, damaged } = await verifyInChild(join(directory, 'store'), { timeMs: 0 })
+    if (structure !== null || damaged > 0) throw new Error(`The store ${structure ?? `has ${damaged} damaged records`}`)
     opened = await open()
     for (const [id, number] of lastCompleted) {
       const { state, result } = opened.queue.get(id)

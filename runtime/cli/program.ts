@@ -40,7 +40,7 @@ import { Output, type Streams } from './output.ts'
 const cronTimesMax = 1_000
 
 const afterHelp = `
-Every command but serve, check and cron talks to a running supervisor. Its socket is --socket, else $RUNTIME_SOCKET, else what
+Every command but serve, check, verify and cron talks to a running supervisor. Its socket is --socket, else $RUNTIME_SOCKET, else what
 the configuration says: --config, else $RUNTIME_CONFIG, else config/runtime.yaml or config/runtime.json in this folder.
 $RUNTIME_DATA_DIR names the data directory. Durations are seconds, or a text with a unit: 250ms, 30s, 5m, 2h, 3d.
 
@@ -109,6 +109,13 @@ function addLocalCommands(program: Command, outputOf: OutputOf, finish: Finish):
     .action(async (options: { actors?: string }) => {
       const { check } = await import('./commands/check.ts')
       finish(await check(program.opts(), outputOf(), options))
+    })
+  program
+    .command('verify [directory]')
+    .description('read a whole data directory (default: the configured one); exit code 1 when something is damaged')
+    .action(async (directory: string | undefined) => {
+      const { verify } = await import('./commands/verify.ts')
+      finish(await verify(program.opts(), outputOf(), directory))
     })
   program
     .command('cron <expression>')
@@ -472,6 +479,12 @@ function addSupervisorCommands(program: Command, client: Client): void {
     .command('doctor')
     .description('tell what is wrong, and what to do about it; exit code 1 when something is a problem')
     .action(client(async (session) => (await import('./commands/doctor.ts')).doctor(session)))
+  program
+    .command('backup <directory>')
+    .description('copy the store while jobs go on, synced and verified; the copy is a data directory')
+    .action(
+      client(async (session, directory: string) => (await import('./commands/backup.ts')).backup(session, directory))
+    )
   program
     .command('ready-for-migration')
     .description('exit code 1 while jobs are ready or running')

@@ -1,7 +1,9 @@
 /**
  * The {@link Runtime} that programs hold, over whatever carries its calls: a socket, or the service in this process.
  */
+import { resolve as absolute } from 'node:path'
 import type {
+  BackupView,
   BulkOptions,
   DoctorView,
   EnqueueDocOptions,
@@ -122,6 +124,7 @@ export function runtimeOver(transport: Transport): Runtime {
     subscribe: (filter, listener, options = {}) => transport.subscribe(filter, listener, options),
     status: () => call<StatusView>('status', {}),
     doctor: () => call<DoctorView>('doctor', {}),
+    backup: (directory) => call<BackupView>('backup', { directory: absolute(directory) }),
     reload: () => call<{ methods: number }>('reload', {}),
     call: (method, params = {}) => transport.call(method, params),
     async shutdown(options = {}) {

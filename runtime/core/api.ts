@@ -75,6 +75,7 @@ export interface ServiceMethods {
   maintenance(params: { on: boolean }): Promise<SchedulerState>
   status(params: Record<string, never>): Promise<StatusView>
   doctor(params: Record<string, never>): Promise<DoctorView>
+  backup(params: { directory: string }): Promise<BackupView>
   shutdown(params: { deadline?: Duration }): Promise<{ stopping: true }>
 }
 
@@ -129,6 +130,15 @@ export interface MethodView {
   sourceHash: string
   /** Path of the class, where it is a method of a document type; the two above are the class's then. Else null. */
   documentType: string | null
+}
+
+/** A backup that is on disk, verified, and in its place. */
+export interface BackupView {
+  directory: string
+  /** Of its data file, which has no free pages. */
+  bytes: number
+  jobs: number
+  durationMs: number
 }
 
 export interface StatusView {
@@ -346,6 +356,16 @@ export interface Runtime {
    * @throws RuntimeError `ACTORS_INVALID`: a module does not load; the old code goes on
    */
   reload(): Promise<{ methods: number }>
+  /**
+   * Copies the store as it is at one moment, while jobs go on. When the promise resolves the copy is on disk and verified. It is a
+   * data directory: start a supervisor on it in the place of this one.
+   *
+   * @param directory on the machine of the supervisor; a relative path starts at the working directory of this process. Does
+   * not exist yet, or is empty
+   * @throws RuntimeError `PARAMS_INVALID` of the directory, `STORAGE_FULL`, `BACKUP_FAILED`: also where the store is
+   * damaged, `STOPPING`; nothing is left there then
+   */
+  backup(directory: string): Promise<BackupView>
   /** Any protocol method by name, as PROTOCOL.md lists them. */
   call(method: string, params?: unknown): Promise<unknown>
   /** Asks the supervisor to stop, wherever it runs. Running jobs get `deadline` (default 30 s), then go back to ready. */

@@ -34,6 +34,7 @@ export const errorCodes = {
     rpc: -32018,
     meaning: 'The data directory cannot be used: foreign, damaged, read-only or of another format version.'
   },
+  BACKUP_FAILED: { rpc: -32025, meaning: 'The backup could not be made; nothing is left in its place.' },
   SOCKET_INVALID: { rpc: -32019, meaning: 'The socket path cannot be used.' },
   ACTORS_INVALID: { rpc: -32022, meaning: 'An actor module does not load; all of them are listed.' },
   CONFIG_INVALID: { rpc: -32020, meaning: 'The configuration has problems; all of them are listed.' },

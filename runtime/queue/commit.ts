@@ -493,7 +493,7 @@ function endOf({ failures }: EventRecord, { state, startedAtMs, finishedAtMs }: 
 }
 
 /** Whether the standing is kept under its own key: it says more than the place, and the place does not hold it. */
-function needsRecord({ state, startedAtMs, dependencies, journal }: Standing): boolean {
+export function needsRecord({ state, startedAtMs, dependencies, journal }: Standing): boolean {
   return state !== 'running' && (startedAtMs !== null || dependencies !== null || journal !== null || isFinished(state))
 }
 

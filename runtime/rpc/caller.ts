@@ -204,7 +204,7 @@ export class RpcCaller {
 }
 
 function waitsForJob(method: string, params: unknown): boolean {
-  if (method === 'job.wait' || method === 'queue.drain') return true
+  if (method === 'job.wait' || method === 'queue.drain' || method === 'backup') return true
   const { now, isAsync } = params as { now?: unknown; isAsync?: unknown }
   return (method === 'enqueue' || method === 'enqueueDoc') && (now === true || isAsync === false)
 }

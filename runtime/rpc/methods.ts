@@ -24,6 +24,7 @@ import {
 } from '../core/job-options.ts'
 import { bulkStepMax, documentPageMax, enqueueManyMax, listPageMax, transactionOperationsMax } from '../core/limits.ts'
 import {
+  backupViewSchema,
   bulkStepSchema,
   doctorViewSchema,
   documentPageSchema,
@@ -561,6 +562,24 @@ export const serviceMethods = exactly({
     params: noParams,
     result: doctorViewSchema,
     errors: []
+  },
+  backup: {
+    summary:
+      'Copies the store as it is at one moment, while jobs go on; answered when the copy is on disk and verified. It is a data directory.',
+    params: {
+      type: 'object',
+      additionalProperties: false,
+      required: ['directory'],
+      properties: {
+        directory: {
+          type: 'string',
+          minLength: 1,
+          description: 'Absolute path on the machine of the supervisor; does not exist yet, or is empty.'
+        }
+      }
+    },
+    result: backupViewSchema,
+    errors: ['STORAGE_FULL', 'BACKUP_FAILED', 'STOPPING']
   },
   shutdown: {
     summary: 'Stops the supervisor. Running jobs get `deadline` to end, then go back to ready.',

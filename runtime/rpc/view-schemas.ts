@@ -2,7 +2,7 @@
  * The JSON Schemas of what the protocol answers with. {@link ObjectSchema} makes the compiler hold each against the type
  * of `core/`: a key that is missing or too many does not compile.
  */
-import type { DoctorView, Finding, JobChange, MethodView, SchedulerState, StatusView } from '../core/api.ts'
+import type { BackupView, DoctorView, Finding, JobChange, MethodView, SchedulerState, StatusView } from '../core/api.ts'
 import type { DocumentId, DocumentPage, DocumentView, ReminderView } from '../core/document.ts'
 import { jobErrorCodes } from '../core/errors.ts'
 import { type EventGap, type JobEvent, jobEventTypes } from '../core/events.ts'
@@ -122,6 +122,19 @@ export const documentViewSchema = {
     reminders: { type: 'array', items: reminderViewSchema }
   }
 } as const satisfies ObjectSchema<DocumentView>
+
+export const backupViewSchema = {
+  title: 'BackupView',
+  description: 'A backup that is on disk, verified, and in its place.',
+  type: 'object',
+  required: ['directory', 'bytes', 'jobs', 'durationMs'],
+  properties: {
+    directory: text,
+    bytes: { ...count, description: 'Of its data file, which has no free pages.' },
+    jobs: count,
+    durationMs: count
+  }
+} as const satisfies ObjectSchema<BackupView>
 
 export const documentPageSchema = {
   type: 'object',

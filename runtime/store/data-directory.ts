@@ -5,11 +5,13 @@
  *  actor-runtime.json   marker: { product, format, tag, initialised }; written and synced before LMDB makes its files
  *  owner.json           { pid }: present while a supervisor runs, or after one ended without closing
  *  store/data.mdb       LMDB; store/lock.mdb its lock; made as store.<pid>.new, and the others likewise
+ *  store/closed.json    what data.mdb looked like when it was closed
  * ```
  *
  * LMDB opens a zero-length file as an empty store, and ends the process on a truncated or damaged one. So nothing is
  * opened before the marker allows it: a directory that was initialised must hold a data file whose header is sound and
- * whose pages are all there, and after an unclean stop another process reads it first (`verify.ts`).
+ * whose pages are all there, and after an unclean stop, or where the data file was touched after a clean one, another process reads
+ * it first (`verify.ts`).
  *
  * Ownership is a record of the store itself, taken in one transaction, because LMDB's writer lock is the only lock between
  * processes that Node offers and the kernel releases. `owner.json` only tells people, and the next start, about it.
@@ -20,28 +22,31 @@ import {
   closeSync,
   constants,
   existsSync,
-  fstatSync,
-  fsyncSync,
   linkSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
-  readSync,
   realpathSync,
   renameSync,
   rmSync,
-  writeFileSync
+  statSync
 } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 import { RuntimeError } from '../core/errors.ts'
 import { failPoint } from '../core/fail-points.ts'
+import { isAsClosed, noteClosed } from './closed-file.ts'
 import { metaKey } from './keys.ts'
+import { readPageSnapshot, StructureDamaged } from './pages.ts'
 import { formatVersion, type Owner, ownerCodec } from './records.ts'
 import { Store } from './store.ts'
+import { syncPath, writeSynced, writeTemporary } from './synced-files.ts'
+import type { Verification } from './verification.ts'
 import { verifyInChild } from './verify-in-child.ts'
 
-interface Marker {
+/** The marker of a data directory. */
+export interface Marker {
   product: 'actor-runtime'
   format: number
   /** Begins every job id made by this store, so that ids of different stores differ. */
@@ -52,6 +57,8 @@ interface Marker {
 export interface OpenDataDirectory {
   store: Store
   tag: string
+  /** As it is on disk. */
+  marker: Marker
   /** The supervisor before this one ended without closing. */
   unclean: boolean
   /** Gives up ownership and closes the store. */
@@ -64,10 +71,11 @@ const openedHere = new Set<string>()
 /**
  * Opens the store of a data directory, creating both if missing, and makes this process its owner.
  *
+ * @param verifier program that looks through a store which may be damaged; see verify-in-child.ts
  * @throws RuntimeError `DATA_DIR_LOCKED` with `data.pid` of the owner · `DATA_DIR_INVALID`: foreign, damaged, not writable,
  * of a newer format · `STORAGE_FULL`
  */
-export async function openDataDirectory(directory: string): Promise<OpenDataDirectory> {
+export async function openDataDirectory(directory: string, verifier?: URL): Promise<OpenDataDirectory> {
   let path: string | undefined
   try {
     const marker = prepare(directory)
@@ -75,18 +83,26 @@ export async function openDataDirectory(directory: string): Promise<OpenDataDire
     if (openedHere.has(real)) throw locked(directory, process.pid)
     openedHere.add(real)
     path = real
-    return await openPrepared(directory, real, marker)
+    return await openPrepared(directory, real, marker, verifier)
   } catch (error) {
     if (path !== undefined) openedHere.delete(path)
     throw inWords(error, directory)
   }
 }
 
-async function openPrepared(directory: string, path: string, marker: Marker): Promise<OpenDataDirectory> {
+async function openPrepared(
+  directory: string,
+  path: string,
+  marker: Marker,
+  verifier: URL | undefined
+): Promise<OpenDataDirectory> {
   const unclean = existsSync(ownerFile(directory))
   if (unclean) refuseLiveOwner(directory)
   if (marker.initialised) checkHeader(directory)
-  if (marker.initialised && unclean) await verifyInChild(storeFolder(directory), directory)
+  if (marker.initialised && unclean) await refuseDamaged(directory, { verifier, timeMs: verifyTimeMsMax })
+  else if (marker.initialised && !isAsClosed(closedFile(directory), dataFile(directory), marker.tag)) {
+    await refuseDamaged(directory, { verifier, timeMs: 0 })
+  }
 
   if (!marker.initialised && !existsSync(storeFolder(directory))) await createStore(directory)
   const store = new Store(storeFolder(directory))
@@ -98,7 +114,7 @@ async function openPrepared(directory: string, path: string, marker: Marker): Pr
   }
   let closing: Promise<void> | undefined
   const close = () => {
-    closing ??= release(store, directory).finally(() => openedHere.delete(path))
+    closing ??= release(store, directory, marker.tag).finally(() => openedHere.delete(path))
     return closing
   }
   failPoint('start.ownerTaken')
@@ -111,7 +127,7 @@ async function openPrepared(directory: string, path: string, marker: Marker): Pr
     throw error
   }
   failPoint('start.ownerWritten')
-  return { store, tag: marker.tag, unclean, close }
+  return { store, tag: marker.tag, marker: { ...marker, format: formatVersion, initialised: true }, unclean, close }
 }
 
 /**
@@ -162,7 +178,7 @@ function removeLeftovers(directory: string): void {
 }
 
 /** Ownership ends with the last commit: all in one turn, so that nothing can be stored after it. */
-async function release(store: Store, directory: string): Promise<void> {
+async function release(store: Store, directory: string, tag: string): Promise<void> {
   const givenUp = store.transact((transaction) => {
     // Under LMDB's writer lock, so that it cannot be the file of the next owner.
     rmSync(ownerFile(directory), { force: true })
@@ -174,18 +190,27 @@ async function release(store: Store, directory: string): Promise<void> {
   await givenUp.catch(() => undefined)
   failPoint('stop.ownerGivenUp')
   await closed
+  try {
+    noteClosed(closedFile(directory), dataFile(directory), tag)
+  } catch {
+    // The next start looks through all of it.
+  }
 }
 
-function storeFolder(directory: string): string {
+export function storeFolder(directory: string): string {
   return join(directory, 'store')
 }
 
-function markerFile(directory: string): string {
+export function markerFile(directory: string): string {
   return join(directory, 'actor-runtime.json')
 }
 
 function ownerFile(directory: string): string {
   return join(directory, 'owner.json')
+}
+
+function closedFile(directory: string): string {
+  return join(storeFolder(directory), 'closed.json')
 }
 
 function dataFile(directory: string): string {
@@ -197,6 +222,7 @@ function prepare(directory: string): Marker {
   mkdirSync(directory, { recursive: true, mode: 0o700 })
   // Listed before the marker is looked for: whatever another process makes from here on comes after its marker.
   const strangers = readdirSync(directory).filter((name) => !name.startsWith(basename(markerFile(directory))))
+  refuseOtherKinds(directory)
   const marker = readMarker(directory)
   if (marker !== undefined) {
     refuseReadOnly(directory)
@@ -224,6 +250,28 @@ function refuseReadOnly(directory: string): void {
   }
 }
 
+/** To open a pipe would wait for ever, and LMDB ends this process where it cannot open its files. Symbolic links may lead to files. */
+function refuseOtherKinds(directory: string): void {
+  const folder = storeFolder(directory)
+  const files = [
+    markerFile(directory),
+    ownerFile(directory),
+    dataFile(directory),
+    join(folder, 'lock.mdb'),
+    closedFile(directory)
+  ]
+  for (const path of [folder, ...files]) {
+    const found = statSync(path, { throwIfNoEntry: false })
+    const isThere = lstatSync(path, { throwIfNoEntry: false }) !== undefined
+    if (!isThere || (path === folder ? found?.isDirectory() : found?.isFile())) continue
+    const expected = path === folder ? 'a folder' : 'a file'
+    throw invalid(
+      directory,
+      `${relative(directory, path)} is not ${expected}. Restore a backup, or start with a new directory.`
+    )
+  }
+}
+
 /** Of two processes that meet an empty directory the first makes the marker, and it is never replaced by the other's. */
 function createMarker(directory: string): void {
   const fresh: Marker = {
@@ -247,7 +295,8 @@ function createMarker(directory: string): void {
   syncPath(directory)
 }
 
-function readMarker(directory: string): Marker | undefined {
+/** @throws RuntimeError `DATA_DIR_INVALID`: damaged, not ours, or of a newer format */
+export function readMarker(directory: string): Marker | undefined {
   if (!existsSync(markerFile(directory))) return undefined
   const text = readFileSync(markerFile(directory), 'utf8')
   let marker: Partial<Marker>
@@ -276,50 +325,46 @@ function readMarker(directory: string): Marker | undefined {
   return marker as Marker
 }
 
-/** Offsets of the fields of an LMDB meta page of data format 2; each of the first two pages is one. */
-const meta = { magic: 24, version: 28, pageSize: 48, lastPage: 144, transaction: 152, bytes: 160 } as const
-const lmdbMagic = 0xbeefc0de
-const lmdbDataVersion = 2
-
 /** Refuses a data file that LMDB would take for an empty store or would crash on: no file, no header, pages missing. */
 function checkHeader(directory: string): void {
   const file = dataFile(directory)
-  const damaged = (what: string) =>
-    invalid(directory, `its data file ${what}. Jobs may be lost; restore a backup, or start with a new directory.`)
-  if (!existsSync(file)) throw damaged('store/data.mdb is missing')
+  if (!existsSync(file)) throw damaged(directory, 'store/data.mdb is missing')
   const descriptor = openSync(file, 'r')
   try {
-    if (fstatSync(descriptor).size === 0) throw damaged('store/data.mdb is empty')
-    const first = readMeta(descriptor, 0)
-    const second = first === undefined ? undefined : readMeta(descriptor, first.pageBytes)
-    // With one of the two LMDB would go back to the commit before the last, or crash.
-    if (first === undefined || second?.pageBytes !== first.pageBytes) {
-      throw damaged('store/data.mdb has no valid header')
-    }
-    const newest = first.transaction > second.transaction ? first : second
-    // Asked for after the header was read: an owner that this start does not know of yet may be appending.
-    const fileBytes = fstatSync(descriptor).size
-    const neededBytes = (newest.lastPage + 1) * newest.pageBytes
-    if (fileBytes < neededBytes) {
-      throw damaged(`store/data.mdb is cut off: ${fileBytes} bytes of ${neededBytes}`)
-    }
+    readPageSnapshot(descriptor)
+  } catch (error) {
+    if (!(error instanceof StructureDamaged)) throw error
+    throw damaged(directory, `store/data.mdb ${error.message}`)
   } finally {
     closeSync(descriptor)
   }
 }
 
-function readMeta(descriptor: number, position: number) {
-  const page = Buffer.alloc(meta.bytes)
-  if (readSync(descriptor, page, 0, meta.bytes, position) < meta.bytes) return undefined
-  if (page.readUInt32LE(meta.magic) !== lmdbMagic || page.readUInt32LE(meta.version) !== lmdbDataVersion)
-    return undefined
-  const pageBytes = page.readUInt32LE(meta.pageSize)
-  if (pageBytes < meta.bytes) return undefined
-  return {
-    pageBytes,
-    lastPage: Number(page.readBigUInt64LE(meta.lastPage)),
-    transaction: Number(page.readBigUInt64LE(meta.transaction))
-  }
+function isSound({ structure, damaged, disagreements }: Verification): boolean {
+  return structure === null && damaged === 0 && disagreements === 0
+}
+
+/** How long a start after an unclean stop may spend on reading the store before it goes on. */
+const verifyTimeMsMax = 300
+
+/** @throws RuntimeError `DATA_DIR_INVALID` where a record fails its checksum, or the pages do not hold together */
+async function refuseDamaged(directory: string, options: { verifier: URL | undefined; timeMs: number }): Promise<void> {
+  const verification = await verifyInChild(storeFolder(directory), options)
+  if (isSound(verification)) return
+  // An owner that left no `owner.json` may be writing.
+  if (isSound(await verifyInChild(storeFolder(directory), { ...options, isLive: true }))) return
+  const { structure, damaged: records, entries, damagedKeys, disagreements, disagreeing } = verification
+  const why =
+    structure !== null
+      ? `store/data.mdb ${structure}`
+      : records > 0
+        ? `${records} of ${entries} records fail their checksum; the first: ${damagedKeys[0]}`
+        : `${disagreements} entries do not agree with the others; the first: ${disagreeing[0]}`
+  throw invalid(directory, `its store is damaged (${why}). Restore a backup, or start with a new directory.`)
+}
+
+function damaged(directory: string, what: string): RuntimeError {
+  return invalid(directory, `its data file ${what}. Jobs may be lost; restore a backup, or start with a new directory.`)
 }
 
 /** In one transaction, so that of two supervisors that start together exactly one becomes the owner. */
@@ -339,7 +384,8 @@ function refuseLiveOwner(directory: string): void {
   if (pid !== process.pid && isAlive({ pid, birth })) throw locked(directory, pid)
 }
 
-function readOwnerFile(directory: string): Owner {
+/** @returns pid 0 where nobody is named */
+export function readOwnerFile(directory: string): Owner {
   try {
     const { pid, birth = '' } = JSON.parse(readFileSync(ownerFile(directory), 'utf8')) as Owner
     return { pid, birth }
@@ -349,7 +395,7 @@ function readOwnerFile(directory: string): Owner {
   }
 }
 
-function isAlive(owner: Owner): boolean {
+export function isAlive(owner: Owner): boolean {
   if (!Number.isInteger(owner.pid) || owner.pid <= 0) return false
   const birth = birthOf(owner.pid)
   if (birth === ended || (birth !== '' && owner.birth !== '' && birth !== owner.birth)) return false
@@ -374,24 +420,6 @@ function birthOf(pid: number): string {
   } catch {
     return ''
   }
-}
-
-function writeSynced(file: string, content: object): void {
-  renameSync(writeTemporary(file, content), file)
-  syncPath(dirname(file))
-}
-
-function writeTemporary(file: string, content: object): string {
-  const temporary = `${file}.${process.pid}.new`
-  writeFileSync(temporary, `${JSON.stringify(content)}\n`, { mode: 0o600, flush: true })
-  return temporary
-}
-
-function syncPath(path: string): void {
-  if (process.platform === 'win32') return
-  const descriptor = openSync(path, 'r')
-  fsyncSync(descriptor)
-  closeSync(descriptor)
 }
 
 function locked(directory: string, pid: number): RuntimeError {

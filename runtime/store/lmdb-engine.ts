@@ -26,13 +26,14 @@ export class LmdbEngine implements Engine {
   readonly #database: RootDatabase<Buffer, Buffer>
 
   /** @param path folder of LMDB's files, created if missing; `data-directory.ts` has checked that it may be opened. */
-  constructor(path: string) {
+  constructor(path: string, { readOnly = false } = {}) {
     this.#path = path
     this.#database = open({
       path,
       noSubdir: false,
       encoding: 'binary',
       keyEncoding: 'binary',
+      readOnly,
       // Default settings acknowledge commits whose meta page failed to be written.
       overlappingSync: false,
       eventTurnBatching: false,

@@ -1,46 +1,67 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import { RuntimeError } from '../core/errors.ts'
-import type { Verification } from './verify.ts'
+import type { Progress, Verification } from './verification.ts'
 
-/** How long a start after an unclean stop may spend on reading the store before it goes on. */
-const verifyTimeMsMax = 300
-/** A reader that says nothing for so long is caught in damage, such as pages that lead back to themselves. */
-const answerMsMax = 60_000
+/** A reader that says nothing for so long is caught in damage. */
+const silenceMsMax = 60_000
+
+/** Reads records; the queue has one that also knows what they mean. */
+const verifierDefault = new URL('./verify.js', import.meta.url)
+
+interface Options {
+  /** Program of the child, which takes arguments and sends messages as `verify.ts` does. */
+  verifier?: URL | undefined
+  /** After which it stops reading; 0: never. */
+  timeMs: number
+  /** A supervisor may be writing. */
+  isLive?: boolean
+  tell?: (progress: Progress) => void
+}
 
 /**
- * Reads the store in another process, because LMDB ends its process on some damage. A large store is read in part.
+ * Looks through a store in another process, so that nothing in the file can end this one.
  *
- * @throws RuntimeError `DATA_DIR_INVALID` where a record fails its checksum or the reader dies
+ * @param storePath folder of the store
  */
-export async function verifyInChild(storePath: string, directory: string): Promise<void> {
-  const child = fork(fileURLToPath(new URL('./verify.js', import.meta.url)), [storePath, String(verifyTimeMsMax)], {
+export async function verifyInChild(
+  storePath: string,
+  { verifier = verifierDefault, timeMs, isLive = false, tell = () => {} }: Options
+): Promise<Verification> {
+  const child = fork(fileURLToPath(verifier), [storePath, String(timeMs), isLive ? 'live' : 'still'], {
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
-    execArgv: [],
-    timeout: answerMsMax,
-    killSignal: 'SIGKILL'
+    execArgv: []
   })
   const closed = once(child, 'close')
-  const verification = await new Promise<Verification | { died: string }>((resolve) => {
-    child.once('message', (message) => resolve(message as Verification))
-    child.once('error', (error) => resolve({ died: error.message }))
+  const silence = setTimeout(() => child.kill('SIGKILL'), silenceMsMax)
+  const verification = await new Promise<Verification>((resolve) => {
+    child.on('message', (message: Progress | Verification) => {
+      silence.refresh()
+      if ('pagesTotal' in message) tell(message)
+      else resolve(message)
+    })
+    child.once('error', (error) => resolve(unreadable(error.message)))
     // Not `exit`, which may come before the message.
-    child.once('close', (code, signal) => resolve({ died: signal ?? `exit code ${code}` }))
+    child.once('close', (code, signal) => resolve(unreadable(signal ?? `exit code ${code}`)))
   })
+  clearTimeout(silence)
   child.kill('SIGKILL')
   // What it reads is not freed for as long as LMDB takes it for alive, which it finds out when the store is opened.
   await closed
-  const why =
-    'died' in verification
-      ? `reading it ends the process (${verification.died})`
-      : verification.damaged > 0
-        ? `${verification.damaged} of ${verification.entries} records fail their checksum; the first: ${verification.first}`
-        : undefined
-  if (why === undefined) return
-  throw new RuntimeError(
-    'DATA_DIR_INVALID',
-    `Cannot open the data directory ${directory}: its store is damaged (${why}). Restore a backup, or start with a new directory.`,
-    { directory }
-  )
+  return verification
+}
+
+function unreadable(how: string): Verification {
+  const structure = `ends the process that reads it (${how})`
+  return {
+    entries: 0,
+    jobs: 0,
+    bytes: 0,
+    structure,
+    damaged: 0,
+    damagedKeys: [],
+    complete: false,
+    disagreements: 0,
+    disagreeing: []
+  }
 }

@@ -1,5 +1,14 @@
 /** What the supervisor offers, method by method: each is a call of the queue, a dispatcher or the supervisor itself. */
-import type { Caller, DoctorView, JobChange, SchedulerState, Service, ServiceMethods, StatusView } from '../core/api.ts'
+import type {
+  BackupView,
+  Caller,
+  DoctorView,
+  JobChange,
+  SchedulerState,
+  Service,
+  ServiceMethods,
+  StatusView
+} from '../core/api.ts'
 import { type Duration, durationToMs } from '../core/duration.ts'
 import { RuntimeError } from '../core/errors.ts'
 import type { EventStream } from '../core/events.ts'
@@ -27,6 +36,7 @@ export interface JobServiceParts {
   timers: Timers
   status: () => StatusView
   doctor: () => Promise<DoctorView>
+  backup: (directory: string) => Promise<BackupView>
   /** Epoch milliseconds. */
   nowMs: () => number
   isStopping: () => boolean
@@ -112,6 +122,10 @@ export class JobService implements Service {
     maintenance: ({ on }) => this.#changed(this.#parts.scheduler.setMaintenance(on)),
     status: async () => this.#parts.status(),
     doctor: () => this.#parts.doctor(),
+    backup: async ({ directory }) => {
+      this.#refuseWhenStopping('back up')
+      return this.#parts.backup(directory)
+    },
     shutdown: async ({ deadline }) => {
       this.#parts.shutdown(deadline === undefined ? stopDeadlineMsDefault : durationToMs(deadline)!)
       return { stopping: true }

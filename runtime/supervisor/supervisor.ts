@@ -19,10 +19,12 @@ import { type Catalogue, startCatalogue } from '../pool/catalogue.ts'
 import { openPool } from '../pool/open-pool.ts'
 import { requirePermissionModel } from '../pool/permissions.ts'
 import { DurableQueue } from '../queue/durable-queue.ts'
+import { verifier } from '../queue/verifier.ts'
 import { nextInstantOf } from '../scheduler/cron/next-instant.ts'
 import { DueWork } from '../scheduler/due-work.ts'
 import { readEvents } from '../scheduler/read-events.ts'
 import { type Events, Scheduler } from '../scheduler/scheduler.ts'
+import { Backups } from '../store/backup.ts'
 import { type OpenDataDirectory, openDataDirectory } from '../store/data-directory.ts'
 import { formatVersion } from '../store/records.ts'
 import { ArmedTimers } from '../wheel/armed-timers.ts'
@@ -64,6 +66,7 @@ export class Supervisor {
   readonly #clock: Clock
   readonly #startedAtMs: number
   readonly #directory: OpenDataDirectory
+  readonly #backups: Backups
   readonly #catalogue: Catalogue
   readonly #timers: ArmedTimers
   readonly #queue: DurableQueue
@@ -86,7 +89,7 @@ export class Supervisor {
     if ([...config.queues.values()].some(({ permissions }) => permissions !== null)) await requirePermissionModel()
     // Both take their time in processes of their own.
     const [directory, catalogue] = await Promise.allSettled([
-      openDataDirectory(config.dataDir),
+      openDataDirectory(config.dataDir, verifier),
       startCatalogue(config.actors)
     ])
     if (directory.status === 'rejected' || catalogue.status === 'rejected') {
@@ -177,6 +180,7 @@ export class Supervisor {
     this.#clock = parts.clock
     this.#startedAtMs = parts.clock.wallMs()
     this.#directory = parts.directory
+    this.#backups = new Backups(parts.config.dataDir, parts.directory.marker)
     this.#catalogue = parts.catalogue
     this.#timers = parts.timers
     this.#queue = parts.queue
@@ -191,6 +195,7 @@ export class Supervisor {
       ...parts,
       status: () => this.#status(),
       doctor: () => this.#doctor(),
+      backup: (directory) => this.#backups.make(directory),
       nowMs: () => parts.clock.wallMs(),
       isStopping: () => this.#state === 'stopping',
       readEvents,
@@ -205,6 +210,7 @@ export class Supervisor {
   async drain(deadlineMs: number): Promise<void> {
     this.#state = 'stopping'
     failPoint('stop.asked')
+    this.#backups.stop()
     await this.#scheduler.stop()
     await this.#dueJobs.stop()
     await this.#upkeep.stop()

@@ -12,6 +12,7 @@ import {
   type JobState,
   jobStates
 } from '../../runtime/core/lifecycle.ts'
+import { checkAgreement } from '../../runtime/queue/agreement.ts'
 import { emptyJournal } from '../../runtime/queue/journal-entries.ts'
 import { bytesOfDigest, keepsItself } from '../../runtime/store/digest.ts'
 import * as keys from '../../runtime/store/keys.ts'
@@ -69,6 +70,8 @@ export function entriesByKind(reader: Reader): Map<string, Entry[]> {
 
 export function assertInvariants(reader: Reader, tag: string, configs: ReadonlyMap<string, QueueConfig>): void {
   new Scan(reader, tag, configs).check()
+  // What `runtime verify` looks for is a part of it.
+  assert.deepEqual(checkAgreement(reader, tag).problems, [])
 }
 
 class Scan {

@@ -152,6 +152,7 @@ export function fakeService(
     maintenance: async ({ on }) => ({ state: on ? 'maintenance' : 'active' }),
     status: async () => statusView,
     doctor: async () => ({ ok: true, findings: [] }),
+    backup: async ({ directory }) => ({ directory, bytes: 8192, jobs: 0, durationMs: 1 }),
     shutdown: async () => ({ stopping: true }),
     ...overrides
   }

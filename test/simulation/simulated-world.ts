@@ -14,6 +14,7 @@ import { splitMethodPath } from '../../runtime/core/document.ts'
 import { RuntimeError } from '../../runtime/core/errors.ts'
 import type { PoolListener } from '../../runtime/core/pool.ts'
 import type { Catalogue } from '../../runtime/pool/catalogue.ts'
+import { formatVersion } from '../../runtime/store/records.ts'
 import { Store } from '../../runtime/store/store.ts'
 import { Supervisor } from '../../runtime/supervisor/supervisor.ts'
 import { ArmedTimers } from '../../runtime/wheel/armed-timers.ts'
@@ -25,6 +26,7 @@ import { type PoolWatcher, SimulatedPool } from './simulated-pool.ts'
 
 const startAtMs = Date.UTC(2026, 0, 1)
 export const tag = 'sim'
+const marker = { product: 'actor-runtime', format: formatVersion, tag, initialised: true } as const
 const traceLinesKept = 60
 
 /** Knows the methods that begin with `w.`, which are functions, and with `d.`, which are of documents. */
@@ -169,7 +171,7 @@ export class SimulatedWorld {
           clock,
           timers: life.timers,
           random: this.random,
-          directory: { store, tag, unclean: false, close: () => store.close() },
+          directory: { store, tag, marker, unclean: false, close: () => store.close() },
           catalogue,
           openPool
         }

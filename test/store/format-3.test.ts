@@ -1,0 +1,102 @@
+/** A data directory that format 3 wrote (see format-3/README.md) opens as it was left, and everything works on its jobs. */
+import assert from 'node:assert/strict'
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { gunzipSync } from 'node:zlib'
+import { verifier } from '../../runtime/queue/verifier.ts'
+import { formatVersion } from '../../runtime/store/records.ts'
+import { verifyDirectory } from '../../runtime/store/verify-directory.ts'
+import { everyKindConfigs } from '../damage/every-kind.ts'
+import { type OpenQueue, openQueueIn } from '../queue/open-queue.ts'
+import { assertInvariants } from '../queue/store-invariants.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
+
+type Claim = [id: string, attempt: number, parents: unknown[], document: unknown, journal: unknown[]]
+type Claims = Record<string, Claim[]>
+
+interface Expected {
+  nowMs: number
+  recovered: number
+  queues: unknown
+  event: unknown
+  documents: unknown
+  prepared: { id: string }[]
+  order: Claims
+  due: Claims
+  views: { id: string }[]
+}
+
+const fixture = join('test', 'store', 'format-3')
+const expected = JSON.parse(readFileSync(join(fixture, 'expected.json'), 'utf8')) as Expected
+const configs = new Map(everyKindConfigs.map((config) => [config.name, config]))
+const dayMs = 24 * 3_600_000
+
+function unpack(test: TestContext): string {
+  const directory = temporaryFolder(test)
+  mkdirSync(join(directory, 'store'))
+  copyFileSync(join(fixture, 'actor-runtime.json'), join(directory, 'actor-runtime.json'))
+  writeFileSync(join(directory, 'store', 'data.mdb'), gunzipSync(readFileSync(join(fixture, 'data.mdb.gz'))))
+  return directory
+}
+
+async function open(test: TestContext): Promise<OpenQueue> {
+  const opened = await openQueueIn(unpack(test), expected.nowMs, ...everyKindConfigs)
+  test.after(() => opened.close())
+  return opened
+}
+
+async function claimAll({ queue }: OpenQueue): Promise<Claims> {
+  const claims: Claims = {}
+  for (const { name } of everyKindConfigs) {
+    const jobs = await queue.claim(name, 100)
+    claims[name] = jobs.map(({ id, attempt, parents = [], document = null, journal = [] }) => [
+      id,
+      attempt,
+      [...parents],
+      document,
+      [...journal]
+    ])
+  }
+  return claims
+}
+
+test('issue 7.9: a store of format 3 can be told apart, and is sound', async (test) => {
+  const { format, sound, findings } = await verifyDirectory(unpack(test), { verifier })
+  assert.equal(format, 3)
+  assert(format <= formatVersion)
+  assert.equal(sound, true, JSON.stringify(findings))
+})
+
+test('issue 7.9: jobs, documents, journals, prepared operations and events of format 3 are there as they were', async (test) => {
+  const opened = await open(test)
+  const { queue, recovered, store, tag } = opened
+  assert.equal(recovered, expected.recovered)
+  assert.deepEqual(
+    queue.list({ limit: 1000 }).jobs.map(({ id }) => id),
+    expected.views.map(({ id }) => id)
+  )
+  for (const view of expected.views) assert.deepEqual(queue.get(view.id), view, view.id)
+  assert.deepEqual(queue.queues(), expected.queues)
+  assert.deepEqual(queue.schedule.get('hourly'), expected.event)
+  assert.deepEqual(
+    ['x', 'y'].map((name) => queue.documents.get({ type: 'd.Doc', name })),
+    expected.documents
+  )
+  assert.deepEqual(queue.outbox.list(undefined), expected.prepared)
+  assertInvariants(store.reader, tag, configs)
+})
+
+test('issue 7.9: jobs of format 3 are claimed in their order, with the states and journals that they had', async (test) => {
+  const opened = await open(test)
+  const { queue, clock, store, tag } = opened
+  await queue.setPaused('paused', false)
+  assert.deepEqual(JSON.parse(JSON.stringify(await claimAll(opened))), expected.order)
+  clock.nowMs += dayMs
+  await queue.promoteDue(clock.nowMs)
+  assert.deepEqual(JSON.parse(JSON.stringify(await claimAll(opened))), expected.due)
+  assertInvariants(store.reader, tag, configs)
+  const jobs = await queue.outbox.commit(expected.prepared[0]!.id, () => undefined)
+  assert.equal(jobs.length, 1)
+  assertInvariants(store.reader, tag, configs)
+})
