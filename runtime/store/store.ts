@@ -46,6 +46,7 @@ export class Store {
   #closing: Promise<void> | undefined
   #failure: RuntimeError | undefined
   #full = false
+  #hasRefusedToGrow = false
   #fail!: (error: Error) => void
 
   /** Resolves with the reason when the disk failed in a way that cannot be lived with; the process must end then. */
@@ -82,9 +83,20 @@ export class Store {
     return this.#engine
   }
 
-  /** The disk refused the last write; the next one is tried all the same. */
+  /** The disk refused a write, and there is no more room since; the next one is tried all the same. */
   get full(): boolean {
-    return this.#full
+    return this.#full || (this.#hasRefusedToGrow && this.#engine.isScarce === true)
+  }
+
+  /**
+   * Refuses what makes the store larger while the disk has room only for other changes. Inside of an operation only.
+   *
+   * @throws RuntimeError `STORAGE_FULL`
+   */
+  checkRoomToGrow(): void {
+    if (this.#engine.hasRoomToGrow?.() !== false) return
+    this.#hasRefusedToGrow = true
+    throw storageFull(this.path)
   }
 
   /** Bytes of the file, which never shrinks. */
@@ -178,12 +190,7 @@ export class Store {
     if (meaning === undefined) return error as Error
     if (meaning === 'full') {
       this.#full = true
-      return new RuntimeError(
-        'STORAGE_FULL',
-        `Cannot store: the disk of ${this.path} is full. Nothing of the request was stored. Free some space; the next request is tried again.`,
-        {},
-        { cause: error }
-      )
+      return storageFull(this.path, error)
     }
     this.#failure = new RuntimeError(
       'STORAGE_FAILED',
@@ -194,6 +201,15 @@ export class Store {
     this.#fail(this.#failure)
     return this.#failure
   }
+}
+
+function storageFull(path: string, cause?: unknown): RuntimeError {
+  return new RuntimeError(
+    'STORAGE_FULL',
+    `Cannot store: the disk of ${path} is full. Nothing of the request was stored. Free some space; the next request is tried again.`,
+    {},
+    cause === undefined ? undefined : { cause }
+  )
 }
 
 /** @returns what to do with the operation's promise once the commit is on disk. */
