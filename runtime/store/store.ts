@@ -133,11 +133,16 @@ export class Store {
 
   #flush(): void {
     if (this.#pending.length === 0) return
-    const { batch, error } = this.#commit(this.#pending)
+    const { batch, error, hasRun } = this.#commit(this.#pending)
     if (error === undefined) return
     if (batch.length <= 1) {
       // None was taken where LMDB does not begin a transaction, as after an error that it takes for fatal.
       this.#refuse(batch[0] ?? this.#pending.shift()!, error)
+      return
+    }
+    if (hasRun && this.#engine.meaningOf(error) === 'failed') {
+      // A disk that has failed once is not tried again: what it says then is not to be trusted.
+      for (const operation of batch) this.#refuse(operation, this.#failure ?? error)
       return
     }
     for (const operation of batch) {
@@ -146,11 +151,16 @@ export class Store {
     }
   }
 
-  /** One transaction over as many of `operations` as one commit may hold; takes them out of the list. */
-  #commit(operations: PendingOperation[]): { batch: readonly PendingOperation[]; error?: unknown } {
+  /**
+   * One transaction over as many of `operations` as one commit may hold; takes them out of the list.
+   *
+   * @returns `hasRun`: all of them had run, and it is the commit that failed
+   */
+  #commit(operations: PendingOperation[]): { batch: readonly PendingOperation[]; error?: unknown; hasRun: boolean } {
     const transaction = new OpenTransaction(this.#engine)
     const settlements: (() => void)[] = []
     let taken = 0
+    let hasRun = false
     try {
       this.#engine.transact(() => {
         while (taken < operations.length && taken < commitOperationsMax && transaction.bytes < commitBytesMax) {
@@ -158,9 +168,10 @@ export class Store {
           settlements.push(runOne(operation, transaction))
         }
         transaction.states.beforeCommit()
+        hasRun = true
       })
     } catch (error) {
-      return { batch: operations.splice(0, taken), error }
+      return { batch: operations.splice(0, taken), error, hasRun }
     }
     // Taken out before anyone is told: whatever those do, an operation is never committed twice.
     const batch = operations.splice(0, taken)
@@ -174,7 +185,7 @@ export class Store {
       })
     }
     for (const settle of settlements) settle()
-    return { batch }
+    return { batch, hasRun }
   }
 
   #refuse(operation: PendingOperation, error: unknown): void {

@@ -8,7 +8,7 @@
  * A rule is one line: NAME KIND HOW ERRNO SKIP COUNT PATH
  *   NAME    of the rule; another name starts the counts again
  *   KIND    open write pwrite writev sync truncate rename link unlink mkdir read mmap statfs lock, or any
- *   HOW     fail: nothing is done · short: half of the bytes are written · short-fail: the first write is short, the next ones fail
+ *   HOW     fail: nothing is done · full: a write fails that would make its file longer, as on a full disk · short: half of the bytes are written · short-fail: the first write is short, the next ones fail
  *   SKIP    so many calls of the kind succeed first, in each process · COUNT  so many are hit then
  *   PATH    what the path must contain; a dash: anything
  */
@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -59,7 +60,7 @@ static void note_hit(const char *name, const char *kind, const char *path) {
 }
 
 /* What becomes of a call to this path; errno is set where it fails. */
-static enum how fate(const char *kind, const char *path, int can_be_short) {
+static enum how fate(const char *kind, const char *path, int can_be_short, int makes_longer) {
   if (folder == NULL || path == NULL || !is_below(path)) return NONE;
   int before = errno;
   char text[512], name[64], wanted[32], how[32], part[256];
@@ -73,7 +74,7 @@ static enum how fate(const char *kind, const char *path, int can_be_short) {
     text[length > 0 ? length : 0] = 0;
     if (sscanf(text, "%63s %31s %31s %d %ld %ld %255s", name, wanted, how, &error, &skip, &count, part) == 7 &&
         (strcmp(wanted, kind) == 0 || strcmp(wanted, "any") == 0) &&
-        (strcmp(part, "-") == 0 || strstr(path + folder_length, part) != NULL)) {
+        (strcmp(how, "full") != 0 || makes_longer) && (strcmp(part, "-") == 0 || strstr(path + folder_length, part) != NULL)) {
       pthread_mutex_lock(&lock);
       if (strcmp(name, known_name) != 0) {
         strcpy(known_name, name);
@@ -92,24 +93,28 @@ static enum how fate(const char *kind, const char *path, int can_be_short) {
   return result;
 }
 
-static enum how fate_of_file(const char *kind, int fd, int can_be_short) {
+static enum how fate_of_write(const char *kind, int fd, int can_be_short, off64_t end) {
   char link[64], path[PATH_MAX];
   if (folder == NULL || fd < 0) return NONE;
   snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
   ssize_t length = syscall(SYS_readlink, link, path, sizeof path - 1);
   if (length <= 0) return NONE;
   path[length] = 0;
-  return fate(kind, path, can_be_short);
+  struct stat now;
+  int makes_longer = end > 0 && fstat(fd, &now) == 0 && end > now.st_size;
+  return fate(kind, path, can_be_short, makes_longer);
 }
+
+static enum how fate_of_file(const char *kind, int fd) { return fate_of_write(kind, fd, 0, 0); }
 
 static enum how fate_of_path(const char *kind, const char *path) {
   char whole[PATH_MAX * 2];
   if (folder == NULL || path == NULL) return NONE;
-  if (path[0] == '/') return fate(kind, path, 0);
+  if (path[0] == '/') return fate(kind, path, 0, 0);
   if (getcwd(whole, PATH_MAX) == NULL) return NONE;
   strcat(whole, "/");
   strncat(whole, path, PATH_MAX - 1);
-  return fate(kind, whole, 0);
+  return fate(kind, whole, 0, 0);
 }
 
 #define MODE_OF(flags) \
@@ -134,21 +139,25 @@ int openat64(int at, const char *path, int flags, ...) { MODE_OF(flags) return o
 static size_t half(size_t bytes) { return bytes > 1 ? bytes / 2 : bytes; }
 
 ssize_t write(int fd, const void *data, size_t bytes) {
-  enum how how = fate_of_file("write", fd, 1);
+  enum how how = fate_of_write("write", fd, 1, lseek64(fd, 0, SEEK_CUR) + bytes);
   return how == FAIL ? -1 : syscall(SYS_write, fd, data, how == SHORT ? half(bytes) : bytes);
 }
 
 ssize_t pwrite(int fd, const void *data, size_t bytes, off_t offset) {
-  enum how how = fate_of_file("pwrite", fd, 1);
+  enum how how = fate_of_write("pwrite", fd, 1, offset + bytes);
   return how == FAIL ? -1 : syscall(SYS_pwrite64, fd, data, how == SHORT ? half(bytes) : bytes, offset);
 }
 ssize_t pwrite64(int fd, const void *data, size_t bytes, off64_t offset) { return pwrite(fd, data, bytes, offset); }
 
+static size_t bytes_of(const struct iovec *parts, int count) {
+  size_t bytes = 0;
+  for (int at = 0; at < count; at++) bytes += parts[at].iov_len;
+  return bytes;
+}
+
 /* The first half of the bytes of a list, in `shorter`, which has room for `count` parts. */
 static int first_half(const struct iovec *parts, int count, struct iovec *shorter) {
-  size_t left = 0;
-  for (int at = 0; at < count; at++) left += parts[at].iov_len;
-  left = half(left);
+  size_t left = half(bytes_of(parts, count));
   int used = 0;
   for (; used < count && left > 0; used++) {
     shorter[used].iov_base = parts[used].iov_base;
@@ -159,7 +168,7 @@ static int first_half(const struct iovec *parts, int count, struct iovec *shorte
 }
 
 ssize_t writev(int fd, const struct iovec *parts, int count) {
-  enum how how = fate_of_file("writev", fd, 1);
+  enum how how = fate_of_write("writev", fd, 1, lseek64(fd, 0, SEEK_CUR) + bytes_of(parts, count));
   if (how == FAIL) return -1;
   if (how == NONE) return syscall(SYS_writev, fd, parts, count);
   struct iovec shorter[count];
@@ -171,7 +180,7 @@ static ssize_t pwritev_raw(int fd, const struct iovec *parts, int count, off64_t
 }
 
 ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t offset) {
-  enum how how = fate_of_file("writev", fd, 1);
+  enum how how = fate_of_write("writev", fd, 1, offset + bytes_of(parts, count));
   if (how == FAIL) return -1;
   if (how == NONE) return pwritev_raw(fd, parts, count, offset);
   struct iovec shorter[count];
@@ -179,10 +188,10 @@ ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t offset) {
 }
 ssize_t pwritev64(int fd, const struct iovec *parts, int count, off64_t offset) { return pwritev(fd, parts, count, offset); }
 
-int fsync(int fd) { return fate_of_file("sync", fd, 0) == FAIL ? -1 : syscall(SYS_fsync, fd); }
-int fdatasync(int fd) { return fate_of_file("sync", fd, 0) == FAIL ? -1 : syscall(SYS_fdatasync, fd); }
+int fsync(int fd) { return fate_of_file("sync", fd) == FAIL ? -1 : syscall(SYS_fsync, fd); }
+int fdatasync(int fd) { return fate_of_file("sync", fd) == FAIL ? -1 : syscall(SYS_fdatasync, fd); }
 
-int ftruncate(int fd, off_t length) { return fate_of_file("truncate", fd, 0) == FAIL ? -1 : syscall(SYS_ftruncate, fd, length); }
+int ftruncate(int fd, off_t length) { return fate_of_file("truncate", fd) == FAIL ? -1 : syscall(SYS_ftruncate, fd, length); }
 int ftruncate64(int fd, off64_t length) { return ftruncate(fd, length); }
 
 int rename(const char *from, const char *to) { return fate_of_path("rename", from) == FAIL ? -1 : syscall(SYS_rename, from, to); }
@@ -190,14 +199,14 @@ int link(const char *from, const char *to) { return fate_of_path("link", from) =
 int unlink(const char *path) { return fate_of_path("unlink", path) == FAIL ? -1 : syscall(SYS_unlink, path); }
 int mkdir(const char *path, mode_t mode) { return fate_of_path("mkdir", path) == FAIL ? -1 : syscall(SYS_mkdir, path, mode); }
 
-ssize_t read(int fd, void *data, size_t bytes) { return fate_of_file("read", fd, 0) == FAIL ? -1 : syscall(SYS_read, fd, data, bytes); }
+ssize_t read(int fd, void *data, size_t bytes) { return fate_of_file("read", fd) == FAIL ? -1 : syscall(SYS_read, fd, data, bytes); }
 ssize_t pread(int fd, void *data, size_t bytes, off_t offset) {
-  return fate_of_file("read", fd, 0) == FAIL ? -1 : syscall(SYS_pread64, fd, data, bytes, offset);
+  return fate_of_file("read", fd) == FAIL ? -1 : syscall(SYS_pread64, fd, data, bytes, offset);
 }
 ssize_t pread64(int fd, void *data, size_t bytes, off64_t offset) { return pread(fd, data, bytes, offset); }
 
 void *mmap(void *at, size_t bytes, int protection, int flags, int fd, off_t offset) {
-  if (!(flags & MAP_ANONYMOUS) && fate_of_file("mmap", fd, 0) == FAIL) return MAP_FAILED;
+  if (!(flags & MAP_ANONYMOUS) && fate_of_file("mmap", fd) == FAIL) return MAP_FAILED;
   return (void *)syscall(SYS_mmap, at, bytes, protection, flags, fd, offset);
 }
 void *mmap64(void *at, size_t bytes, int protection, int flags, int fd, off64_t offset) {
@@ -210,7 +219,7 @@ int statfs64(const char *path, struct statfs64 *found) { return statfs(path, (st
 static int is_lock(int command) { return command == F_SETLK || command == F_SETLKW || command == F_OFD_SETLK || command == F_OFD_SETLKW; }
 
 static int fcntl_of(int fd, int command, void *argument) {
-  if (is_lock(command) && fate_of_file("lock", fd, 0) == FAIL) return -1;
+  if (is_lock(command) && fate_of_file("lock", fd) == FAIL) return -1;
   return syscall(SYS_fcntl, fd, command, argument);
 }
 #define ARGUMENT_OF(command) \
@@ -220,4 +229,4 @@ static int fcntl_of(int fd, int command, void *argument) {
   va_end(list);
 int fcntl(int fd, int command, ...) { ARGUMENT_OF(command) return fcntl_of(fd, command, argument); }
 int fcntl64(int fd, int command, ...) { ARGUMENT_OF(command) return fcntl_of(fd, command, argument); }
-int flock(int fd, int operation) { return fate_of_file("lock", fd, 0) == FAIL ? -1 : syscall(SYS_flock, fd, operation); }
+int flock(int fd, int operation) { return fate_of_file("lock", fd) == FAIL ? -1 : syscall(SYS_flock, fd, operation); }
