@@ -47,6 +47,8 @@ export interface AdmissionRules {
   /** null: no bound. */
   maxStoreBytes: number | null
   usedBytes: () => number
+  /** @throws RuntimeError `STORAGE_FULL`: the disk has no room for more jobs */
+  checkDisk: () => void
 }
 
 /** What may speak against jobs. */
@@ -331,7 +333,8 @@ function distinct(parents: readonly Parent[]): Parent[] {
 }
 
 /** @throws RuntimeError `STORAGE_FULL` */
-export function checkQuota({ maxStoreBytes, usedBytes }: AdmissionRules, attempted: string): void {
+export function checkQuota({ maxStoreBytes, usedBytes, checkDisk }: AdmissionRules, attempted: string): void {
+  checkDisk()
   if (maxStoreBytes !== null && usedBytes() >= maxStoreBytes) throw quotaReached(attempted, usedBytes(), maxStoreBytes)
 }
 

@@ -104,7 +104,13 @@ export class DurableQueue {
     this.#growth = new Growth(usedBytes)
     this.#commitParts = { ...parts, registry: this.#registry, rates: this.#rates, growth: this.#growth }
     this.#drafting = new Drafting(parts)
-    this.#admission = { registry: this.#registry, tag: parts.tag, maxStoreBytes: parts.maxStoreBytes, usedBytes }
+    this.#admission = {
+      registry: this.#registry,
+      tag: parts.tag,
+      maxStoreBytes: parts.maxStoreBytes,
+      usedBytes,
+      checkDisk: () => parts.store.checkRoomToGrow()
+    }
     const { registry, rates } = this.#commitParts
     this.#views = new QueueViews({ ...parts, registry, rates })
     const shared = {

@@ -32,6 +32,10 @@ export interface Engine extends Reader {
   remove(key: Buffer): void
   /** What an error that `transact` threw means; undefined: it is not the engine's. */
   meaningOf(error: unknown): 'full' | 'failed' | undefined
+  /** The disk had too little room at the last transaction. None: that never is so. */
+  readonly isScarce?: boolean
+  /** Whether there is room for more than the changes that make room. Inside of `transact` only. None: always. */
+  hasRoomToGrow?(): boolean
   /** Of the file, which never shrinks; and of its pages that hold something. */
   size(): { bytes: number; usedBytes: number }
   close(): Promise<void>

@@ -2,9 +2,11 @@
  * The one door to LMDB. The asynchronous interface is not used: it commits what a throwing callback had written.
  */
 import { statfsSync } from 'node:fs'
+import { join } from 'node:path'
 import { open, type RootDatabase } from 'lmdb'
 import { commitBytesMax } from '../core/limits.ts'
 import { type Engine, keyBytesMax, type Scan } from './engine.ts'
+import { NoRoom, RoomAhead, RoomFailed } from './room-ahead.ts'
 
 interface LmdbStats {
   pageSize: number
@@ -12,8 +14,17 @@ interface LmdbStats {
   treeBranchPageCount: number
   treeLeafPageCount: number
   overflowPages: number
+  free: LmdbTree
 }
 
+type LmdbTree = Pick<LmdbStats, 'treeBranchPageCount' | 'treeLeafPageCount' | 'overflowPages'>
+
+/** LMDB has room for so many characters of what it says about a write that failed, and writes on behind it. */
+const errorTextMax = 99
+/** What an entry takes besides its key and value. */
+const bytesOfEntry = 16
+const largeValueBytes = 2000
+const pageBytes = 4096
 /**
  * A process that was killed while it read the store keeps LMDB from using again whatever is freed from then on, until
  * somebody looks whether it is alive.
@@ -24,6 +35,10 @@ export class LmdbEngine implements Engine {
   readonly #path: string
   #commits = 0
   readonly #database: RootDatabase<Buffer, Buffer>
+  readonly #room: RoomAhead
+  /** Of the transaction that is open. */
+  #writes = 0
+  #bytes = 0
 
   /** @param path folder of LMDB's files, created if missing; `data-directory.ts` has checked that it may be opened. */
   constructor(path: string, { readOnly = false } = {}) {
@@ -39,6 +54,12 @@ export class LmdbEngine implements Engine {
       eventTurnBatching: false,
       permissionsMode: 0o600
     } as Parameters<typeof open>[0]) as RootDatabase<Buffer, Buffer>
+    try {
+      this.#room = new RoomAhead(join(path, 'data.mdb'), () => this.#pages())
+    } catch (error) {
+      void this.#database.close()
+      throw error
+    }
   }
 
   get(key: Buffer): Buffer | undefined {
@@ -60,35 +81,53 @@ export class LmdbEngine implements Engine {
   transact(write: () => void): void {
     // Without braces it could return a promise, and LMDB would wait for that with the commit.
     this.#database.transactionSync(() => {
+      this.#writes = 0
+      this.#bytes = 0
       write()
+      this.#room.make(this.#writes, this.#bytes)
     })
     if (++this.#commits % commitsPerLookAtReaders === 0) this.#database.readerCheck()
   }
 
   put(key: Buffer, value: Buffer): void {
+    this.#writes++
+    this.#bytes += bytesOf(key, value)
     this.#database.putSync(key, value)
   }
 
   remove(key: Buffer): void {
+    this.#writes++
     this.#database.removeSync(key)
   }
 
   meaningOf(error: unknown): 'full' | 'failed' | undefined {
+    if (error instanceof NoRoom) return 'full'
+    if (error instanceof RoomFailed) return 'failed'
     if (!isOfLmdb(error)) return undefined
-    return this.#isFull(error) ? 'full' : 'failed'
+    return this.#isFull(error) && !hasDamagedTheHeap(error as Error) ? 'full' : 'failed'
+  }
+
+  get isScarce(): boolean {
+    return this.#room.isScarce
+  }
+
+  hasRoomToGrow(): boolean {
+    return this.#room.hasSome()
   }
 
   size(): { bytes: number; usedBytes: number } {
-    const stats = this.#database.getStats() as LmdbStats
-    const { pageSize, lastPageNumber, treeBranchPageCount, treeLeafPageCount, overflowPages } = stats
-    return {
-      bytes: pageSize * (lastPageNumber + 1),
-      usedBytes: pageSize * (treeBranchPageCount + treeLeafPageCount + overflowPages)
-    }
+    const { pageBytes, lastPage, treePages } = this.#pages()
+    return { bytes: pageBytes * (lastPage + 1), usedBytes: pageBytes * treePages }
+  }
+
+  #pages() {
+    const { pageSize, lastPageNumber, free, ...tree } = this.#database.getStats() as LmdbStats
+    return { pageBytes: pageSize, lastPage: lastPageNumber, treePages: pagesOf(tree), freeListPages: pagesOf(free) }
   }
 
   async close(): Promise<void> {
     await this.#database.close()
+    this.#room.close()
   }
 
   /** A full disk is told as ENOSPC, as a full map, or as an input/output error after a short write. */
@@ -106,6 +145,21 @@ export class LmdbEngine implements Engine {
 function isOfLmdb(error: unknown): boolean {
   const { code, message } = error as { code?: unknown; message?: unknown }
   return typeof code === 'number' || /MDB_|input\/output|no space/i.test(String(message))
+}
+
+/** Large values have pages of their own; a page of small ones may be half empty. */
+function bytesOf(key: Buffer, value: Buffer): number {
+  const bytes = key.length + value.length + bytesOfEntry
+  return value.length > largeValueBytes ? bytes + pageBytes : 2 * bytes
+}
+
+function hasDamagedTheHeap({ message }: Error): boolean {
+  const textAt = message.indexOf('Attempting to write page')
+  return textAt >= 0 && message.length - textAt > errorTextMax
+}
+
+function pagesOf({ treeBranchPageCount, treeLeafPageCount, overflowPages }: LmdbTree): number {
+  return treeBranchPageCount + treeLeafPageCount + overflowPages
 }
 
 /** LMDB walks backwards from its `start`, included, to its `end`, not included; ours is the same range either way. */

@@ -47,6 +47,7 @@ export class Store {
   #closing: Promise<void> | undefined
   #failure: RuntimeError | undefined
   #full = false
+  #hasRefusedToGrow = false
   #fail!: (error: Error) => void
 
   /** Resolves with the reason when the disk failed in a way that cannot be lived with; the process must end then. */
@@ -83,9 +84,20 @@ export class Store {
     return this.#engine
   }
 
-  /** The disk refused the last write; the next one is tried all the same. */
+  /** The disk refused a write, and there is no more room since; the next one is tried all the same. */
   get full(): boolean {
-    return this.#full
+    return this.#full || (this.#hasRefusedToGrow && this.#engine.isScarce === true)
+  }
+
+  /**
+   * Refuses what makes the store larger while the disk has room only for other changes. Inside of an operation only.
+   *
+   * @throws RuntimeError `STORAGE_FULL`
+   */
+  checkRoomToGrow(): void {
+    if (this.#engine.hasRoomToGrow?.() !== false) return
+    this.#hasRefusedToGrow = true
+    throw storageFull(this.path)
   }
 
   /** Bytes of the file, which never shrinks. */
@@ -122,11 +134,16 @@ export class Store {
 
   #flush(): void {
     if (this.#pending.length === 0) return
-    const { batch, error } = this.#commit(this.#pending)
+    const { batch, error, hasRun } = this.#commit(this.#pending)
     if (error === undefined) return
     if (batch.length <= 1) {
       // None was taken where LMDB does not begin a transaction, as after an error that it takes for fatal.
       this.#refuse(batch[0] ?? this.#pending.shift()!, error)
+      return
+    }
+    if (hasRun && this.#engine.meaningOf(error) === 'failed') {
+      // A disk that has failed once is not tried again: what it says then is not to be trusted.
+      for (const operation of batch) this.#refuse(operation, this.#failure ?? error)
       return
     }
     for (const operation of batch) {
@@ -135,11 +152,16 @@ export class Store {
     }
   }
 
-  /** One transaction over as many of `operations` as one commit may hold; takes them out of the list. */
-  #commit(operations: PendingOperation[]): { batch: readonly PendingOperation[]; error?: unknown } {
+  /**
+   * One transaction over as many of `operations` as one commit may hold; takes them out of the list.
+   *
+   * @returns `hasRun`: all of them had run, and it is the commit that failed
+   */
+  #commit(operations: PendingOperation[]): { batch: readonly PendingOperation[]; error?: unknown; hasRun: boolean } {
     const transaction = new OpenTransaction(this.#engine)
     const settlements: (() => void)[] = []
     let taken = 0
+    let hasRun = false
     try {
       this.#engine.transact(() => {
         while (taken < operations.length && taken < commitOperationsMax && transaction.bytes < commitBytesMax) {
@@ -148,9 +170,10 @@ export class Store {
         }
         transaction.states.beforeCommit()
         failPoint('commit.ran')
+        hasRun = true
       })
     } catch (error) {
-      return { batch: operations.splice(0, taken), error }
+      return { batch: operations.splice(0, taken), error, hasRun }
     }
     // Taken out before anyone is told: whatever those do, an operation is never committed twice.
     const batch = operations.splice(0, taken)
@@ -166,7 +189,7 @@ export class Store {
     }
     for (const settle of settlements) settle()
     failPoint('commit.told')
-    return { batch }
+    return { batch, hasRun }
   }
 
   #refuse(operation: PendingOperation, error: unknown): void {
@@ -182,12 +205,7 @@ export class Store {
     if (meaning === undefined) return error as Error
     if (meaning === 'full') {
       this.#full = true
-      return new RuntimeError(
-        'STORAGE_FULL',
-        `Cannot store: the disk of ${this.path} is full. Nothing of the request was stored. Free some space; the next request is tried again.`,
-        {},
-        { cause: error }
-      )
+      return storageFull(this.path, error)
     }
     this.#failure = new RuntimeError(
       'STORAGE_FAILED',
@@ -198,6 +216,15 @@ export class Store {
     this.#fail(this.#failure)
     return this.#failure
   }
+}
+
+function storageFull(path: string, cause?: unknown): RuntimeError {
+  return new RuntimeError(
+    'STORAGE_FULL',
+    `Cannot store: the disk of ${path} is full. Nothing of the request was stored. Free some space; the next request is tried again.`,
+    {},
+    cause === undefined ? undefined : { cause }
+  )
 }
 
 /** @returns what to do with the operation's promise once the commit is on disk. */

@@ -142,6 +142,10 @@ class MortalStore {
   get usedBytes(): number {
     return this.#store.usedBytes
   }
+
+  checkRoomToGrow(): void {
+    this.#store.checkRoomToGrow()
+  }
 }
 
 /** Everything but the record of who owns the store. */

@@ -9,6 +9,7 @@ import { describe, it, type TestContext } from 'node:test'
 import fc from 'fast-check'
 import { RuntimeError } from '../../runtime/core/errors.ts'
 import { commitBytesMax, commitOperationsMax } from '../../runtime/core/limits.ts'
+import { LmdbEngine } from '../../runtime/store/lmdb-engine.ts'
 import { type CommitState, type CommitStates, Store, type Transaction } from '../../runtime/store/store.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 import { OwnerProcess } from './owner-process.ts'
@@ -476,6 +477,30 @@ describe('a disk that refuses', () => {
     await assert.rejects(store.transact(put('after')), refused('STORAGE_FAILED'))
     await store.close()
     assert.deepEqual(keysOf(openStore(test, store.path)), ['k1', 'kbefore'])
+  })
+
+  it('broken once in a commit of several: it is not tried again, and none of them is acknowledged (issue 7.4)', async (test) => {
+    const path = join(temporaryFolder(test), 'store')
+    let isBroken = false
+    class BreaksOnce extends LmdbEngine {
+      override transact(write: () => void): void {
+        super.transact(() => {
+          write()
+          if (!isBroken) return
+          isBroken = false
+          throw broken()
+        })
+      }
+    }
+    const store = new Store(path, new BreaksOnce(path))
+    test.after(() => store.close())
+    await store.transact(put('before'))
+    isBroken = true
+    const outcomes = await Promise.allSettled([store.transact(put(1)), store.transact(put(2))])
+    for (const outcome of outcomes) {
+      assert(outcome.status === 'rejected' && refused('STORAGE_FAILED')(outcome.reason))
+    }
+    assert.deepEqual(keysOf(store), ['kbefore'])
   })
 
   it('broken so that no transaction begins: whoever waits is told, and closing ends', async (test) => {
