@@ -40,6 +40,7 @@ test('every method answers in the shape that the table says', async (test) => {
     'job.moveMany': { key: 'k', to: 'q' },
     'queue.pause': { queue: 'q', until: '2h' },
     'queue.drain': { queue: 'q', timeout: 1 },
+    backup: { directory: '/backups/one' },
     'queue.resume': { queue: 'q' },
     'queue.purge': { queue: 'q', state: 'failed' },
     'events.unsubscribe': { subscription: '1' },
