@@ -91,7 +91,7 @@ export class HostProcess {
           this.#ended(reason, signal)
           resolve()
         })
-      this.#child.once('error', (error) => ended(`could not be started: ${error.message}`, null))
+      this.#child.on('error', (error) => ended(`could not be started: ${error.message}`, null))
       const exited = (code: number | null, signal: NodeJS.Signals | null) =>
         ended(signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`, signal)
       // On close, what it has said until then has been read. A process that a job has set free may hold the streams open.
@@ -230,8 +230,11 @@ export class HostProcess {
    * arrives here. With one job in the host it is that job's; with several, each of them gets it, marked as such.
    */
   #listenToOutput(): () => void {
-    const flushOut = readLines(this.#child.stdout!, (line) => this.#logForJobs('info', line))
-    const flushError = readLines(this.#child.stderr!, (line) => {
+    const { stdout, stderr } = this.#child
+    // Neither is there where this process may open no more files: then the host could not be started.
+    if (!stdout || !stderr) return () => {}
+    const flushOut = readLines(stdout, (line) => this.#logForJobs('info', line))
+    const flushError = readLines(stderr, (line) => {
       this.#errorText = `${this.#errorText}\n${line}`.slice(-hostErrorCharsMax)
       this.#logForJobs('warn', line)
     })

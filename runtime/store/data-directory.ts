@@ -22,6 +22,7 @@ import {
   existsSync,
   fstatSync,
   fsyncSync,
+  ftruncateSync,
   linkSync,
   mkdirSync,
   openSync,
@@ -31,12 +32,14 @@ import {
   realpathSync,
   renameSync,
   rmSync,
-  writeFileSync
+  writeFileSync,
+  writeSync
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { RuntimeError } from '../core/errors.ts'
 import { metaKey } from './keys.ts'
 import { formatVersion, type Owner, ownerCodec } from './records.ts'
+import { isRefusal } from './room-ahead.ts'
 import { Store } from './store.ts'
 import { verifyInChild } from './verify-in-child.ts'
 
@@ -56,6 +59,9 @@ export interface OpenDataDirectory {
   /** Gives up ownership and closes the store. */
   close(): Promise<void>
 }
+
+/** What LMDB's two files take at first, and more. */
+const newStoreBytes = 64 * 1024
 
 /** LMDB allows one environment per file and process, so a second open in the same process is refused here. */
 const openedHere = new Set<string>()
@@ -117,6 +123,7 @@ async function openPrepared(directory: string, path: string, marker: Marker): Pr
 async function createStore(directory: string): Promise<void> {
   const temporary = `${storeFolder(directory)}.${process.pid}.new`
   rmSync(temporary, { recursive: true, force: true })
+  askDisk(temporary)
   await new Store(temporary).close()
   // Without a commit LMDB has not synced what it made.
   syncPath(join(temporary, 'data.mdb'))
@@ -126,6 +133,22 @@ async function createStore(directory: string): Promise<void> {
   } catch (error) {
     if (!['ENOTEMPTY', 'EEXIST', 'ENOENT'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
     rmSync(temporary, { recursive: true, force: true })
+  }
+}
+
+/** What the disk refuses must be told now: LMDB crashes where it cannot write the files that it makes. */
+function askDisk(folder: string): void {
+  mkdirSync(folder, { mode: 0o700 })
+  const file = join(folder, 'room')
+  const descriptor = openSync(file, 'w', 0o600)
+  try {
+    ftruncateSync(descriptor, newStoreBytes)
+    const room = Buffer.alloc(newStoreBytes)
+    for (let at = 0; at < room.length; ) at += writeSync(descriptor, room, at, room.length - at, at)
+    fsyncSync(descriptor)
+  } finally {
+    closeSync(descriptor)
+    rmSync(file, { force: true })
   }
 }
 
@@ -394,6 +417,11 @@ function invalid(directory: string, why: string, cause?: unknown): RuntimeError 
 
 function inWords(error: unknown, directory: string): unknown {
   if (error instanceof RuntimeError) return error
+  if (isRefusal(error)) {
+    return new RuntimeError('STORAGE_FULL', `Cannot open the data directory ${directory}: the disk is full.`, {
+      directory
+    })
+  }
   const { code, message } = error as NodeJS.ErrnoException
   switch (code) {
     case 'EACCES':
@@ -407,11 +435,6 @@ function inWords(error: unknown, directory: string): unknown {
     case 'ENOTDIR':
     case 'EEXIST':
       return invalid(directory, `${basename(directory)} or a part of its path is a file, not a directory.`, error)
-    case 'ENOSPC':
-    case 'EDQUOT':
-      return new RuntimeError('STORAGE_FULL', `Cannot open the data directory ${directory}: the disk is full.`, {
-        directory
-      })
     default:
       return invalid(directory, `${message}.`, error)
   }
