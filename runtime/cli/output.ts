@@ -76,6 +76,11 @@ export class Output {
       this.#sayError({ code: 'RPC', message: error.message, data: { rpcCode: error.rpcCode } })
       return
     }
+    if (['EMFILE', 'ENFILE'].includes((error as NodeJS.ErrnoException).code ?? '')) {
+      const message = `Cannot open any more files (${(error as NodeJS.ErrnoException).code}): ${(error as Error).message}. Raise the limit, for example with "ulimit -n 1024".`
+      this.#sayError({ code: 'NO_DESCRIPTORS', message, data: {} })
+      return
+    }
     const stack = error instanceof Error ? (error.stack ?? error.message) : String(error)
     this.#sayError({ code: 'INTERNAL', message: `This is a defect of actor-runtime: ${stack}`, data: {} })
   }

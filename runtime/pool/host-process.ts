@@ -91,7 +91,7 @@ export class HostProcess {
           this.#ended(reason, signal)
           resolve()
         })
-      this.#child.once('error', (error) => ended(`could not be started: ${error.message}`, null))
+      this.#child.on('error', (error) => ended(`could not be started: ${error.message}`, null))
       const exited = (code: number | null, signal: NodeJS.Signals | null) =>
         ended(signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`, signal)
       // On close, what it has said until then has been read. A process that a job has set free may hold the streams open.

@@ -22,6 +22,8 @@ import {
   closeSync,
   constants,
   existsSync,
+  fsyncSync,
+  ftruncateSync,
   linkSync,
   lstatSync,
   mkdirSync,
@@ -31,7 +33,8 @@ import {
   realpathSync,
   renameSync,
   rmSync,
-  statSync
+  statSync,
+  writeSync
 } from 'node:fs'
 import { basename, dirname, join, relative } from 'node:path'
 import { RuntimeError } from '../core/errors.ts'
@@ -40,6 +43,7 @@ import { isAsClosed, noteClosed } from './closed-file.ts'
 import { metaKey } from './keys.ts'
 import { readPageSnapshot, StructureDamaged } from './pages.ts'
 import { formatVersion, type Owner, ownerCodec } from './records.ts'
+import { isRefusal } from './room-ahead.ts'
 import { Store } from './store.ts'
 import { syncPath, writeSynced, writeTemporary } from './synced-files.ts'
 import type { Verification } from './verification.ts'
@@ -64,6 +68,9 @@ export interface OpenDataDirectory {
   /** Gives up ownership and closes the store. */
   close(): Promise<void>
 }
+
+/** What LMDB's two files take at first, and more. */
+const newStoreBytes = 64 * 1024
 
 /** LMDB allows one environment per file and process, so a second open in the same process is refused here. */
 const openedHere = new Set<string>()
@@ -137,8 +144,7 @@ async function openPrepared(
 async function createStore(directory: string): Promise<void> {
   const temporary = `${storeFolder(directory)}.${process.pid}.new`
   rmSync(temporary, { recursive: true, force: true })
-  // LMDB would make it for everybody, as far as the umask allows.
-  mkdirSync(temporary, { mode: 0o700 })
+  askDisk(temporary)
   await new Store(temporary).close()
   failPoint('create.storeMade')
   // Without a commit LMDB has not synced what it made.
@@ -151,6 +157,22 @@ async function createStore(directory: string): Promise<void> {
   } catch (error) {
     if (!['ENOTEMPTY', 'EEXIST', 'ENOENT'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
     rmSync(temporary, { recursive: true, force: true })
+  }
+}
+
+/** What the disk refuses must be told now: LMDB crashes where it cannot write the files that it makes. */
+function askDisk(folder: string): void {
+  mkdirSync(folder, { mode: 0o700 })
+  const file = join(folder, 'room')
+  const descriptor = openSync(file, 'w', 0o600)
+  try {
+    ftruncateSync(descriptor, newStoreBytes)
+    const room = Buffer.alloc(newStoreBytes)
+    for (let at = 0; at < room.length; ) at += writeSync(descriptor, room, at, room.length - at, at)
+    fsyncSync(descriptor)
+  } finally {
+    closeSync(descriptor)
+    rmSync(file, { force: true })
   }
 }
 
@@ -441,6 +463,11 @@ function invalid(directory: string, why: string, cause?: unknown): RuntimeError 
 
 function inWords(error: unknown, directory: string): unknown {
   if (error instanceof RuntimeError) return error
+  if (isRefusal(error)) {
+    return new RuntimeError('STORAGE_FULL', `Cannot open the data directory ${directory}: the disk is full.`, {
+      directory
+    })
+  }
   const { code, message } = error as NodeJS.ErrnoException
   switch (code) {
     case 'EACCES':
@@ -454,11 +481,6 @@ function inWords(error: unknown, directory: string): unknown {
     case 'ENOTDIR':
     case 'EEXIST':
       return invalid(directory, `${basename(directory)} or a part of its path is a file, not a directory.`, error)
-    case 'ENOSPC':
-    case 'EDQUOT':
-      return new RuntimeError('STORAGE_FULL', `Cannot open the data directory ${directory}: the disk is full.`, {
-        directory
-      })
     default:
       return invalid(directory, `${message}.`, error)
   }

@@ -24,6 +24,8 @@ const errorTextMax = 99
 /** What an entry takes besides its key and value. */
 const bytesOfEntry = 16
 const largeValueBytes = 2000
+/** Of addresses, not of memory. A larger file is mapped again as it grows. */
+const mappedBytes = 64 * 1024 ** 3
 const pageBytes = 4096
 /**
  * A process that was killed while it read the store keeps LMDB from using again whatever is freed from then on, until
@@ -52,6 +54,8 @@ export class LmdbEngine implements Engine {
       // Default settings acknowledge commits whose meta page failed to be written.
       overlappingSync: false,
       eventTurnBatching: false,
+      // Where LMDB cannot map a file that has grown it goes on without telling: commits are lost, or the process is.
+      ...(process.platform !== 'win32' && { mapSize: mappedBytes }),
       permissionsMode: 0o600
     } as Parameters<typeof open>[0]) as RootDatabase<Buffer, Buffer>
     try {

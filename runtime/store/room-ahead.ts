@@ -13,6 +13,7 @@
  * Everything here happens under LMDB's writer lock, so that no other process appends at the same time.
  */
 import { closeSync, fstatSync, openSync, statfsSync, writeSync } from 'node:fs'
+import { constants } from 'node:os'
 import { dirname } from 'node:path'
 
 export interface PageCounts {
@@ -90,7 +91,7 @@ export class RoomAhead {
     if (!this.#isScarce) return true
     this.#look()
     const keptBytes = this.#keptBytes()
-    if (this.#leftBytes < keptBytes) this.#append(2 * keptBytes)
+    if (this.#leftBytes < 2 * keptBytes) this.#append(2 * keptBytes)
     this.#isScarce = Math.max(this.#leftBytes, this.#freeBytes) < 2 * keptBytes
     return !this.#isScarce
   }
@@ -163,7 +164,10 @@ function sizeOfDisk(folder: string): number {
   return blocks * bsize
 }
 
+const refusals = [constants.errno.ENOSPC, constants.errno.EDQUOT, constants.errno.EFBIG]
+
 /** Not an error of the disk: it has no room, or not for this user, or the file may not be larger. */
-function isRefusal(error: unknown): boolean {
-  return ['ENOSPC', 'EDQUOT', 'EFBIG'].includes((error as NodeJS.ErrnoException).code ?? '')
+export function isRefusal(error: unknown): boolean {
+  // By number: Node knows no name of a quota that is used up.
+  return refusals.includes(-((error as NodeJS.ErrnoException).errno ?? 0))
 }

@@ -74,6 +74,7 @@ export class Supervisor {
   readonly #dueJobs: DueWork
   readonly #upkeep: DueWork
   readonly #scheduler: Scheduler
+  #lastResidentBytes = 0
   #state: 'running' | 'stopping' = 'running'
 
   /**
@@ -244,8 +245,18 @@ export class Supervisor {
         usedBytes: store.usedBytes,
         bytesMax: this.#config.maxStoreBytes
       },
-      memory: { residentBytes: process.memoryUsage.rss() }
+      memory: { residentBytes: this.#residentBytes() }
     }
+  }
+
+  /** As it was when it could last be asked for: that takes a descriptor, of which there may be none. */
+  #residentBytes(): number {
+    try {
+      this.#lastResidentBytes = process.memoryUsage.rss()
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).syscall !== 'uv_resident_set_memory') throw error
+    }
+    return this.#lastResidentBytes
   }
 
   async #doctor(): Promise<DoctorView> {
