@@ -22,6 +22,7 @@ import { RuntimeError } from '../../runtime/core/errors.ts'
 import { createRuntime } from '../../runtime/embed/create-runtime.ts'
 import { openDataDirectory } from '../../runtime/store/data-directory.ts'
 import { verifyDirectory } from '../../runtime/store/verify-directory.ts'
+import { endOfPages } from '../store/end-of-pages.ts'
 import { smallDisk } from '../store/small-disk.ts'
 import { allJobs, connected, nextEvents, untilIdle } from '../support/connected.ts'
 import { TestProject } from '../support/supervisor-process.ts'
@@ -272,7 +273,7 @@ test('issue 7.5: verify of what is no store, and of a data file that is gone', a
   await close()
   assert.equal((await verifyDirectory(join(folder, 'data'))).sound, true)
   const file = join(folder, 'data', 'store', 'data.mdb')
-  truncateSync(file, statSync(file).size - 1)
+  truncateSync(file, endOfPages(file) - 1)
   const { sound, findings } = await verifyDirectory(join(folder, 'data'))
   assert.equal(sound, false)
   assert.match(findings[0]!.what, /cut off/)

@@ -4,7 +4,18 @@
  */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, type TestContext, test } from 'node:test'
@@ -13,6 +24,7 @@ import { verifier } from '../../runtime/queue/verifier.ts'
 import { type OpenDataDirectory, openDataDirectory } from '../../runtime/store/data-directory.ts'
 import { verifyDirectory } from '../../runtime/store/verify-directory.ts'
 import { openQueueIn } from '../queue/open-queue.ts'
+import { endOfPages } from '../store/end-of-pages.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 import { everyKindConfigs, everyKindStartMs, fillWithEveryKind } from './every-kind.ts'
 
@@ -63,7 +75,8 @@ function jobsIn({ store }: OpenDataDirectory): number {
 
 const content: Record<string, (path: string) => void> = {
   'nothing in it': (path) => writeFileSync(path, ''),
-  'half of itself': (path) => writeFileSync(path, readFileSync(path).subarray(0, readFileSync(path).length / 2)),
+  'half of itself': (path) =>
+    truncateSync(path, (path.endsWith('data.mdb') ? endOfPages(path) : statSync(path).size) / 2),
   zeros: (path) => writeFileSync(path, Buffer.alloc(readFileSync(path).length)),
   'random bytes': (path) => writeFileSync(path, Buffer.alloc(readFileSync(path).length, 0xa7)),
   'a list where an object is': (path) => writeFileSync(path, '[]'),

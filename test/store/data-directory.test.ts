@@ -23,6 +23,7 @@ import { type OpenDataDirectory, openDataDirectory } from '../../runtime/store/d
 import { jobKey } from '../../runtime/store/keys.ts'
 import { formatVersion, type JobSpec, specCodec } from '../../runtime/store/records.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
+import { endOfPages } from './end-of-pages.ts'
 import { type Answer, OwnerProcess } from './owner-process.ts'
 import { smallDisk } from './small-disk.ts'
 
@@ -47,12 +48,6 @@ const spec: JobSpec = {
 const key = jobKey(1)
 
 /** Opens, and closes when the test ends if the test has not. */
-/** Of the pages that LMDB knows of; the file is longer. */
-function endOfPages(file: string): number {
-  const content = readFileSync(file)
-  const newest = content.readBigUInt64LE(152) > content.readBigUInt64LE(4096 + 152) ? 0 : 4096
-  return (Number(content.readBigUInt64LE(newest + 144)) + 1) * 4096
-}
 
 async function open(test: TestContext, directory: string): Promise<OpenDataDirectory> {
   const opened = await openDataDirectory(directory)
