@@ -3,16 +3,16 @@
  * it, and makes it one of the present.
  */
 import assert from 'node:assert/strict'
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { gunzipSync } from 'node:zlib'
 import type { QueueConfig } from '../../runtime/core/config.ts'
 import type { FailPoint } from '../../runtime/core/fail-points.ts'
 import type { JobView } from '../../runtime/core/job.ts'
 import { formatVersion } from '../../runtime/store/records.ts'
 import { openQueueIn, queueConfig } from '../queue/open-queue.ts'
 import { assertInvariants } from '../queue/store-invariants.ts'
+import { expectedOf, unpack } from '../store/format-fixture.ts'
 import { TestProject } from '../support/supervisor-process.ts'
 
 interface Expected {
@@ -36,13 +36,9 @@ const points: readonly FailPoint[] = [
 
 for (const format of [1, 2]) {
   test(`issue 7.2: a directory of format ${format} survives deaths at each step of its opening`, async (t) => {
-    const fixture = join('test', 'store', `format-${format}`)
-    const expected = JSON.parse(readFileSync(join(fixture, 'expected.json'), 'utf8')) as Expected
+    const expected = expectedOf<Expected>(format)
     const project = new TestProject(t, 'memory')
-    const directory = join(project.folder, '.runtime')
-    mkdirSync(join(directory, 'store'), { recursive: true })
-    copyFileSync(join(fixture, 'actor-runtime.json'), join(directory, 'actor-runtime.json'))
-    writeFileSync(join(directory, 'store', 'data.mdb'), gunzipSync(readFileSync(join(fixture, 'data.mdb.gz'))))
+    const directory = unpack(t, format, join(project.folder, '.runtime'))
     project.write('actors/a.js', 'export function b() {}\n')
 
     for (const point of points) {

@@ -1,15 +1,14 @@
 /** A data directory that format 1 wrote (see format-1/README.md) opens as it was left, and everything works on its jobs. */
 import assert from 'node:assert/strict'
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { gunzipSync } from 'node:zlib'
 import type { QueueConfig } from '../../runtime/core/config.ts'
 import type { JobView, QueueView } from '../../runtime/core/job.ts'
 import { type EventRecord, formatVersion } from '../../runtime/store/records.ts'
 import { type OpenQueue, openQueueIn, queueConfig } from '../queue/open-queue.ts'
 import { assertInvariants } from '../queue/store-invariants.ts'
-import { temporaryFolder } from '../support/temporary-folder.ts'
+import { expectedOf, openCopy, unpack } from './format-fixture.ts'
 
 type Claims = Record<string, [id: string, attempt: number][]>
 interface Expected {
@@ -21,25 +20,19 @@ interface Expected {
   views: JobView[]
 }
 
-const fixture = join('test', 'store', 'format-1')
-const expected = JSON.parse(readFileSync(join(fixture, 'expected.json'), 'utf8')) as Expected
+const expected = expectedOf<Expected>(1)
 const names = expected.queues.map(({ queue }) => queue)
 const keepAll = { ageMs: null, count: null, bytes: null }
 const noTrace = { progress: null, logs: [] }
 const dayMs = 24 * 3_600_000
 
-function unpack(test: TestContext): string {
-  const directory = temporaryFolder(test)
-  mkdirSync(join(directory, 'store'))
-  copyFileSync(join(fixture, 'actor-runtime.json'), join(directory, 'actor-runtime.json'))
-  writeFileSync(join(directory, 'store', 'data.mdb'), gunzipSync(readFileSync(join(fixture, 'data.mdb.gz'))))
-  return directory
-}
-
-async function open(test: TestContext, options: Partial<QueueConfig> = {}): Promise<OpenQueue> {
-  const opened = await openQueueIn(unpack(test), expected.nowMs, ...names.map((name) => queueConfig(name, options)))
-  test.after(() => opened.close())
-  return opened
+function open(test: TestContext, options: Partial<QueueConfig> = {}): Promise<OpenQueue> {
+  return openCopy(
+    test,
+    1,
+    expected.nowMs,
+    names.map((name) => queueConfig(name, options))
+  )
 }
 
 async function claimAll({ queue }: OpenQueue): Promise<Claims> {
@@ -58,7 +51,7 @@ function assertConsistent({ store, tag }: OpenQueue): void {
 }
 
 test('a directory whose marker says format 1 is opened, and says the present format afterwards', async (test) => {
-  const directory = unpack(test)
+  const directory = unpack(test, 1)
   const marker = () => JSON.parse(readFileSync(join(directory, 'actor-runtime.json'), 'utf8'))
   const before = marker()
   assert.equal(before.format, 1)

@@ -1,16 +1,13 @@
 /** A data directory that format 3 wrote (see format-3/README.md) opens as it was left, and everything works on its jobs. */
 import assert from 'node:assert/strict'
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { gunzipSync } from 'node:zlib'
 import { verifier } from '../../runtime/queue/verifier.ts'
 import { formatVersion } from '../../runtime/store/records.ts'
 import { verifyDirectory } from '../../runtime/store/verify-directory.ts'
 import { everyKindConfigs } from '../damage/every-kind.ts'
-import { type OpenQueue, openQueueIn } from '../queue/open-queue.ts'
+import type { OpenQueue } from '../queue/open-queue.ts'
 import { assertInvariants } from '../queue/store-invariants.ts'
-import { temporaryFolder } from '../support/temporary-folder.ts'
+import { expectedOf, openCopy, unpack } from './format-fixture.ts'
 
 type Claim = [id: string, attempt: number, parents: unknown[], document: unknown, journal: unknown[]]
 type Claims = Record<string, Claim[]>
@@ -27,24 +24,11 @@ interface Expected {
   views: { id: string }[]
 }
 
-const fixture = join('test', 'store', 'format-3')
-const expected = JSON.parse(readFileSync(join(fixture, 'expected.json'), 'utf8')) as Expected
+const expected = expectedOf<Expected>(3)
 const configs = new Map(everyKindConfigs.map((config) => [config.name, config]))
 const dayMs = 24 * 3_600_000
 
-function unpack(test: TestContext): string {
-  const directory = temporaryFolder(test)
-  mkdirSync(join(directory, 'store'))
-  copyFileSync(join(fixture, 'actor-runtime.json'), join(directory, 'actor-runtime.json'))
-  writeFileSync(join(directory, 'store', 'data.mdb'), gunzipSync(readFileSync(join(fixture, 'data.mdb.gz'))))
-  return directory
-}
-
-async function open(test: TestContext): Promise<OpenQueue> {
-  const opened = await openQueueIn(unpack(test), expected.nowMs, ...everyKindConfigs)
-  test.after(() => opened.close())
-  return opened
-}
+const open = (test: TestContext) => openCopy(test, 3, expected.nowMs, everyKindConfigs)
 
 async function claimAll({ queue }: OpenQueue): Promise<Claims> {
   const claims: Claims = {}
@@ -62,7 +46,7 @@ async function claimAll({ queue }: OpenQueue): Promise<Claims> {
 }
 
 test('issue 7.9: a store of format 3 can be told apart, and is sound', async (test) => {
-  const { format, sound, findings } = await verifyDirectory(unpack(test), { verifier })
+  const { format, sound, findings } = await verifyDirectory(unpack(test, 3), { verifier })
   assert.equal(format, 3)
   assert(format <= formatVersion)
   assert.equal(sound, true, JSON.stringify(findings))
