@@ -3,7 +3,7 @@ import { closeSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { open } from 'lmdb'
 import { type PageSnapshot, readPageSnapshot, StructureDamaged, walkPages } from './pages.ts'
-import { unseal } from './records.ts'
+import { isSealed, unseal } from './records.ts'
 
 export interface Verification {
   entries: number
@@ -28,8 +28,6 @@ export interface Progress {
   pagesTotal: number
 }
 
-/** Kinds of entries whose value has no checksum: what they say follows from other records. All others are sealed. */
-const unsealedKinds = new Set(['R', 'G', 'W', 'F', 'Z', 'T', 'B', 'V', 'A', 'N'].map((letter) => letter.charCodeAt(0)))
 const jobKind = 'J'.charCodeAt(0)
 const pagesPerLookAtClock = 32
 const pagesPerProgress = 2_048
@@ -79,7 +77,7 @@ function note(found: Verification, key: Buffer, value: Buffer): boolean {
   const kind = key[0]!
   found.entries++
   if (kind === jobKind) found.jobs++
-  if (unsealedKinds.has(kind)) return true
+  if (!isSealed(key)) return true
   try {
     unseal(key, value)
   } catch {

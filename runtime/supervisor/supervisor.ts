@@ -140,6 +140,7 @@ export class Supervisor {
         upkeepAt: (atMs) => upkeep.dueAt(atMs),
         cancelled: (name, id) => dispatchers.get(name)?.cancelled(id),
         eventFinished: (id) => scheduler.eventFinished(id),
+        eventsLost: () => scheduler.planAgain(),
         isAwaited: (id) => waiters.isAwaited(id),
         ended: (id, job) => waiters.ended(id, job)
       }

@@ -123,14 +123,14 @@ class MortalStore {
     this.#store = store
   }
 
-  async transact<T>(operation: (transaction: Transaction, states: CommitStates) => T): Promise<T> {
+  async transact<T>(operation: (transaction: Transaction, states: CommitStates) => T, how?: 'alone'): Promise<T> {
     if (this.commitsLeft <= 0) throw new Died()
     this.commitsLeft--
     const value = await this.#store.transact((transaction, states) => {
       const result = operation(transaction, states)
       if (this.isDiskFull) throw Object.assign(new Error('No space left on device'), { code: 28 })
       return result
-    })
+    }, how)
     if (this.commitsLeft <= 0) throw new Died()
     return value
   }
@@ -194,6 +194,7 @@ async function over(
       upkeepAt: (atMs) => told.upkeepAt.push(atMs),
       cancelled: (_, id) => told.cancelled.push(id),
       eventFinished: () => {},
+      eventsLost: () => {},
       isAwaited: () => false,
       ended: () => {}
     }
