@@ -16,6 +16,7 @@ import {
   eventCodec,
   groupCodec,
   initialCounters,
+  type JournalTotals,
   journalCodec,
   type KeyGroup,
   noTotals,
@@ -186,19 +187,24 @@ class Derivation {
     const { entries, signals } = this.#journals.get(job.seq) ?? { entries: 0, signals: 0 }
     const journal = standing.journal ?? emptyJournal
     if (journal.entries === entries && journal.signals === signals) return job
-    const bytes = this.#journalBytes(job.seq)
-    return { ...job, standing: { ...standing, journal: { ...journal, entries, signals, bytes } } }
+    return { ...job, standing: { ...standing, journal: this.#journalOf(job.seq, journal) } }
   }
 
-  #journalBytes(seq: number): number {
-    let bytes = 0
+  /** Numbers that were given are not given again. */
+  #journalOf(seq: number, { nextSignal, nextOrder }: JournalTotals): JournalTotals {
+    const totals = { entries: 0, bytes: 0, signals: 0, nextSignal, nextOrder }
     for (const { key, value } of this.#transaction.entries(keys.journalRange(seq))) {
-      bytes += bytesOfEntry(journalCodec.decode(key, value))
+      const entry = journalCodec.decode(key, value)
+      totals.entries++
+      totals.bytes += bytesOfEntry(entry)
+      totals.nextOrder = Math.max(totals.nextOrder, (entry.order ?? -1) + 1)
     }
     for (const { key, value } of this.#transaction.entries(keys.signalRange(seq))) {
-      bytes += Buffer.byteLength(signalCodec.decode(key, value).payload)
+      totals.signals++
+      totals.bytes += Buffer.byteLength(signalCodec.decode(key, value).payload)
+      totals.nextSignal = Math.max(totals.nextSignal, keys.seqOfKey(key) + 1)
     }
-    return bytes
+    return totals
   }
 
   /** Written only where it is another one: one of an older format stays as it is. */

@@ -168,7 +168,10 @@ class Repair {
       this.#standings.delete(seq)
       if (job === undefined || state === undefined) continue
       const error = { ...lostError(damaged), message: `${lostError(damaged).message} It had ${wordOf[state]}.` }
-      this.#write(seq, { ...job.standing, state, dueAtMs: null, finishedAtMs: keys.instantOfFinishedKey(key), error })
+      const parents = this.#parentsLeft(seq)
+      const dependencies = parents.total === 0 ? null : parents
+      const finishedAtMs = keys.instantOfFinishedKey(key)
+      this.#write(seq, { ...job.standing, state, dueAtMs: null, finishedAtMs, error, dependencies })
     }
   }
 

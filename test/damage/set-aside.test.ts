@@ -125,6 +125,14 @@ test('issue 7.5: whatever record is damaged under a running queue, it is set asi
   const opened = await fresh()
   const there = opened.queue.list({ limit: 500 }).jobs.map(({ id }) => id)
   const sound = await useUp(opened)
+  const assertSound = (name: string) => {
+    try {
+      assertInvariants(store.reader, tag, configs)
+    } catch (error) {
+      ;(error as Error).message = `${name}: ${(error as Error).message}`
+      throw error
+    }
+  }
   assert([...sound.values()].every(({ state }) => ['completed', 'failed', 'cancelled'].includes(state)))
 
   await fresh()
@@ -149,7 +157,7 @@ test('issue 7.5: whatever record is damaged under a running queue, it is set asi
       assert(setAsideCodec.decode(aside, kept).value.equals(raw), `${name} is kept as it was`)
       assert(opened.events.some(({ type, job }) => type === 'damaged' && job === record.key.toString('hex')), name)
     }
-    assertInvariants(store.reader, tag, configs)
+    assertSound(name)
     const gone = there.filter((id) => sound.has(id) && !jobs.has(id))
     assert(gone.length <= (kind === 'J' ? 2 : 0), `${name}: ${gone} are gone`)
     for (const [id, job] of jobs) {
