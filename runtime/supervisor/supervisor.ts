@@ -243,7 +243,8 @@ export class Supervisor {
         format: formatVersion,
         bytes: store.bytes,
         usedBytes: store.usedBytes,
-        bytesMax: this.#config.maxStoreBytes
+        bytesMax: this.#config.maxStoreBytes,
+        setAside: this.#queue.setAside()
       },
       memory: { residentBytes: process.memoryUsage.rss() }
     }

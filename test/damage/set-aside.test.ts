@@ -8,6 +8,7 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { RuntimeError } from '../../runtime/core/errors.ts'
 import type { JobView } from '../../runtime/core/job.ts'
+import type { ClaimedJob } from '../../runtime/queue/claimed-job.ts'
 import { metaKey, setAsideKey } from '../../runtime/store/keys.ts'
 import { isSealed, setAsideCodec } from '../../runtime/store/records.ts'
 import type { Store } from '../../runtime/store/store.ts'
@@ -60,7 +61,7 @@ const trace = { progress: null, logs: [] }
 const turn = () => new Promise((resolve) => setImmediate(resolve))
 
 /** What a supervisor does, for two days of its clock: everything that can run runs. @returns all jobs as they are then */
-async function useUp({ queue, clock }: OpenQueue): Promise<Map<string, JobView>> {
+async function useUp({ queue, clock }: OpenQueue, running: ClaimedJob[]): Promise<Map<string, JobView>> {
   await queue.signal('stepped', 'approved', null).catch(ignoreRefusals)
   for (let round = 0; round < 60; round++) {
     unlessDamaged(() => queue.queues())
@@ -80,6 +81,8 @@ async function useUp({ queue, clock }: OpenQueue): Promise<Map<string, JobView>>
         await queue.settle(job, { type: 'completed', result: '1' }, trace)
       }
     }
+    if (round === 0) await queue.storeTraces(running.map((job) => ({ job, trace })))
+    if (round === 2) for (const job of running) await queue.settle(job, { type: 'completed', result: '1' }, trace)
     clock.nowMs += 60_000 * (round < 30 ? 2 : 90)
   }
   const jobs = new Map<string, JobView>()
@@ -120,11 +123,12 @@ test('issue 7.5: whatever record is damaged under a running queue, it is set asi
   const fresh = async () => {
     await become(store, before)
     clock.nowMs = beforeMs
-    return base.reopen()
+    const opened = await base.reopen()
+    return { opened, running: await opened.queue.claim('default', 2) }
   }
-  const opened = await fresh()
+  const { opened, running } = await fresh()
   const there = opened.queue.list({ limit: 500 }).jobs.map(({ id }) => id)
-  const sound = await useUp(opened)
+  const sound = await useUp(opened, running)
   const assertSound = (name: string) => {
     try {
       assertInvariants(store.reader, tag, configs)
@@ -143,9 +147,9 @@ test('issue 7.5: whatever record is damaged under a running queue, it is set asi
   for (const [index, record] of records.entries()) {
     const kind = String.fromCharCode(record.key[0]!)
     const name = `record ${kind} ${record.key.toString('hex')}`
-    const opened = await fresh()
+    const { opened, running } = await fresh()
     const raw = await damage(store, record, index)
-    const jobs = await useUp(opened)
+    const jobs = await useUp(opened, running)
     if (opened.queue.setAside() === 0) await opened.queue.repair()
     const aside = setAsideKey(record.key)
     const kept = store.reader.get(aside)
