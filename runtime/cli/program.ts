@@ -114,7 +114,10 @@ function addLocalCommands(program: Command, outputOf: OutputOf, finish: Finish):
   program
     .command('verify [directory]')
     .description('read a whole data directory (default: the configured one); exit code 1 when something is damaged')
-    .option('--repair', 'set aside what is damaged, and put right what follows from other records; no supervisor may run')
+    .option(
+      '--repair',
+      'set aside what is damaged, and put right what follows from other records; no supervisor may run'
+    )
     .option('--discard', 'as --repair; then forget what was set aside')
     .action(async (directory: string | undefined, options: VerifyOptions) => {
       const { verify } = await import('./commands/verify.ts')

@@ -93,7 +93,14 @@ export class AfterCommit {
   tellDamaged(key: Buffer, message: string): void {
     const { events } = this.#parts
     const error = { code: 'DATA_DAMAGED' as const, name: 'RecordDamaged', message }
-    const event: JobEvent = { type: 'damaged', job: key.toString('hex'), queue: '', method: '', at: iso(this.#nowMs), error }
+    const event: JobEvent = {
+      type: 'damaged',
+      job: key.toString('hex'),
+      queue: '',
+      method: '',
+      at: iso(this.#nowMs),
+      error
+    }
     this.#later.push(() => events.emit(event))
   }
 

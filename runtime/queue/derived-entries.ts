@@ -22,8 +22,8 @@ import {
   noTotals,
   type ParentRecord,
   parentCodec,
-  queueCodec,
   type QueueTotals,
+  queueCodec,
   RecordDamaged,
   reminderCodec,
   seqCodec,
@@ -141,7 +141,8 @@ class Derivation {
     const value = this.#transaction.get(key)
     if (value !== undefined) return countersCodec.decode(key, value)
     const counters = { ...initialCounters }
-    for (const { key: queue } of this.#of('C')) counters.nextQueue = Math.max(counters.nextQueue, queue.readUInt16BE(1) + 1)
+    for (const { key: queue } of this.#of('C'))
+      counters.nextQueue = Math.max(counters.nextQueue, queue.readUInt16BE(1) + 1)
     for (const queue of this.#transaction.keys(keys.queueRange)) {
       counters.nextQueue = Math.max(counters.nextQueue, keys.numberOfQueueKey(queue) + 1)
     }
@@ -285,7 +286,15 @@ class Derivation {
     const key = keys.groupKey(id.scope, id.name)
     const value = this.#transaction.get(key)
     const turnOf = id.scope === documentScope ? queue : 0
-    const fresh = () => ({ number: this.#counters.nextGroup++, held: 0, turn: 0, starts: 0, place: null, ready: [], turnOf })
+    const fresh = () => ({
+      number: this.#counters.nextGroup++,
+      held: 0,
+      turn: 0,
+      starts: 0,
+      place: null,
+      ready: [],
+      turnOf
+    })
     const record = value === undefined ? fresh() : groupCodec.decode(key, value)
     return { id, queue, held: 0, ready: new Map(), head: undefined, record, isNew: value === undefined }
   }
@@ -323,7 +332,11 @@ class Derivation {
     })
     this.#removeExtra('F', (key) => {
       const found = job(keys.seqOfKey(key))
-      return found !== undefined && isFinished(found.standing.state) && finishedKeyOf(found, found.standing.state).equals(key)
+      return (
+        found !== undefined &&
+        isFinished(found.standing.state) &&
+        finishedKeyOf(found, found.standing.state).equals(key)
+      )
     })
     this.#removeExtra('I', (key, value) => job(seqCodec.decode(key, value))?.spec.id === key.toString('utf8', 1))
   }
@@ -451,7 +464,10 @@ class Derivation {
       const job = readJob(this.#transaction, parent)
       if ((job !== undefined && !isFinished(job.standing.state)) || isUntold(parent)) continue
       const untold = keys.untoldKey(parent)
-      this.#put(untold, parentCodec.encode(untold, job === undefined ? this.#lostParent(parent, child) : parentRecord(job)))
+      this.#put(
+        untold,
+        parentCodec.encode(untold, job === undefined ? this.#lostParent(parent, child) : parentRecord(job))
+      )
     }
     this.#write()
     this.#counters.links = links

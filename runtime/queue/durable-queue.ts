@@ -35,6 +35,7 @@ import { cancelJob, moveJob, requireTarget, retryJob } from './changes-by-hand.t
 import type { AttemptTrace, ClaimedJob } from './claimed-job.ts'
 import { claimReady } from './claiming.ts'
 import { type CommitParts, QueueCommit } from './commit.ts'
+import { Damage, jobErrorOf } from './damage.ts'
 import { parentsOf } from './dependencies.ts'
 import { Documents, documentMessage } from './documents.ts'
 import { Drafting } from './drafting.ts'
@@ -42,7 +43,6 @@ import { DurableSchedule } from './durable-schedule.ts'
 import { applyEffects, type EffectsPlan, isUnchanged, planEffects, refusedWith, requestsOf } from './effects.ts'
 import { readScheduler } from './event-records.ts'
 import { Growth } from './growth.ts'
-import { Damage, jobErrorOf } from './damage.ts'
 import { encodePayload, type JobDraft } from './job-draft.ts'
 import type { AnswerTo, JournalQuestion } from './journal.ts'
 import { readJournal } from './journal-entries.ts'
@@ -537,9 +537,7 @@ export class DurableQueue {
 
   /** Runs `operation` in the next commit. It may throw only before its first write. */
   #commit<T>(operation: (commit: QueueCommit, transaction: Transaction) => T): Promise<T> {
-    return this.#transact(operation).catch((error) =>
-      this.#damage.after(error, () => this.#transact(operation))
-    )
+    return this.#transact(operation).catch((error) => this.#damage.after(error, () => this.#transact(operation)))
   }
 
   #transact<T>(operation: (commit: QueueCommit, transaction: Transaction) => T, how?: 'alone'): Promise<T> {

@@ -106,7 +106,9 @@ export class DurableOutbox {
   list(outbox: string | undefined): PreparedView[] {
     const entries = [...this.#parts.reader().entries(preparedRange)]
     return this.#parts
-      .read(() => entries.map(({ key, value }) => ({ id: idOfPreparedKey(key), record: preparedCodec.decode(key, value) })))
+      .read(() =>
+        entries.map(({ key, value }) => ({ id: idOfPreparedKey(key), record: preparedCodec.decode(key, value) }))
+      )
       .filter(({ record }) => outbox === undefined || record.outbox === outbox)
       .sort((one, other) => one.record.preparedAtMs - other.record.preparedAtMs)
       .map(({ id, record }) => preparedView(id, record))

@@ -1,7 +1,7 @@
 /** What is kept of records that failed their checksum ('d' in store/keys.ts). */
 import { RuntimeError } from '../core/errors.ts'
 import { documentOfKey, setAsideKey, setAsideRange } from '../store/keys.ts'
-import { RecordDamaged, describeKey, setAsideCodec } from '../store/records.ts'
+import { describeKey, RecordDamaged, setAsideCodec } from '../store/records.ts'
 import type { Reader, Transaction } from '../store/store.ts'
 
 /** Whether a record, as it is, has been set aside. A document stays where it is besides. */
@@ -44,4 +44,3 @@ export function dataDamaged(key: Buffer, isDocument: boolean): RuntimeError {
     { type, name }
   )
 }
-

@@ -452,7 +452,11 @@ const jobEventSchema = {
   required: ['type', 'job', 'queue', 'method', 'at'],
   properties: {
     type: { type: 'string', enum: jobEventTypes },
-    job: { ...text, description: 'Job id; of `skipped` and `missed`, the id of the scheduler event; of `damaged`, the key of the record that was set aside.' },
+    job: {
+      ...text,
+      description:
+        'Job id; of `skipped` and `missed`, the id of the scheduler event; of `damaged`, the key of the record that was set aside.'
+    },
     queue: text,
     method: text,
     at: instant,

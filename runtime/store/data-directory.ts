@@ -123,12 +123,7 @@ async function open(directory: string, check: Check): Promise<OpenDataDirectory>
   }
 }
 
-async function openPrepared(
-  directory: string,
-  path: string,
-  marker: Marker,
-  check: Check
-): Promise<OpenDataDirectory> {
+async function openPrepared(directory: string, path: string, marker: Marker, check: Check): Promise<OpenDataDirectory> {
   const unclean = existsSync(ownerFile(directory))
   if (unclean) refuseLiveOwner(directory)
   if (marker.initialised) checkHeader(directory)
@@ -390,7 +385,10 @@ async function refuseDamaged(directory: string, options: { verifier: URL | undef
       : records > 0
         ? `${records} of ${entries} records fail their checksum; the first: ${damagedKeys[0]}`
         : `${disagreements} entries do not agree with the others; the first: ${disagreeing[0]}`
-  const repair = structure === null ? 'Set aside what is damaged with "runtime verify --repair", restore a backup' : 'Restore a backup'
+  const repair =
+    structure === null
+      ? 'Set aside what is damaged with "runtime verify --repair", restore a backup'
+      : 'Restore a backup'
   throw invalid(directory, `its store is damaged (${why}). ${repair}, or start with a new directory.`)
 }
 

@@ -9,7 +9,7 @@ export interface VerifyReport extends StoreReport {
   repaired: Repaired | null
 }
 
-export interface Repaired {
+interface Repaired {
   /** Keys of the records that were set aside, in hex. */
   setAside: string[]
   /** Ids of the jobs that failed for it. */

@@ -159,7 +159,10 @@ test('issue 7.5: whatever record is damaged under a running queue, it is set asi
       unread.push(name)
     } else {
       assert(setAsideCodec.decode(aside, kept).value.equals(raw), `${name} is kept as it was`)
-      assert(opened.events.some(({ type, job }) => type === 'damaged' && job === record.key.toString('hex')), name)
+      assert(
+        opened.events.some(({ type, job }) => type === 'damaged' && job === record.key.toString('hex')),
+        name
+      )
     }
     assertSound(name)
     const gone = there.filter((id) => sound.has(id) && !jobs.has(id))
@@ -171,7 +174,9 @@ test('issue 7.5: whatever record is damaged under a running queue, it is set asi
     }
     kinds.set(kind, (kinds.get(kind) ?? 0) + 1)
   }
-  t.diagnostic(`${records.length} records, by kind: ${[...kinds].map(([kind, count]) => `${kind} ${count}`).join(', ')}`)
+  t.diagnostic(
+    `${records.length} records, by kind: ${[...kinds].map(([kind, count]) => `${kind} ${count}`).join(', ')}`
+  )
   t.diagnostic(`never read: ${unread.join(', ') || 'none'}`)
   assert(unread.length < 5)
   for (const kind of 'CDEHIJKLMOPQSUXr') assert(kinds.has(kind), `kind ${kind}`)
