@@ -70,7 +70,7 @@ export const jobErrorCodes = {
   CANCELLED: 'The job was cancelled.',
   UNRECOVERABLE: 'The method threw Unrecoverable: no attempt follows.',
   RESULT_INVALID: 'The method returned something that is not JSON or is too large.',
-  DATA_DAMAGED: 'What was stored of the job, or of its document, is damaged.'
+  RECORD_DAMAGED: 'What was stored of the job, or of its document, is damaged.'
 } as const satisfies Record<string, string>
 
 export type JobErrorCode = keyof typeof jobErrorCodes

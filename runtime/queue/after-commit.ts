@@ -92,7 +92,7 @@ export class AfterCommit {
   /** Once the commit is on disk: a record was set aside. @param key of the record */
   tellDamaged(key: Buffer, message: string): void {
     const { events } = this.#parts
-    const error = { code: 'DATA_DAMAGED' as const, name: 'RecordDamaged', message }
+    const error = { code: 'RECORD_DAMAGED' as const, name: 'RecordDamaged', message }
     const event: JobEvent = {
       type: 'damaged',
       job: key.toString('hex'),

@@ -4,7 +4,7 @@
  */
 import { RuntimeError } from '../core/errors.ts'
 import type { JobError } from '../core/job.ts'
-import { isDocumentKey } from '../store/keys.ts'
+import { isOfDocument } from '../store/keys.ts'
 import { RecordDamaged } from '../store/records.ts'
 import type { Store } from '../store/store.ts'
 import { dataDamaged, isSetAside } from './set-aside-records.ts'
@@ -19,6 +19,11 @@ export class Damage {
   constructor(store: Store, repair: () => Promise<unknown>) {
     this.#store = store
     this.#repair = repair
+  }
+
+  /** As {@link Damage.after}. @returns undefined: it is no damage */
+  recover<T>(error: Error, run: () => Promise<T>): Promise<T> | undefined {
+    return error instanceof RecordDamaged ? this.after(error, run) : undefined
   }
 
   /**
@@ -48,7 +53,7 @@ export class Damage {
       return look()
     } catch (error) {
       this.found(error)
-      throw dataDamaged(error.key, isDocumentKey(error.key))
+      throw dataDamaged(error.key, isOfDocument(error.key))
     }
   }
 
@@ -60,7 +65,7 @@ export class Damage {
   }
 
   #isKnownDocument(key: Buffer): boolean {
-    if (!isDocumentKey(key)) return false
+    if (!isOfDocument(key)) return false
     const value = this.#store.reader.get(key)
     return value !== undefined && isSetAside(this.#store.reader, key, value)
   }
@@ -92,5 +97,5 @@ export class Damage {
 
 /** Of a job whose document cannot be read. */
 export function jobErrorOf({ key }: RecordDamaged): JobError {
-  return { code: 'DATA_DAMAGED', name: 'RecordDamaged', message: dataDamaged(key, true).message }
+  return { code: 'RECORD_DAMAGED', name: 'RecordDamaged', message: dataDamaged(key, true).message }
 }

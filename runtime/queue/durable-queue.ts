@@ -26,7 +26,7 @@ import type { DocumentMessage, Effects } from '../core/pool.ts'
 import type { TransactionOperation, TransactionResult } from '../core/transaction.ts'
 import { dueOfScheduledKey, dueRange, type KeyRange, runningKey, runningRange, scheduledRange } from '../store/keys.ts'
 import { standingCodec } from '../store/records.ts'
-import type { Store, Transaction } from '../store/store.ts'
+import type { Store, Transaction, TransactOptions } from '../store/store.ts'
 import { type AdmissionRules, admit } from './admission.ts'
 import type { QueueListener } from './after-commit.ts'
 import { type Ending, endAttempt } from './attempts.ts'
@@ -276,8 +276,7 @@ export class DurableQueue {
    * `PARAMS_INVALID` · of `enqueue` also as {@link DurableQueue.enqueue}
    */
   ask<Q extends JournalQuestion>(job: ClaimedJob, question: Q): Promise<AnswerTo<Q>> {
-    const ask = () => this.#questions.ask(job, question)
-    return ask().catch((error) => this.#damage.after(error, ask))
+    return this.#questions.ask(job, question)
   }
 
   /**
@@ -537,10 +536,15 @@ export class DurableQueue {
 
   /** Runs `operation` in the next commit. It may throw only before its first write. */
   #commit<T>(operation: (commit: QueueCommit, transaction: Transaction) => T): Promise<T> {
-    return this.#transact(operation).catch((error) => this.#damage.after(error, () => this.#transact(operation)))
+    return this.#transact(operation, {
+      recover: (error) => this.#damage.recover(error, () => this.#transact(operation))
+    })
   }
 
-  #transact<T>(operation: (commit: QueueCommit, transaction: Transaction) => T, how?: 'alone'): Promise<T> {
+  #transact<T>(
+    operation: (commit: QueueCommit, transaction: Transaction) => T,
+    options: TransactOptions<T> = {}
+  ): Promise<T> {
     return this.#parts.store.transact((transaction, states) => {
       const commit = states.of(this, () => {
         const nowMs = this.#parts.clock.wallMs()
@@ -549,7 +553,7 @@ export class DurableQueue {
         return new QueueCommit(transaction, nowMs, this.#commitParts)
       })
       return operation(commit, transaction)
-    }, how)
+    }, options)
   }
 
   /**
@@ -559,7 +563,7 @@ export class DurableQueue {
   repair(): Promise<SetAside> {
     const { tag, queues } = this.#parts
     const nameOf = (number: number) => this.#registry.restoredName(number, queues)
-    const repaired = this.#transact((commit) => setAsideDamaged(commit, { tag, nameOf }), 'alone')
+    const repaired = this.#transact((commit) => setAsideDamaged(commit, { tag, nameOf }), { alone: true })
     // Jobs may have finished in the past, where the look of retention does not begin any more.
     this.#fronts.reset()
     return repaired

@@ -2,7 +2,7 @@
 import type { MethodCatalogue } from '../core/catalogue.ts'
 import { systemClock } from '../core/clock.ts'
 import { EventStream } from '../core/events.ts'
-import { isDocumentKey, originOfSetAsideKey, setAsideRange } from '../store/keys.ts'
+import { isOfDocument, originOfSetAsideKey, setAsideRange } from '../store/keys.ts'
 import type { Reader, Store } from '../store/store.ts'
 import type { QueueListener } from './after-commit.ts'
 import { DurableQueue } from './durable-queue.ts'
@@ -58,6 +58,6 @@ export function discardSetAside(store: Store): Promise<number> {
 
 function isInPlace(reader: Reader, aside: Buffer): boolean {
   const key = originOfSetAsideKey(aside)
-  const value = isDocumentKey(key) ? reader.get(key) : undefined
+  const value = isOfDocument(key) ? reader.get(key) : undefined
   return value !== undefined && isSetAside(reader, key, value)
 }

@@ -4,8 +4,8 @@
  *
  * ```
  *  job                      it is gone; jobs that wait for it are told that it failed
- *  standing                 the job fails with DATA_DAMAGED; one that had finished stays so, without its result
- *  journal, signal, parent  the job fails with DATA_DAMAGED, unless it had finished
+ *  standing                 the job fails with RECORD_DAMAGED; one that had finished stays so, without its result
+ *  journal, signal, parent  the job fails with RECORD_DAMAGED, unless it had finished
  *  document                 stays, so that it is never taken for a new one; its reminders are set aside, its jobs fail
  *  group, counts, id, window of deduplication, marker   derived again
  *  queue                    has its name again; a pause is forgotten
@@ -236,7 +236,7 @@ const wordOf = { completed: 'completed', failed: 'failed', cancelled: 'been canc
 
 function lostError(key: Buffer) {
   const message = `What was stored of the job is damaged (${describeKey(key)}) and set aside, so how far it came is not known.`
-  return { code: 'DATA_DAMAGED' as const, name: 'RecordDamaged', message }
+  return { code: 'RECORD_DAMAGED' as const, name: 'RecordDamaged', message }
 }
 
 function isSound(key: Buffer, value: Buffer): boolean {

@@ -356,7 +356,7 @@ export function originOfSetAsideKey(key: Buffer): Buffer {
   return key.subarray(1)
 }
 
-export function isDocumentKey(key: Buffer): boolean {
+export function isOfDocument(key: Buffer): boolean {
   return key[0] === smallKind.document
 }
 

@@ -33,6 +33,13 @@ export interface CommitState {
   afterCommit(): void
 }
 
+export interface TransactOptions<T> {
+  /** Shares its commit with no other. */
+  alone?: boolean
+  /** @returns undefined: there is nothing to be done */
+  recover?: (error: Error) => Promise<T> | undefined
+}
+
 interface PendingOperation {
   run: (transaction: OpenTransaction) => unknown
   /** Shares its commit with no other. */
@@ -71,14 +78,22 @@ export class Store {
    * the promise resolves with what it returned.
    *
    * @param operation synchronous; throws only before its first write
-   * @param how `alone`: in a commit of its own
+   * @param how `alone`: in a commit of its own · `recover`: asked where it is refused; what it returns takes its place
    * @throws RuntimeError `STORAGE_FULL`: nothing of it was written · `STORAGE_FAILED`: the store is closed for good
    */
-  transact<T>(operation: (transaction: Transaction, state: CommitStates) => T, how?: 'alone'): Promise<T> {
+  transact<T>(
+    operation: (transaction: Transaction, state: CommitStates) => T,
+    { alone = false, recover }: TransactOptions<T> = {}
+  ): Promise<T> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure)
     return new Promise<T>((resolve, reject) => {
       const run = (transaction: OpenTransaction) => operation(transaction, transaction.states)
-      this.#pending.push({ run, alone: how === 'alone', resolve, reject })
+      const refuse = (error: Error) => {
+        const again = recover?.(error)
+        if (again === undefined) reject(error)
+        else again.then(resolve, reject)
+      }
+      this.#pending.push({ run, alone, resolve, reject: recover === undefined ? reject : refuse })
       this.#arm()
     })
   }

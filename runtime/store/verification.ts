@@ -3,7 +3,7 @@ import { closeSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { open } from 'lmdb'
 import { iso } from '../core/instant.ts'
-import { isDocumentKey, originOfSetAsideKey } from './keys.ts'
+import { isOfDocument, originOfSetAsideKey } from './keys.ts'
 import { type PageSnapshot, readPageSnapshot, StructureDamaged, walkPages } from './pages.ts'
 import { isSealed, setAsideCodec, unseal } from './records.ts'
 
@@ -102,7 +102,7 @@ function note(found: Verification, documents: Map<string, Buffer>, key: Buffer, 
     if (kind === setAsideKind) noteSetAside(found, documents, key, value)
   } catch {
     found.damaged++
-    if (isDocumentKey(key)) documents.set(key.toString('hex'), Buffer.from(value))
+    if (isOfDocument(key)) documents.set(key.toString('hex'), Buffer.from(value))
     if (found.damagedKeys.length < keysMax) found.damagedKeys.push(key.toString('hex'))
   }
   return true

@@ -111,7 +111,7 @@ function firstOfEachKind(entries: Entry[]): Entry[] {
 
 /** Ends that a job may have for the damage, besides the one without it. */
 function isForDamage({ error }: JobView): boolean {
-  return error?.code === 'DATA_DAMAGED' || error?.name === 'ParentFailed'
+  return error?.code === 'RECORD_DAMAGED' || error?.name === 'ParentFailed'
 }
 
 test('issue 7.5: whatever record is damaged under a running queue, it is set aside and everything sound goes on', async (t: TestContext) => {
