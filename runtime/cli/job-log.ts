@@ -18,7 +18,8 @@ const levels: Readonly<Partial<Record<JobEventType, Level>>> = {
   retrying: 'warn',
   interrupted: 'warn',
   skipped: 'warn',
-  missed: 'warn'
+  missed: 'warn',
+  damaged: 'error'
 }
 
 /** Everything that is not in the table is for debugging, so below that level nobody needs to build those events. */
@@ -29,8 +30,10 @@ export function subscribeLog(log: Log, events: EventStream): void {
 
 function record(log: Log, event: JobEvent): void {
   const { type, at: _at, ...facts } = event
-  log[levels[type] ?? 'debug'](
-    facts,
-    type === 'skipped' || type === 'missed' ? `scheduler event ${type}` : `job ${type}`
-  )
+  log[levels[type] ?? 'debug'](facts, textOf(type))
+}
+
+function textOf(type: JobEventType): string {
+  if (type === 'damaged') return 'damaged record set aside'
+  return type === 'skipped' || type === 'missed' ? `scheduler event ${type}` : `job ${type}`
 }

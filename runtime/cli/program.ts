@@ -33,6 +33,7 @@ import { type ClientSession, withSupervisor } from './client-session.ts'
 import type { MoveOptions } from './commands/move.ts'
 import type { SchedulerAction } from './commands/scheduler.ts'
 import type { ServeOptions } from './commands/serve.ts'
+import type { VerifyOptions } from './commands/verify.ts'
 import { type ExitCode, exitCodes } from './exit-code.ts'
 import type { GlobalOptions } from './global-options.ts'
 import { Output, type Streams } from './output.ts'
@@ -113,9 +114,14 @@ function addLocalCommands(program: Command, outputOf: OutputOf, finish: Finish):
   program
     .command('verify [directory]')
     .description('read a whole data directory (default: the configured one); exit code 1 when something is damaged')
-    .action(async (directory: string | undefined) => {
+    .option(
+      '--repair',
+      'set aside what is damaged, and put right what follows from other records; no supervisor may run'
+    )
+    .option('--discard', 'as --repair; then forget what was set aside')
+    .action(async (directory: string | undefined, options: VerifyOptions) => {
       const { verify } = await import('./commands/verify.ts')
-      finish(await verify(program.opts(), outputOf(), directory))
+      finish(await verify(program.opts(), outputOf(), directory, options))
     })
   program
     .command('cron <expression>')

@@ -153,7 +153,8 @@ export interface StatusView {
   node: string
   queues: QueueView[]
   /** `bytes`: of the file. `usedBytes`: of what is in it; what is free in the file is used before it grows. */
-  store: { format: number; bytes: number; usedBytes: number; bytesMax: number | null }
+  /** `setAside`: damaged records that are not used any more. */
+  store: { format: number; bytes: number; usedBytes: number; bytesMax: number | null; setAside: number }
   memory: { residentBytes: number }
 }
 

@@ -29,6 +29,10 @@ export const errorCodes = {
   FRAME_TOO_LARGE: { rpc: -32014, meaning: 'The request is larger than one frame may be.' },
   TOO_MANY_REQUESTS: { rpc: -32015, meaning: 'Too many connections, or too many unanswered requests on one.' },
   STORAGE_FAILED: { rpc: -32016, meaning: 'The store failed. Nothing of the request was acknowledged.' },
+  DATA_DAMAGED: {
+    rpc: -32026,
+    meaning: 'A record of the store is damaged. It is set aside, and everything else goes on: ask again.'
+  },
   DATA_DIR_LOCKED: { rpc: -32017, meaning: 'Another supervisor owns the data directory.' },
   DATA_DIR_INVALID: {
     rpc: -32018,
@@ -65,7 +69,8 @@ export const jobErrorCodes = {
   HOST_CRASHED: 'The host process of the job ended too often while the job ran.',
   CANCELLED: 'The job was cancelled.',
   UNRECOVERABLE: 'The method threw Unrecoverable: no attempt follows.',
-  RESULT_INVALID: 'The method returned something that is not JSON or is too large.'
+  RESULT_INVALID: 'The method returned something that is not JSON or is too large.',
+  RECORD_DAMAGED: 'What was stored of the job, or of its document, is damaged.'
 } as const satisfies Record<string, string>
 
 export type JobErrorCode = keyof typeof jobErrorCodes

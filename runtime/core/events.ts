@@ -10,7 +10,7 @@ import { WindowFollower } from './window-follower.ts'
 
 /**
  * What happened to a job, or to instants of a scheduler event that got no job (`skipped`: by overlap, pause or hand;
- * `missed`: they passed unfired and are not made up for), told after the commit that made it true. Logger, socket subscribers and tests listen; nothing
+ * `missed`: they passed unfired and are not made up for), or that a damaged record was set aside (`damaged`), told after the commit that made it true. Logger, socket subscribers and tests listen; nothing
  * that decides about jobs does.
  */
 export type JobEventType =
@@ -29,6 +29,7 @@ export type JobEventType =
   | 'moved'
   | 'skipped'
   | 'missed'
+  | 'damaged'
 
 export const jobEventTypes: readonly JobEventType[] = [
   'enqueued',
@@ -45,12 +46,13 @@ export const jobEventTypes: readonly JobEventType[] = [
   'removed',
   'moved',
   'skipped',
-  'missed'
+  'missed',
+  'damaged'
 ]
 
 export interface JobEvent {
   type: JobEventType
-  /** Job id; of `skipped` and `missed`, the id of the scheduler event. */
+  /** Job id; of `skipped` and `missed`, the id of the scheduler event; of `damaged`, the key of the record in hex. */
   job: string
   queue: string
   method: string

@@ -241,7 +241,9 @@ export class Dispatcher {
       return { type: 'answered', value }
     } catch (error) {
       if (!(error instanceof RuntimeError)) throw error
-      if (error.code === 'STORAGE_FULL') return 'storageFull'
+      // What is damaged is being set aside; a document stays so.
+      const passes = error.code === 'DATA_DAMAGED' && question.type !== 'state'
+      if (error.code === 'STORAGE_FULL' || passes) return 'storageFull'
       if (question.type === 'state' && error.code === 'DOCUMENT_CHANGED') return 'interrupt'
       return { type: 'refused', code: error.code, message: error.message, data: { ...error.data } }
     }

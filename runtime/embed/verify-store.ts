@@ -1,2 +1,2 @@
 /** What `runtime verify` needs of the store. */
-export { type StoreReport, verifyStore } from '../supervisor/verify-store.ts'
+export { type VerifyReport, verifyStore } from '../supervisor/verify-store.ts'

@@ -22,6 +22,8 @@ export interface QueueListener {
   cancelled(queue: string, id: string): void
   /** The last job of a scheduler event has finished or was removed, and another instant of it waits for that. */
   eventFinished(event: string): void
+  /** What was kept of some scheduler events is lost: they are to be planned as new ones. */
+  eventsLost(): void
   /** Whether somebody waits for the end of a job. */
   isAwaited(id: string): boolean
   /** A job that is awaited has finished, as `job` shows it; or it was removed before it had. */
@@ -85,6 +87,35 @@ export class AfterCommit {
     this.#later.push(() => listener.cancelled(registry.nameOf(spec.queue), spec.id))
     // Where it was claimed in this commit nobody has it yet, and another can have its thread.
     this.wake(spec.queue)
+  }
+
+  /** Once the commit is on disk: a record was set aside. @param key of the record */
+  tellDamaged(key: Buffer, message: string): void {
+    const { events } = this.#parts
+    const error = { code: 'RECORD_DAMAGED' as const, name: 'RecordDamaged', message }
+    const event: JobEvent = {
+      type: 'damaged',
+      job: key.toString('hex'),
+      queue: '',
+      method: '',
+      at: iso(this.#nowMs),
+      error
+    }
+    this.#later.push(() => events.emit(event))
+  }
+
+  /** Once the commit is on disk: nothing is known any more of the job of that id. */
+  tellLost(id: string): void {
+    const { listener, registry } = this.#parts
+    this.#later.push(() => {
+      for (const queue of registry.names) listener.cancelled(queue, id)
+      if (listener.isAwaited(id)) listener.ended(id, undefined)
+    })
+  }
+
+  /** Once the commit is on disk: what was kept of some scheduler events is lost. */
+  tellEventsLost(): void {
+    this.#later.push(() => this.#parts.listener.eventsLost())
   }
 
   /** Whether an attempt was cancelled in this commit. */

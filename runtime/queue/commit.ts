@@ -415,23 +415,12 @@ export class QueueCommit implements CommitState {
 
   #placeFinished(job: StoredJob, state: FinishedState): void {
     const { seq, spec, standing } = job
-    const recordBytes = this.#writeStanding(job)
-    const idBytes = isMadeId(spec.id, this.#parts.tag) ? 0 : entryBytes + Buffer.byteLength(spec.id)
-    const bytes = job.specBytes + recordBytes + idBytes + 3 * entryBytes + journalBytesOf(standing, journalEntryBytes)
-    const keeps = spec.rules?.keepMs?.[state] !== undefined
-    const digest = encodeDigest({
-      bytes,
-      keepsItself: keeps,
-      errorCode: state === 'completed' ? null : (standing.error?.code ?? null),
-      method: spec.method,
-      jobName: spec.jobName,
-      key: spec.rules?.key ?? null
-    })
+    const digest = digestOf(job, state, this.#writeStanding(job), this.#parts.tag)
     this.transaction.put(finishedKey(state, spec.queue, standing.finishedAtMs!, seq), digest)
-    if (keeps) return
+    if (keepsItself(digest)) return
     const retained = this.totals(spec.queue).retained[state]
     retained.count++
-    retained.bytes += bytes
+    retained.bytes += bytesOfDigest(digest)
     const rule = this.configOf(spec.queue)?.retention[state]
     if (rule === undefined) return
     if (retained.count > (rule.count ?? retained.count) || retained.bytes > (rule.bytes ?? retained.bytes)) {
@@ -459,6 +448,20 @@ export class QueueCommit implements CommitState {
     this.transaction.put(key, value)
     return value.length
   }
+}
+
+/** What stands beside the place of a finished job. @param recordBytes of its standing */
+export function digestOf(job: StoredJob, state: FinishedState, recordBytes: number, tag: string): Buffer {
+  const { spec, standing } = job
+  const idBytes = isMadeId(spec.id, tag) ? 0 : entryBytes + Buffer.byteLength(spec.id)
+  return encodeDigest({
+    bytes: job.specBytes + recordBytes + idBytes + 3 * entryBytes + journalBytesOf(standing, journalEntryBytes),
+    keepsItself: spec.rules?.keepMs?.[state] !== undefined,
+    errorCode: state === 'completed' ? null : (standing.error?.code ?? null),
+    method: spec.method,
+    jobName: spec.jobName,
+    key: spec.rules?.key ?? null
+  })
 }
 
 /** Of a job that has just been enqueued. */

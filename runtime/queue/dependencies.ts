@@ -219,7 +219,7 @@ function mark(commit: LinkScope, seq: number, record: ParentRecord): void {
 }
 
 /** What the children of a job that has ended are told; one that is forgotten before its end counts as cancelled. */
-function parentRecord({ spec, standing }: StoredJob): ParentRecord {
+export function parentRecord({ spec, standing }: StoredJob): ParentRecord {
   const { state, result } = standing
   const fits = result !== null && Buffer.byteLength(result) <= parentResultBytesMax
   return { id: spec.id, state: isFinished(state) ? state : 'cancelled', result: fits ? result : null, anyEnd: false }

@@ -5,7 +5,7 @@
  */
 import type { DocumentId } from '../core/document.ts'
 import { documentKey, reminderEndingKey, reminderRange } from '../store/keys.ts'
-import { type Counters, type DocumentRecord, documentCodec, reminderCodec } from '../store/records.ts'
+import { type Counters, type DocumentRecord, documentCodec, RecordDamaged, reminderCodec } from '../store/records.ts'
 import type { Reader, Transaction } from '../store/store.ts'
 
 /** What documents need of the commit. */
@@ -53,15 +53,26 @@ export function writeState(commit: DocumentScope, id: DocumentId, { state, versi
 
 /** Removes the document with its reminders. @returns false where there was none */
 export function removeState({ transaction }: DocumentScope, id: DocumentId): boolean {
-  const before = readDocument(transaction, id)
-  if (before === undefined) return false
-  transaction.remove(documentKey(id))
-  if (before.reminders === 0) return true
+  const key = documentKey(id)
+  if (!transaction.has(key)) return false
+  const reminders = remindersLeft(transaction, id)
+  transaction.remove(key)
+  if (reminders === 0) return true
   for (const { key, value } of [...transaction.entries(reminderRange(id))]) {
     transaction.remove(key)
     transaction.remove(reminderEndingKey(reminderCodec.decode(key, value).nextAtMs, key))
   }
   return true
+}
+
+/** A damaged document can be removed; its reminders are looked for then. */
+function remindersLeft(reader: Reader, id: DocumentId): number {
+  try {
+    return readDocument(reader, id)!.reminders
+  } catch (error) {
+    if (error instanceof RecordDamaged) return Number.POSITIVE_INFINITY
+    throw error
+  }
 }
 
 /** Changes the record of a document but for its state. */

@@ -5,17 +5,20 @@ import { iso } from '../core/instant.ts'
 import { documentPageBytesMax, stateSentBytesMax } from '../core/limits.ts'
 import type { DocumentMessage } from '../core/pool.ts'
 import { documentOfKey, documentRange } from '../store/keys.ts'
-import { type DocumentRecord, documentCodec } from '../store/records.ts'
+import { type DocumentRecord, documentCodec, RecordDamaged } from '../store/records.ts'
 import { keyBytesMax, type Reader } from '../store/store.ts'
 import type { ClaimedJob } from './claimed-job.ts'
 import type { QueueCommit } from './commit.ts'
 import { readDocument, removeState, reserveRevision } from './document-records.ts'
 import { documentOf } from './job-group.ts'
 import { cancelReminder, remindersOf } from './reminders.ts'
+import { isSetAside } from './set-aside-records.ts'
 import type { StoredJob } from './stored-job.ts'
 
 interface DocumentsParts {
   reader: () => Reader
+  /** @throws RuntimeError `DATA_DAMAGED` where `look` meets a damaged record */
+  read: <T>(look: () => T) => T
   commit: <T>(operation: (commit: QueueCommit) => T) => Promise<T>
 }
 
@@ -35,21 +38,27 @@ export class Documents {
     this.#parts = parts
   }
 
-  /** @throws RuntimeError `DOCUMENT_UNKNOWN` */
+  /** @throws RuntimeError `DOCUMENT_UNKNOWN`, `DATA_DAMAGED` */
   get(id: DocumentId): DocumentView {
     const reader = this.#parts.reader()
-    const record = readDocument(reader, id)
-    if (record === undefined) throw documentUnknown('show', id)
-    return viewOf(reader, id, record)
+    return this.#parts.read(() => {
+      const record = readDocument(reader, id)
+      if (record === undefined) throw documentUnknown('show', id)
+      return viewOf(reader, id, record)
+    })
   }
 
   /**
    * By type and name. A page is full with as many documents as asked for, or before with about
-   * {@link documentPageBytesMax} bytes of states and reminders; one document fits always.
+   * {@link documentPageBytesMax} bytes of states and reminders; one document fits always. Damaged ones are left out.
    *
    * @throws RuntimeError `PARAMS_INVALID` for a cursor that is none
    */
-  list({ type, limit = pageDefault, cursor }: DocumentFilter): DocumentPage {
+  list(filter: DocumentFilter): DocumentPage {
+    return this.#parts.read(() => this.#list(filter))
+  }
+
+  #list({ type, limit = pageDefault, cursor }: DocumentFilter): DocumentPage {
     const reader = this.#parts.reader()
     const { start, end } = documentRange(type)
     const last = cursor === undefined ? undefined : cursorIn(cursor, start, end)
@@ -61,11 +70,13 @@ export class Documents {
       if (lastKey !== undefined && (documents.length >= limit || bytes >= documentPageBytesMax)) {
         return { documents, cursor: lastKey.toString('base64url') }
       }
-      const view = viewOf(reader, documentOfKey(key), documentCodec.decode(key, value))
+      lastKey = key
+      const record = decodeUnlessSetAside(reader, key, value)
+      if (record === undefined) continue
+      const view = viewOf(reader, documentOfKey(key), record)
       documents.push(view)
       bytes += view.bytes
       if (view.reminders.length > 0) bytes += JSON.stringify(view.reminders).length
-      lastKey = key
     }
     return { documents, cursor: null }
   }
@@ -92,7 +103,8 @@ export class Documents {
    * @throws RuntimeError `DOCUMENT_CHANGED`: it is another one by now, so the attempt is in vain
    */
   stateOf({ document }: ClaimedJob): string {
-    const record = document === undefined ? undefined : readDocument(this.#parts.reader(), document)
+    const { reader, read } = this.#parts
+    const record = document === undefined ? undefined : read(() => readDocument(reader(), document))
     if (record !== undefined && record.revision === document!.revision) return record.state
     throw new RuntimeError(
       'DOCUMENT_CHANGED',
@@ -112,6 +124,15 @@ export function documentMessage(commit: QueueCommit, { spec }: StoredJob): Docum
   const { state, revision, version } = record
   const isSent = Buffer.byteLength(state) <= stateSentBytesMax
   return { ...id, revision, nextRevision, version, ...(isSent ? { state } : {}) }
+}
+
+function decodeUnlessSetAside(reader: Reader, key: Buffer, value: Buffer): DocumentRecord | undefined {
+  try {
+    return documentCodec.decode(key, value)
+  } catch (error) {
+    if (error instanceof RecordDamaged && isSetAside(reader, key, value)) return undefined
+    throw error
+  }
 }
 
 function viewOf(reader: Reader, id: DocumentId, record: DocumentRecord): DocumentView {

@@ -26,7 +26,7 @@ import type { DocumentMessage, Effects } from '../core/pool.ts'
 import type { TransactionOperation, TransactionResult } from '../core/transaction.ts'
 import { dueOfScheduledKey, dueRange, type KeyRange, runningKey, runningRange, scheduledRange } from '../store/keys.ts'
 import { standingCodec } from '../store/records.ts'
-import type { Store, Transaction } from '../store/store.ts'
+import type { Store, Transaction, TransactOptions } from '../store/store.ts'
 import { type AdmissionRules, admit } from './admission.ts'
 import type { QueueListener } from './after-commit.ts'
 import { type Ending, endAttempt } from './attempts.ts'
@@ -35,6 +35,7 @@ import { cancelJob, moveJob, requireTarget, retryJob } from './changes-by-hand.t
 import type { AttemptTrace, ClaimedJob } from './claimed-job.ts'
 import { claimReady } from './claiming.ts'
 import { type CommitParts, QueueCommit } from './commit.ts'
+import { Damage, jobErrorOf } from './damage.ts'
 import { parentsOf } from './dependencies.ts'
 import { Documents, documentMessage } from './documents.ts'
 import { Drafting } from './drafting.ts'
@@ -53,6 +54,8 @@ import { QueueViews } from './queue-views.ts'
 import { Rates } from './rates.ts'
 import { wrongState } from './refusals.ts'
 import type { NextInstant } from './reminders.ts'
+import { type SetAside, setAsideDamaged } from './set-aside.ts'
+import { countSetAside } from './set-aside-records.ts'
 import { encodeSignal, sendSignal } from './signals.ts'
 import { readAttempt, readJob, requireJob, type StoredJob, unmetDependencies, waitsForOthers } from './stored-job.ts'
 import { knownOperations, perform, requestedJobs, type TraceOf, workOf } from './transaction.ts'
@@ -91,6 +94,7 @@ export class DurableQueue {
   readonly #bulkChanges: BulkChanges
   readonly #fronts = new RetentionFronts()
   #retained: readonly RetainedPlace[] = []
+  readonly #damage: Damage
   #lastCommitAtMs = 0
   /** Scheduler events, in the same store, so that an instant and its job are one commit. */
   readonly schedule: DurableSchedule
@@ -112,10 +116,12 @@ export class DurableQueue {
       checkDisk: () => parts.store.checkRoomToGrow()
     }
     const { registry, rates } = this.#commitParts
+    this.#damage = new Damage(parts.store, () => this.repair())
     this.#views = new QueueViews({ ...parts, registry, rates })
     const shared = {
       ...parts,
       reader: () => parts.store.reader,
+      read: <T>(look: () => T) => this.#damage.read(look),
       commit: <T>(operation: (commit: QueueCommit, transaction: Transaction) => T) => this.#commit(operation),
       registry,
       admission: this.#admission,
@@ -193,7 +199,7 @@ export class DurableQueue {
       }
       const isHeld = isPaused(record, commit.nowMs) || readScheduler(transaction).maintenance
       const claimed = isHeld ? [] : claimReady(commit, number, max)
-      return { commit, jobs: claimed.map((job) => this.#claimed(job, commit)) }
+      return { commit, jobs: claimed.flatMap((job) => this.#claimed(job, commit) ?? []) }
     })
     // What a later operation of the same commit cancelled must not start any more.
     return jobs.filter(({ seq, attempt }) => !commit.after.hasCancelled(seq, attempt))
@@ -249,7 +255,12 @@ export class DurableQueue {
   }
 
   #afterEffects(commit: QueueCommit, plan: EffectsPlan, document: DocumentMessage | undefined, ending: Ending): Ending {
-    if (document !== undefined && !isUnchanged(commit, document)) return { type: 'interrupted' }
+    try {
+      if (document !== undefined && !isUnchanged(commit, document)) return { type: 'interrupted' }
+    } catch (error) {
+      this.#damage.found(error)
+      return { type: 'failed', final: true, error: jobErrorOf(error) }
+    }
     try {
       applyEffects(commit, plan, document, this.#admission)
       return ending
@@ -329,13 +340,22 @@ export class DurableQueue {
 
   /** A small piece of what upkeep.ts does, if it is due at `nowMs`. @returns when to ask again; null: not as things are */
   async upkeep(nowMs: number): Promise<number | null> {
-    const nextAtMs = nextUpkeepAtMs(this.#parts.store.reader, this.#retained, this.#fronts)
+    const nextAtMs = await this.#nextUpkeepAtMs()
     if (nextAtMs === null || nextAtMs > nowMs) return nextAtMs
     const { nextInstant } = this.#parts
     failPoint('upkeep.before')
     await this.#commit((commit) => upkeepPiece(commit, this.#retained, this.#fronts, nextInstant))
     failPoint('upkeep.after')
-    return nextUpkeepAtMs(this.#parts.store.reader, this.#retained, this.#fronts)
+    return this.#nextUpkeepAtMs()
+  }
+
+  async #nextUpkeepAtMs(): Promise<number | null> {
+    const look = () => nextUpkeepAtMs(this.#parts.store.reader, this.#retained, this.#fronts)
+    try {
+      return look()
+    } catch (error) {
+      return this.#damage.after(error, async () => look())
+    }
   }
 
   /**
@@ -448,30 +468,30 @@ export class DurableQueue {
 
   /** @throws RuntimeError `JOB_UNKNOWN` */
   get(id: string): JobView {
-    return this.#views.job(id)
+    return this.#damage.read(() => this.#views.job(id))
   }
 
   /** @throws RuntimeError `QUEUE_UNKNOWN`, `PARAMS_INVALID` for a cursor that is none */
   list(filter: JobFilter): JobPage {
-    return this.#views.jobs(filter)
+    return this.#damage.read(() => this.#views.jobs(filter))
   }
 
   queues(): QueueView[] {
-    return this.#views.queues()
+    return this.#damage.read(() => this.#views.queues())
   }
 
   /** @throws RuntimeError `QUEUE_UNKNOWN` */
   queue(name: string): QueueView {
-    return this.#views.queue(name)
+    return this.#damage.read(() => this.#views.queue(name))
   }
 
   /** For the diagnosis of a supervisor; a bounded look. */
   health(): QueueHealth[] {
-    return this.#views.health()
+    return this.#damage.read(() => this.#views.health())
   }
 
   growth(): StoreGrowth {
-    return this.#growth.list(this.#parts.store.reader)
+    return this.#damage.read(() => this.#growth.list(this.#parts.store.reader))
   }
 
   #nextDueAtMs(): number | null {
@@ -483,9 +503,18 @@ export class DurableQueue {
     return null
   }
 
-  #claimed(job: StoredJob, commit: QueueCommit): ClaimedJob {
+  /** @returns undefined: its document is damaged, so it has failed */
+  #claimed(job: StoredJob, commit: QueueCommit): ClaimedJob | undefined {
     const { seq, spec, standing } = job
-    const document = documentMessage(commit, job)
+    let document: DocumentMessage | undefined
+    try {
+      document = documentMessage(commit, job)
+    } catch (error) {
+      this.#damage.found(error)
+      commit.finish(job, 'fail', { error: jobErrorOf(error) })
+      commit.wake(spec.queue)
+      return undefined
+    }
     const journal = readJournal(commit.transaction, job)
     return {
       seq,
@@ -507,6 +536,15 @@ export class DurableQueue {
 
   /** Runs `operation` in the next commit. It may throw only before its first write. */
   #commit<T>(operation: (commit: QueueCommit, transaction: Transaction) => T): Promise<T> {
+    return this.#transact(operation, {
+      recover: (error) => this.#damage.recover(error, () => this.#transact(operation))
+    })
+  }
+
+  #transact<T>(
+    operation: (commit: QueueCommit, transaction: Transaction) => T,
+    options: TransactOptions<T> = {}
+  ): Promise<T> {
     return this.#parts.store.transact((transaction, states) => {
       const commit = states.of(this, () => {
         const nowMs = this.#parts.clock.wallMs()
@@ -515,7 +553,25 @@ export class DurableQueue {
         return new QueueCommit(transaction, nowMs, this.#commitParts)
       })
       return operation(commit, transaction)
-    })
+    }, options)
+  }
+
+  /**
+   * Sets aside what is damaged, and puts right what follows from other records; see set-aside.ts. Happens by itself as soon
+   * as a damaged record is read.
+   */
+  repair(): Promise<SetAside> {
+    const { tag, queues } = this.#parts
+    const nameOf = (number: number) => this.#registry.restoredName(number, queues)
+    const repaired = this.#transact((commit) => setAsideDamaged(commit, { tag, nameOf }), { alone: true })
+    // Jobs may have finished in the past, where the look of retention does not begin any more.
+    this.#fronts.reset()
+    return repaired
+  }
+
+  /** How many records are set aside. */
+  setAside(): number {
+    return countSetAside(this.#parts.store.reader)
   }
 
   /**

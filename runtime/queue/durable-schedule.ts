@@ -54,6 +54,8 @@ export type EventChanges = Partial<Pick<EventRecord, 'paused' | 'skipsNext'>>
 
 export interface DurableScheduleParts {
   reader: () => Reader
+  /** @throws RuntimeError `DATA_DAMAGED` where `look` meets a damaged record */
+  read: <T>(look: () => T) => T
   registry: QueueRegistry
   tag: string
   commit: <T>(operation: (commit: QueueCommit, transaction: Transaction) => T) => Promise<T>
@@ -105,9 +107,8 @@ export class DurableSchedule {
   due(nowMs: number, max: number): EventRecord[] {
     const reader = this.#parts.reader()
     const end = nextEventKey(nowMs + 1, '')
-    return [...reader.keys({ start: nextEventRange.start, end, limit: max })].map(
-      (key) => readEvent(reader, idOfNextEventKey(key))!
-    )
+    const keys = [...reader.keys({ start: nextEventRange.start, end, limit: max })]
+    return this.#parts.read(() => keys.map((key) => readEvent(reader, idOfNextEventKey(key))!))
   }
 
   nextDueAtMs(): number | null {
@@ -116,11 +117,11 @@ export class DurableSchedule {
   }
 
   get(id: string): EventRecord | undefined {
-    return readEvent(this.#parts.reader(), id)
+    return this.#parts.read(() => readEvent(this.#parts.reader(), id))
   }
 
   get scheduler(): SchedulerRecord {
-    return readScheduler(this.#parts.reader())
+    return this.#parts.read(() => readScheduler(this.#parts.reader()))
   }
 
   /** One commit for all of them. An event that has been fired or changed since is left alone. */

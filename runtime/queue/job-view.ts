@@ -48,7 +48,7 @@ export function jobView(job: StoredJob, queue: string): JobView {
     finishedAt: isoOrNull(standing.finishedAtMs),
     progress: standing.progress,
     ...(state === 'completed' && result !== null ? { result: JSON.parse(result) } : {}),
-    ...(error !== null && state !== 'completed' ? { error } : {}),
+    ...(error !== null && (state !== 'completed' || error.code === 'RECORD_DAMAGED') ? { error } : {}),
     logs: standing.logs,
     history: [...standing.history, ...lastAttempt(job)].map(attemptView),
     ...(document === undefined ? {} : { document })

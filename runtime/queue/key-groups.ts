@@ -96,6 +96,11 @@ export class KeyGroups {
     this.#change(id, spec.queue).group.held += by
   }
 
+  /** Its place is derived again. */
+  refresh(id: GroupId, queue: number): void {
+    this.#change(id, queue)
+  }
+
   /** The group of the job has had its turn, in the job's queue. */
   turned({ spec }: StoredJob, id: GroupId, turn: number): void {
     const { group } = this.#change(id, spec.queue)

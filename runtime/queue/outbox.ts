@@ -33,6 +33,8 @@ import {
 
 export interface DurableOutboxParts {
   reader: () => Reader
+  /** @throws RuntimeError `DATA_DAMAGED` where `look` meets a damaged record */
+  read: <T>(look: () => T) => T
   queues: ReadonlyMap<string, QueueConfig>
   catalogue: MethodCatalogue
   admission: AdmissionRules
@@ -102,8 +104,11 @@ export class DurableOutbox {
 
   /** What is prepared and not decided, oldest first. @param outbox undefined: of all */
   list(outbox: string | undefined): PreparedView[] {
-    return [...this.#parts.reader().entries(preparedRange)]
-      .map(({ key, value }) => ({ id: idOfPreparedKey(key), record: preparedCodec.decode(key, value) }))
+    const entries = [...this.#parts.reader().entries(preparedRange)]
+    return this.#parts
+      .read(() =>
+        entries.map(({ key, value }) => ({ id: idOfPreparedKey(key), record: preparedCodec.decode(key, value) }))
+      )
       .filter(({ record }) => outbox === undefined || record.outbox === outbox)
       .sort((one, other) => one.record.preparedAtMs - other.record.preparedAtMs)
       .map(({ id, record }) => preparedView(id, record))

@@ -23,6 +23,8 @@ import { readAttempt, type StoredJob } from './stored-job.ts'
 
 interface QuestionsParts {
   reader: () => Reader
+  /** @throws RuntimeError `DATA_DAMAGED` where `look` meets a damaged record */
+  read: <T>(look: () => T) => T
   commit: <T>(operation: (commit: QueueCommit) => T) => Promise<T>
   admission: AdmissionRules
   drafting: Drafting
@@ -63,10 +65,10 @@ export class Questions {
   }
 
   async #enqueueOnce(job: ClaimedJob, question: EnqueueQuestion): Promise<unknown> {
-    const { reader, commit, admission, drafting } = this.#parts
+    const { reader, read, commit, admission, drafting } = this.#parts
     const { jobs } = question
     // What an earlier attempt has enqueued may be refused by now.
-    const isDone = hasEnqueued(reader(), job.seq, question)
+    const isDone = read(() => hasEnqueued(reader(), job.seq, question))
     if (!isDone) {
       if (jobs.length > jobsPerCompletionMax) throw tooManyJobs(jobs.length)
       checkRequests(jobs)

@@ -25,6 +25,16 @@ export class QueueRegistry {
     }
   }
 
+  /** For a queue whose record is lost: its name as far as it is known, or follows from what is configured. */
+  restoredName(number: number, configured: ReadonlyMap<string, QueueConfig>): string {
+    const known = this.#names.get(number)
+    if (known !== undefined) return known
+    const missing = [...configured.keys()].filter((name) => !this.#numbers.has(name))
+    const name = missing.length === 1 ? missing[0]! : `queue-${number}`
+    this.#learn(number, name)
+    return name
+  }
+
   get names(): IterableIterator<string> {
     return this.#numbers.keys()
   }

@@ -224,7 +224,7 @@ export const serviceMethods = exactly({
       properties: { operations }
     },
     result: transactionResultSchema,
-    errors: [...enqueueErrors, 'DOCUMENT_CHANGED']
+    errors: [...enqueueErrors, 'DOCUMENT_CHANGED', 'DATA_DAMAGED']
   },
   'outbox.prepare': {
     summary: 'Stores operations that take effect with `outbox.commit`, and not at all with `outbox.abort`.',
@@ -278,7 +278,7 @@ export const serviceMethods = exactly({
     summary: 'Shows a document with its state.',
     params: documentParams,
     result: documentViewSchema,
-    errors: ['DOCUMENT_UNKNOWN']
+    errors: ['DOCUMENT_UNKNOWN', 'DATA_DAMAGED']
   },
   'doc.list': {
     summary: 'Lists the documents of a type by name, one page at a time.',
@@ -337,7 +337,12 @@ export const serviceMethods = exactly({
     result: jobChangeSchema,
     errors: ['JOB_UNKNOWN', 'JOB_STATE', 'PAYLOAD_TOO_LARGE', ...writeErrors]
   },
-  'job.get': { summary: 'Shows a job.', params: idParams, result: jobViewSchema, errors: ['JOB_UNKNOWN'] },
+  'job.get': {
+    summary: 'Shows a job.',
+    params: idParams,
+    result: jobViewSchema,
+    errors: ['JOB_UNKNOWN', 'DATA_DAMAGED']
+  },
   'job.list': {
     summary: 'Lists jobs, newest first, one page at a time.',
     params: {
@@ -351,7 +356,7 @@ export const serviceMethods = exactly({
       }
     },
     result: jobPageSchema,
-    errors: ['QUEUE_UNKNOWN']
+    errors: ['QUEUE_UNKNOWN', 'DATA_DAMAGED']
   },
   'job.wait': {
     summary: 'Answered once the job is completed, failed or cancelled.',
@@ -443,7 +448,7 @@ export const serviceMethods = exactly({
       required: ['queues'],
       properties: { queues: { type: 'array', items: queueViewSchema } }
     },
-    errors: []
+    errors: ['DATA_DAMAGED']
   },
   'queue.pause': {
     summary: 'No job of the queue is started until `queue.resume`, or until `until`; survives restarts.',

@@ -400,12 +400,13 @@ export const statusViewSchema = {
     queues: { type: 'array', items: queueViewSchema },
     store: {
       type: 'object',
-      required: ['format', 'bytes', 'usedBytes', 'bytesMax'],
+      required: ['format', 'bytes', 'usedBytes', 'bytesMax', 'setAside'],
       properties: {
         format: count,
         bytes: { ...count, description: 'Of the file.' },
         usedBytes: { ...count, description: 'Of what is in it; what is free in the file is used before it grows.' },
-        bytesMax: { type: ['integer', 'null'], description: '`maxStoreBytes` of the configuration.' }
+        bytesMax: { type: ['integer', 'null'], description: '`maxStoreBytes` of the configuration.' },
+        setAside: { ...count, description: 'Damaged records that were set aside.' }
       }
     },
     memory: { type: 'object', required: ['residentBytes'], properties: { residentBytes: count } }
@@ -451,7 +452,11 @@ const jobEventSchema = {
   required: ['type', 'job', 'queue', 'method', 'at'],
   properties: {
     type: { type: 'string', enum: jobEventTypes },
-    job: { ...text, description: 'Job id; of `skipped` and `missed`, the id of the scheduler event.' },
+    job: {
+      ...text,
+      description:
+        'Job id; of `skipped` and `missed`, the id of the scheduler event; of `damaged`, the key of the record that was set aside.'
+    },
     queue: text,
     method: text,
     at: instant,

@@ -59,8 +59,9 @@ export class DueWork {
       return await this.#run(this.#clock.wallMs())
     } catch (error) {
       if (!(error instanceof RuntimeError)) throw error
-      // A failed store ends the supervisor.
-      return error.code === 'STORAGE_FULL' ? this.#clock.wallMs() + retryWhenFullMs : null
+      // A failed store ends the supervisor; what is damaged is being set aside.
+      const passes = error.code === 'STORAGE_FULL' || error.code === 'DATA_DAMAGED'
+      return passes ? this.#clock.wallMs() + retryWhenFullMs : null
     }
   }
 }

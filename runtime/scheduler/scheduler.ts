@@ -93,6 +93,15 @@ export class Scheduler {
     return migration
   }
 
+  /** What was kept of some events is lost: they are as new. */
+  planAgain(): void {
+    if (this.#state !== 'open') return
+    const events = { planned: [...this.#events.values()], invalid: this.#invalid }
+    void this.#whenStored(async () => {
+      await this.migrate(events, false)
+    })
+  }
+
   /** The job of an event has finished, and another instant of it waits for that. */
   eventFinished(id: string): void {
     const event = this.#events.get(id)
@@ -232,7 +241,8 @@ export class Scheduler {
         return true
       } catch (error) {
         if (!(error instanceof RuntimeError)) throw error
-        if (error.code !== 'STORAGE_FULL' || this.#state === 'stopped') return false
+        const passes = error.code === 'STORAGE_FULL' || error.code === 'DATA_DAMAGED'
+        if (!passes || this.#state === 'stopped') return false
       }
       await new Promise<void>((resolve) => this.#parts.timers.after(retryWhenFullMs, resolve))
     }

@@ -83,6 +83,39 @@ const openedHere = new Set<string>()
  * of a newer format · `STORAGE_FULL`
  */
 export async function openDataDirectory(directory: string, verifier?: URL): Promise<OpenDataDirectory> {
+  return open(directory, (unclean, marker) => refuseUnlessSound(directory, unclean, marker, verifier))
+}
+
+/**
+ * As {@link openDataDirectory}, also where records are damaged or do not agree: who opens it sets that right.
+ *
+ * @throws RuntimeError as there; `DATA_DIR_INVALID` where the pages do not hold together, or there is no store yet
+ */
+export async function openDamagedDirectory(directory: string): Promise<OpenDataDirectory> {
+  return open(directory, async (_unclean, { initialised }) => {
+    if (!initialised) throw invalid(directory, 'it holds no store yet.')
+    const { structure } = await verifyInChild(storeFolder(directory), { timeMs: 0 })
+    if (structure !== null) throw damaged(directory, `store/data.mdb ${structure}`)
+  })
+}
+
+/** Looks at a store before it is opened. */
+type Check = (unclean: boolean, marker: Marker) => Promise<void>
+
+async function refuseUnlessSound(
+  directory: string,
+  unclean: boolean,
+  { initialised, tag }: Marker,
+  verifier: URL | undefined
+): Promise<void> {
+  if (!initialised) return
+  if (unclean) await refuseDamaged(directory, { verifier, timeMs: verifyTimeMsMax })
+  else if (!isAsClosed(closedFile(directory), dataFile(directory), tag)) {
+    await refuseDamaged(directory, { verifier, timeMs: 0 })
+  }
+}
+
+async function open(directory: string, check: Check): Promise<OpenDataDirectory> {
   let path: string | undefined
   try {
     const marker = prepare(directory)
@@ -90,26 +123,18 @@ export async function openDataDirectory(directory: string, verifier?: URL): Prom
     if (openedHere.has(real)) throw locked(directory, process.pid)
     openedHere.add(real)
     path = real
-    return await openPrepared(directory, real, marker, verifier)
+    return await openPrepared(directory, real, marker, check)
   } catch (error) {
     if (path !== undefined) openedHere.delete(path)
     throw inWords(error, directory)
   }
 }
 
-async function openPrepared(
-  directory: string,
-  path: string,
-  marker: Marker,
-  verifier: URL | undefined
-): Promise<OpenDataDirectory> {
+async function openPrepared(directory: string, path: string, marker: Marker, check: Check): Promise<OpenDataDirectory> {
   const unclean = existsSync(ownerFile(directory))
   if (unclean) refuseLiveOwner(directory)
   if (marker.initialised) checkHeader(directory)
-  if (marker.initialised && unclean) await refuseDamaged(directory, { verifier, timeMs: verifyTimeMsMax })
-  else if (marker.initialised && !isAsClosed(closedFile(directory), dataFile(directory), marker.tag)) {
-    await refuseDamaged(directory, { verifier, timeMs: 0 })
-  }
+  await check(unclean, marker)
 
   if (!marker.initialised && !existsSync(storeFolder(directory))) await createStore(directory)
   const store = new Store(storeFolder(directory))
@@ -382,7 +407,11 @@ async function refuseDamaged(directory: string, options: { verifier: URL | undef
       : records > 0
         ? `${records} of ${entries} records fail their checksum; the first: ${damagedKeys[0]}`
         : `${disagreements} entries do not agree with the others; the first: ${disagreeing[0]}`
-  throw invalid(directory, `its store is damaged (${why}). Restore a backup, or start with a new directory.`)
+  const repair =
+    structure === null
+      ? 'Set aside what is damaged with "runtime verify --repair", restore a backup'
+      : 'Restore a backup'
+  throw invalid(directory, `its store is damaged (${why}). ${repair}, or start with a new directory.`)
 }
 
 function damaged(directory: string, what: string): RuntimeError {

@@ -32,6 +32,7 @@
  *  'M'   name in ASCII                                    `counters`, `owner`, `scheduler`, `growth`
  *  'E'   event id in UTF-8                                scheduler event: its standing (records.ts, `EventRecord`)
  *  'N'   next:6 event id in UTF-8                         scheduler events by their next instant; empty
+ *  'd'   key of another entry                             what was there and failed its checksum (records.ts, `SetAsideRecord`)
  * ```
  *
  * A job's state is the place that holds its seq: 'W' scheduled, 'R' or 'G' ready, 'X' running, 'F' finished; it is in exactly
@@ -78,7 +79,8 @@ const smallKind = {
   nextEvent: 0x4e,
   document: 0x4f,
   reminder: 0x72,
-  prepared: 0x55
+  prepared: 0x55,
+  setAside: 0x64
 } as const
 
 /** Keys from `start` (included) to `end` (not included). */
@@ -344,6 +346,20 @@ export function idOfPreparedKey(key: Buffer): string {
   return key.toString('utf8', 1)
 }
 
+/** Of what was under `key` and failed its checksum. */
+export function setAsideKey(key: Buffer): Buffer {
+  return Buffer.concat([Buffer.of(smallKind.setAside), key])
+}
+
+/** @returns the key under which it was */
+export function originOfSetAsideKey(key: Buffer): Buffer {
+  return key.subarray(1)
+}
+
+export function isOfDocument(key: Buffer): boolean {
+  return key[0] === smallKind.document
+}
+
 export function childKey(parent: number, child: number): Buffer {
   return pairKey(kind.child, parent, child)
 }
@@ -391,6 +407,7 @@ export function nextOfNextEventKey(key: Buffer): number {
   return key.readUIntBE(1, 6)
 }
 
+export const setAsideRange = rangeOf(Buffer.of(smallKind.setAside))
 export const eventRange = rangeOf(Buffer.of(smallKind.event))
 export const preparedRange = rangeOf(Buffer.of(smallKind.prepared))
 export const nextEventRange = rangeOf(Buffer.of(smallKind.nextEvent))

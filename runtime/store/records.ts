@@ -257,6 +257,14 @@ export interface PreparedRecord {
   undecidedAtMs: number
 }
 
+/** An entry that cannot be used any more, as it was found. */
+export interface SetAsideRecord {
+  /** Why, in words. */
+  reason: string
+  atMs: number
+  value: Buffer
+}
+
 /** The process that owns the data directory. */
 export interface Owner {
   pid: number
@@ -494,6 +502,8 @@ export const preparedCodec = codec<PreparedRecord>({
   undecidedAtMs: 0
 })
 
+export const setAsideCodec = codec<SetAsideRecord>({ reason: '', atMs: 0, value: Buffer.alloc(0) })
+
 export const ownerCodec = codec<Owner>({ pid: 0, birth: '' })
 
 export const eventCodec = codec<EventRecord>(freshEvent)
@@ -521,15 +531,32 @@ function seal(key: Buffer, record: unknown): Buffer {
 export function unseal(key: Buffer, value: Buffer): unknown {
   const body = value.subarray(crcBytes)
   if (value.length <= crcBytes || value.readUInt32BE(0) !== crc32(body, crc32(key))) {
-    throw new RuntimeError(
-      'STORAGE_FAILED',
-      `Cannot read a record of the store: the checksum of the entry ${describeKey(key)} does not match. The store is damaged; restore a backup.`,
-      { key: key.toString('hex') }
-    )
+    throw new RecordDamaged(key)
   }
   return packr.unpack(body)
 }
 
-function describeKey(key: Buffer): string {
+/** Kinds of entries whose value has no checksum: what they say follows from other records. All others are sealed. */
+const unsealedKinds = new Set(['R', 'G', 'W', 'F', 'Z', 'T', 'B', 'V', 'A', 'N'].map((letter) => letter.charCodeAt(0)))
+
+export function isSealed(key: Buffer): boolean {
+  return !unsealedKinds.has(key[0]!)
+}
+
+/** A record fails its checksum. The queue sets it aside (queue/set-aside.ts) and tries again. */
+export class RecordDamaged extends RuntimeError {
+  readonly key: Buffer
+
+  constructor(key: Buffer) {
+    super(
+      'STORAGE_FAILED',
+      `Cannot read a record of the store: the checksum of the entry ${describeKey(key)} does not match. Stop the supervisor and run "runtime verify --repair", or restore a backup.`,
+      { key: key.toString('hex') }
+    )
+    this.key = Buffer.from(key)
+  }
+}
+
+export function describeKey(key: Buffer): string {
   return `${String.fromCharCode(key[0] ?? 0)}:${key.subarray(1).toString('hex')}`
 }

@@ -33,8 +33,17 @@ export interface CommitState {
   afterCommit(): void
 }
 
+export interface TransactOptions<T> {
+  /** Shares its commit with no other. */
+  alone?: boolean
+  /** @returns undefined: there is nothing to be done */
+  recover?: (error: Error) => Promise<T> | undefined
+}
+
 interface PendingOperation {
   run: (transaction: OpenTransaction) => unknown
+  /** Shares its commit with no other. */
+  alone: boolean
   resolve: (value: never) => void
   reject: (error: Error) => void
 }
@@ -69,14 +78,32 @@ export class Store {
    * the promise resolves with what it returned.
    *
    * @param operation synchronous; throws only before its first write
+   * @param how `alone`: in a commit of its own · `recover`: asked where it is refused; what it returns takes its place
    * @throws RuntimeError `STORAGE_FULL`: nothing of it was written · `STORAGE_FAILED`: the store is closed for good
    */
-  transact<T>(operation: (transaction: Transaction, state: CommitStates) => T): Promise<T> {
+  transact<T>(
+    operation: (transaction: Transaction, state: CommitStates) => T,
+    { alone = false, recover }: TransactOptions<T> = {}
+  ): Promise<T> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure)
     return new Promise<T>((resolve, reject) => {
-      this.#pending.push({ run: (transaction) => operation(transaction, transaction.states), resolve, reject })
+      const run = (transaction: OpenTransaction) => operation(transaction, transaction.states)
+      const refuse = (error: Error) => {
+        const again = recover?.(error)
+        if (again === undefined) reject(error)
+        else again.then(resolve, reject)
+      }
+      this.#pending.push({ run, alone, resolve, reject: recover === undefined ? reject : refuse })
       this.#arm()
     })
+  }
+
+  /** What is stored cannot be worked with: nothing is accepted from now on, and {@link Store.failed} tells. */
+  giveUp(failure: RuntimeError): void {
+    if (this.#failure !== undefined) return
+    this.#failure = failure
+    for (const operation of this.#pending.splice(0)) operation.reject(failure)
+    this.#fail(failure)
   }
 
   /** Looks at the last commit. The result must be taken before the next turn of the event loop. */
@@ -165,8 +192,11 @@ export class Store {
     try {
       this.#engine.transact(() => {
         while (taken < operations.length && taken < commitOperationsMax && transaction.bytes < commitBytesMax) {
-          const operation = operations[taken++]!
+          const operation = operations[taken]!
+          if (operation.alone && taken > 0) break
+          taken++
           settlements.push(runOne(operation, transaction))
+          if (operation.alone) break
         }
         transaction.states.beforeCommit()
         failPoint('commit.ran')

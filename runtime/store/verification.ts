@@ -2,8 +2,10 @@
 import { closeSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { open } from 'lmdb'
+import { iso } from '../core/instant.ts'
+import { isOfDocument, originOfSetAsideKey } from './keys.ts'
 import { type PageSnapshot, readPageSnapshot, StructureDamaged, walkPages } from './pages.ts'
-import { unseal } from './records.ts'
+import { isSealed, setAsideCodec, unseal } from './records.ts'
 
 export interface Verification {
   entries: number
@@ -15,6 +17,8 @@ export interface Verification {
   damaged: number
   /** Keys of the first of them, in hex. */
   damagedKeys: string[]
+  /** What was set aside before. */
+  setAside: { count: number; records: KeptAside[] }
   /** False: the time was over before the end of the store. */
   complete: boolean
   /** How many entries do not agree with each other, as far as somebody has looked. */
@@ -23,14 +27,24 @@ export interface Verification {
   disagreeing: string[]
 }
 
+/** A record that was set aside. */
+export interface KeptAside {
+  /** In hex. */
+  key: string
+  reason: string
+  at: string
+  /** As it was found, in base64; null: too many bytes to be listed. */
+  value: string | null
+}
+
 export interface Progress {
   pages: number
   pagesTotal: number
 }
 
-/** Kinds of entries whose value has no checksum: what they say follows from other records. All others are sealed. */
-const unsealedKinds = new Set(['R', 'G', 'W', 'F', 'Z', 'T', 'B', 'V', 'A', 'N'].map((letter) => letter.charCodeAt(0)))
 const jobKind = 'J'.charCodeAt(0)
+const setAsideKind = 'd'.charCodeAt(0)
+const setAsideBytesMax = 1024 * 1024
 const pagesPerLookAtClock = 32
 const pagesPerProgress = 2_048
 const keysMax = 100
@@ -50,10 +64,12 @@ export function verifyFile(
     structure: null,
     damaged: 0,
     damagedKeys: [],
+    setAside: { count: 0, records: [] },
     complete: false,
     disagreements: 0,
     disagreeing: []
   }
+  const documents = new Map<string, Buffer>()
   let pages = 0
   const descriptor = openSync(file, 'r')
   try {
@@ -65,7 +81,7 @@ export function verifyFile(
       if (pages % pagesPerProgress === 0) tell({ pages, pagesTotal })
       return pages % pagesPerLookAtClock === 0 && performance.now() > deadlineMs
     }
-    found.complete = walkPages(descriptor, snapshot, (key, value) => note(found, key, value), isOver)
+    found.complete = walkPages(descriptor, snapshot, (key, value) => note(found, documents, key, value), isOver)
   } catch (error) {
     if (!(error instanceof StructureDamaged)) throw error
     found.structure = error.message
@@ -75,18 +91,37 @@ export function verifyFile(
   return found
 }
 
-function note(found: Verification, key: Buffer, value: Buffer): boolean {
+/** @param documents damaged ones, by key */
+function note(found: Verification, documents: Map<string, Buffer>, key: Buffer, value: Buffer): boolean {
   const kind = key[0]!
   found.entries++
   if (kind === jobKind) found.jobs++
-  if (unsealedKinds.has(kind)) return true
+  if (!isSealed(key)) return true
   try {
     unseal(key, value)
+    if (kind === setAsideKind) noteSetAside(found, documents, key, value)
   } catch {
     found.damaged++
+    if (isOfDocument(key)) documents.set(key.toString('hex'), Buffer.from(value))
     if (found.damagedKeys.length < keysMax) found.damagedKeys.push(key.toString('hex'))
   }
   return true
+}
+
+function noteSetAside(found: Verification, documents: Map<string, Buffer>, key: Buffer, sealed: Buffer): void {
+  const origin = originOfSetAsideKey(key).toString('hex')
+  const { reason, atMs, value } = setAsideCodec.decode(key, sealed)
+  const { setAside } = found
+  setAside.count++
+  const listedBytes = setAside.records.reduce((sum, record) => sum + (record.value?.length ?? 0), 0)
+  if (setAside.records.length < keysMax) {
+    const fits = listedBytes + value.length <= setAsideBytesMax
+    setAside.records.push({ key: origin, reason, at: iso(atMs), value: fits ? value.toString('base64') : null })
+  }
+  // A document that is damaged stays where it is, and comes before this in the order of the keys.
+  if (documents.get(origin)?.equals(value) !== true) return
+  found.damaged--
+  found.damagedKeys = found.damagedKeys.filter((damaged) => damaged !== origin)
 }
 
 /** Beside a supervisor that writes: what a reader of LMDB sees is not written over while that reader is there. */

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { RuntimeError } from '../core/errors.ts'
 import { isAlive, type Marker, readMarker, readOwnerFile, storeFolder } from './data-directory.ts'
-import type { Progress } from './verification.ts'
+import type { KeptAside, Progress } from './verification.ts'
 import { verifyInChild } from './verify-in-child.ts'
 
 /** What `runtime verify` says. */
@@ -18,6 +18,8 @@ export interface StoreReport {
   entries: number
   jobs: number
   findings: StoreFinding[]
+  /** Damaged records that are not used any more: they make a store no less sound. */
+  setAside: { count: number; records: KeptAside[] }
 }
 
 interface StoreFinding {
@@ -46,7 +48,7 @@ export async function verifyDirectory(
   const report = { directory, format, pid: isLive ? owner.pid : null }
   if (!existsSync(join(storeFolder(directory), 'data.mdb'))) {
     const findings = [{ what: 'The data file store/data.mdb is missing.', advice: restoreAdvice, details: [] }]
-    return { ...report, sound: false, bytes: 0, entries: 0, jobs: 0, findings }
+    return { ...report, sound: false, bytes: 0, entries: 0, jobs: 0, findings, setAside: { count: 0, records: [] } }
   }
   const found = await verifyInChild(storeFolder(directory), { verifier, timeMs: 0, isLive, tell })
   const findings: StoreFinding[] = []
@@ -56,24 +58,27 @@ export async function verifyDirectory(
   if (found.damaged > 0) {
     findings.push({
       what: `${found.damaged} of ${found.entries} records fail their checksum.`,
-      advice: restoreAdvice,
+      advice: repairAdvice,
       details: found.damagedKeys
     })
   }
   if (found.disagreements > 0) {
     findings.push({
       what: `${found.disagreements} entries do not agree with the others.`,
-      advice: restoreAdvice,
+      advice: repairAdvice,
       details: found.disagreeing
     })
   }
-  const { bytes, entries, jobs } = found
-  return { ...report, sound: findings.length === 0, bytes, entries, jobs, findings }
+  const { bytes, entries, jobs, setAside } = found
+  return { ...report, sound: findings.length === 0, bytes, entries, jobs, findings, setAside }
 }
 
 const restoreAdvice = 'Restore a backup.'
+const repairAdvice =
+  'Restore a backup; or stop the supervisor and run "runtime verify --repair": what is damaged is set aside, everything else goes on.'
 
-function requireMarker(directory: string): Marker {
+/** @throws RuntimeError `DATA_DIR_INVALID` */
+export function requireMarker(directory: string): Marker {
   const marker = existsSync(directory) ? readMarker(directory) : undefined
   if (marker !== undefined) return marker
   throw new RuntimeError(

@@ -60,6 +60,7 @@ function unreadable(how: string): Verification {
     structure,
     damaged: 0,
     damagedKeys: [],
+    setAside: { count: 0, records: [] },
     complete: false,
     disagreements: 0,
     disagreeing: []

@@ -93,6 +93,15 @@ function ofStore({ nowMs, status, growth, diskFreeBytes }: DoctorFacts): Finding
       advice: `Free some space on the disk of ${dataDir}.`
     })
   }
+  if (store.setAside > 0) {
+    findings.push({
+      severity: 'problem',
+      about,
+      what: `${store.setAside === 1 ? '1 record was' : `${store.setAside} records were`} damaged and set aside; jobs may have failed for it or be gone.`,
+      advice:
+        'Check the memory and the disk of the machine. "runtime verify --json" shows what was set aside; stop the supervisor and run "runtime verify --repair --discard" once you have looked.'
+    })
+  }
   findings.push(...ofGrowth(about, store, growth, diskFreeBytes, nowMs))
   const freeBytes = store.bytes - store.usedBytes
   if (freeBytes > fileFreeBytesMax && freeBytes > fileFreeShareMax * store.bytes) {

@@ -141,6 +141,7 @@ export class Supervisor {
         upkeepAt: (atMs) => upkeep.dueAt(atMs),
         cancelled: (name, id) => dispatchers.get(name)?.cancelled(id),
         eventFinished: (id) => scheduler.eventFinished(id),
+        eventsLost: () => scheduler.planAgain(),
         isAwaited: (id) => waiters.isAwaited(id),
         ended: (id, job) => waiters.ended(id, job)
       }
@@ -243,7 +244,8 @@ export class Supervisor {
         format: formatVersion,
         bytes: store.bytes,
         usedBytes: store.usedBytes,
-        bytesMax: this.#config.maxStoreBytes
+        bytesMax: this.#config.maxStoreBytes,
+        setAside: this.#queue.setAside()
       },
       memory: { residentBytes: this.#residentBytes() }
     }

@@ -107,7 +107,7 @@ export function statusView(fields: Partial<StatusView> = {}): StatusView {
     socket: '/data/runtime.sock',
     node: 'v20.20.2',
     queues: [queueView()],
-    store: { format: 1, bytes: 4096, usedBytes: 2048, bytesMax: null },
+    store: { format: 1, bytes: 4096, usedBytes: 2048, bytesMax: null, setAside: 0 },
     memory: { residentBytes: 60_000_000 },
     ...fields
   }

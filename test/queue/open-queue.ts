@@ -12,7 +12,7 @@ import { DurableQueue } from '../../runtime/queue/durable-queue.ts'
 import type { NextInstant } from '../../runtime/queue/reminders.ts'
 import { type OpenDataDirectory, openDataDirectory } from '../../runtime/store/data-directory.ts'
 import { metaKey } from '../../runtime/store/keys.ts'
-import type { CommitStates, Store, Transaction } from '../../runtime/store/store.ts'
+import type { CommitStates, Store, Transaction, TransactOptions } from '../../runtime/store/store.ts'
 
 const startAtMs = Date.UTC(2026, 0, 1)
 
@@ -123,14 +123,17 @@ class MortalStore {
     this.#store = store
   }
 
-  async transact<T>(operation: (transaction: Transaction, states: CommitStates) => T): Promise<T> {
+  async transact<T>(
+    operation: (transaction: Transaction, states: CommitStates) => T,
+    options?: TransactOptions<T>
+  ): Promise<T> {
     if (this.commitsLeft <= 0) throw new Died()
     this.commitsLeft--
     const value = await this.#store.transact((transaction, states) => {
       const result = operation(transaction, states)
       if (this.isDiskFull) throw Object.assign(new Error('No space left on device'), { code: 28 })
       return result
-    })
+    }, options)
     if (this.commitsLeft <= 0) throw new Died()
     return value
   }
@@ -194,6 +197,7 @@ async function over(
       upkeepAt: (atMs) => told.upkeepAt.push(atMs),
       cancelled: (_, id) => told.cancelled.push(id),
       eventFinished: () => {},
+      eventsLost: () => {},
       isAwaited: () => false,
       ended: () => {}
     }

@@ -335,7 +335,9 @@ class Scan {
     const meta = keys.metaKey('counters')
     const counters = this.#of('M').find(({ key }) => key.equals(meta))
     const { nextRevision } = countersCodec.decode(meta, counters!.value)
-    const documents = this.#of('O').map(({ key, value }) => documentCodec.decode(key, value))
+    // A damaged one stays, and nothing more can be said of it.
+    const sound = this.#of('O').filter(({ key }) => !this.#has(keys.setAsideKey(key)))
+    const documents = sound.map(({ key, value }) => documentCodec.decode(key, value))
     const revisions = new Set(documents.map(({ revision }) => revision))
     assert.equal(revisions.size, documents.length, 'revisions of documents')
     for (const revision of revisions) assert(revision > 0 && revision < nextRevision, 'a revision that was given')
@@ -347,7 +349,7 @@ class Scan {
       assert(this.#known.has(id), 'the document of a reminder')
       endings.push(keys.reminderEndingKey(reminderCodec.decode(key, value).nextAtMs, key))
     }
-    for (const { key, value } of this.#of('O')) {
+    for (const { key, value } of sound) {
       const { reminders } = documentCodec.decode(key, value)
       assert.equal(reminders, counted.get(hex(key)) ?? 0, 'reminders that a document counts')
     }

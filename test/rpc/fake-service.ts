@@ -41,7 +41,7 @@ const statusView: StatusView = {
   socket: null,
   node: process.version,
   queues: [queueView],
-  store: { format: 1, bytes: 0, usedBytes: 0, bytesMax: null },
+  store: { format: 1, bytes: 0, usedBytes: 0, bytesMax: null, setAside: 0 },
   memory: { residentBytes: 1 }
 }
 

@@ -148,6 +148,7 @@ export class SimulatedMachine {
       upkeepAt: () => {},
       cancelled: (_: string, id: string) => this.#drop(id),
       eventFinished: (id: string) => this.scheduler.eventFinished(id),
+      eventsLost: () => {},
       isAwaited: () => false,
       ended: () => {}
     }

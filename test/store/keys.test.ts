@@ -194,6 +194,11 @@ const layouts: Record<string, Layout> = {
     sorts: ({ name }) => [name],
     reads: (key) => ({ name: keys.idOfPreparedKey(key) })
   },
+  setAsideKey: {
+    keyOf: ({ name }) => keys.setAsideKey(keys.preparedKey(name)),
+    sorts: ({ name }) => [name],
+    reads: (key) => ({ name: keys.idOfPreparedKey(keys.originOfSetAsideKey(key)) })
+  },
   childKey: {
     keyOf: ({ seq, other }) => keys.childKey(seq, other),
     sorts: ({ seq, other }) => [seq, other],
@@ -266,6 +271,7 @@ const ranges: Record<string, RangeLayout> = {
   journalRange: { rangeOf: ({ seq }) => keys.journalRange(seq), holds: ['journalKey'], by: ['seq'] },
   signalRange: { rangeOf: ({ seq }) => keys.signalRange(seq), holds: ['signalKey'], by: ['seq'] },
   preparedRange: { rangeOf: () => keys.preparedRange, holds: ['preparedKey'], by: [] },
+  setAsideRange: { rangeOf: () => keys.setAsideRange, holds: ['setAsideKey'], by: [] },
   childRange: { rangeOf: ({ seq }) => keys.childRange(seq), holds: ['childKey'], by: ['seq'] },
   parentRange: { rangeOf: ({ seq }) => keys.parentRange(seq), holds: ['parentKey'], by: ['seq'] },
   readyRange: { rangeOf: ({ queue }) => keys.readyRange(queue), holds: ['readyKey'], by: ['queue'] },

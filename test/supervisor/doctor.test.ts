@@ -43,7 +43,10 @@ function ofQueue(view: Partial<QueueView>, stands: Partial<QueueHealth> = {}, mo
 }
 
 function ofStore(store: Partial<StatusView['store']>, more: Partial<DoctorFacts> = {}) {
-  const status = statusView({ queues: [], store: { format: 1, bytes: 0, usedBytes: 0, bytesMax: null, ...store } })
+  const status = statusView({
+    queues: [],
+    store: { format: 1, bytes: 0, usedBytes: 0, bytesMax: null, setAside: 0, ...store }
+  })
   return facts({ status, ...more })
 }
 

@@ -1,4 +1,5 @@
 import type { StatusView } from '../../core/api.ts'
+import { counted } from './counted.ts'
 import { type Look, styled } from './look.ts'
 import { formatQueues } from './queue-text.ts'
 import { formatPairs } from './table.ts'
@@ -20,9 +21,9 @@ export function formatStatus(look: Look, status: StatusView): string {
 }
 
 /** `1.5 MiB, 1.2 MiB of it used, 10 GiB at most, format 1` */
-function storeText({ bytes, usedBytes, bytesMax, format }: StatusView['store']): string {
+function storeText({ bytes, usedBytes, bytesMax, format, setAside }: StatusView['store']): string {
   const bound = bytesMax === null ? '' : `, ${formatBytes(bytesMax)} at most`
-  return `${formatBytes(bytes)}, ${formatBytes(usedBytes)} of it used${bound}, format ${format}`
+  return `${formatBytes(bytes)}, ${formatBytes(usedBytes)} of it used${bound}, format ${format}${setAside === 0 ? '' : `, ${counted(setAside, 'damaged record')} set aside`}`
 }
 
 /** `1.5 MiB` */
