@@ -199,13 +199,13 @@ test('issue 6.1: the settle of a job comes before the claim that is asked for in
   ])
 })
 
-test('issue 6.3: an id that is too long for a key is one of no job, and no defect', async (test) => {
+test('issue 6.3: an id that is too long for a key is refused, or one of no job, and no defect', async (test) => {
   const opened = await open(test)
   const job = await start(opened)
   const long = 'x'.repeat(5_000)
   await complete(opened, job, { document: written, jobs: [{ method: 'a.b', jobId: 'one', dependsOn: [long] }] })
   const { queue } = opened
-  assert.deepEqual([queue.get('job').state, queue.get('job').error!.thrownCode], ['failed', 'JOB_UNKNOWN'])
+  assert.deepEqual([queue.get('job').state, queue.get('job').error!.thrownCode], ['failed', 'PARAMS_INVALID'])
   assert.throws(() => queue.get(long), { code: 'JOB_UNKNOWN' })
   await assert.rejects(
     queue.transaction([{ op: 'cancel', id: long }], () => undefined),

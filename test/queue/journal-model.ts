@@ -196,7 +196,8 @@ export class JournalModel {
     const waiting = [...job.entries]
       .sort(([one], [other]) => one - other)
       .find(([, entry]) => entry.kind === 'signal' && entry.state === 'open' && entry.name === name)
-    if (waiting === undefined || job.state === 'running') job.signals.push({ name, payload })
+    const isBehind = job.signals.some((signal) => signal.name === name)
+    if (waiting === undefined || job.state === 'running' || isBehind) job.signals.push({ name, payload })
     else {
       Object.assign(waiting[1], { state: 'done', result: payload })
       if (job.state === 'scheduled' && job.isSuspended) {
