@@ -9,7 +9,7 @@
  *
  * An operation looks first and writes last: it may throw (a RuntimeError for bad input) only before its first write. One
  * that throws after a write, or that the disk refuses, takes the whole transaction down with it; the operations are then run
- * again one transaction each, so that the others succeed and exactly the offender is refused.
+ * again one transaction and one turn each, so that the others succeed and exactly the offender is refused.
  */
 import { RuntimeError } from '../core/errors.ts'
 import { failPoint } from '../core/fail-points.ts'
@@ -173,10 +173,8 @@ export class Store {
       for (const operation of batch) this.#refuse(operation, this.#failure ?? error)
       return
     }
-    for (const operation of batch) {
-      const alone = this.#failure === undefined ? this.#commit([operation]) : { error: this.#failure }
-      if (alone.error !== undefined) this.#refuse(operation, alone.error)
-    }
+    // A turn each: whoever is told of one acts upon it before the next is committed, as if they had come one after the other.
+    this.#pending.unshift(...batch.map((operation) => ({ ...operation, alone: true })))
   }
 
   /**

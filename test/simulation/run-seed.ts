@@ -41,9 +41,10 @@ export async function runSeed(seed: number): Promise<Story> {
     await end(world, ledger)
   } catch (error) {
     const told = [`seed ${seed}, life ${world.lives}: ${(error as Error).message}`, ...world.lastLines].join('\n  ')
-    throw new Error(`${told}\nReplay: SIMULATION_SEED=${seed} node .dev/test.mjs test/simulation/simulation`, {
-      cause: error
-    })
+    const replay = `${told}\nReplay: SIMULATION_SEED=${seed} node .dev/test.mjs test/simulation/simulation`
+    // Where a promise was rejected that nobody waits for, the test has failed by now, and its own error is not shown.
+    console.error(replay)
+    throw new Error(replay, { cause: error })
   } finally {
     process.off('unhandledRejection', uncaught)
   }

@@ -503,6 +503,38 @@ describe('a disk that refuses', () => {
     assert.deepEqual(keysOf(store), ['kbefore'])
   })
 
+  it('full for a commit of several: they come again one by one, and who was told of one acts before the next (issue 7.1)', async (test) => {
+    const path = join(temporaryFolder(test), 'store')
+    let isFull = true
+    class FullOnce extends LmdbEngine {
+      override transact(write: () => void): void {
+        super.transact(() => {
+          write()
+          if (!isFull) return
+          isFull = false
+          throw Object.assign(new Error('No space left on device'), { code: 28 })
+        })
+      }
+    }
+    const store = new Store(path, new FullOnce(path))
+    test.after(() => store.close())
+    const acted: number[] = []
+    const seen: number[][] = []
+    const operation = (number: number) =>
+      store.transact((transaction) => {
+        if (!isFull) seen.push([...acted])
+        put(number)(transaction)
+      })
+    // As far from the store as a dispatcher is: its claim passes through several functions.
+    const act = async (number: number) => {
+      await (async () => await (async () => await operation(number))())()
+      acted.push(number)
+    }
+    await Promise.all([act(1), act(2), act(3)])
+    assert.deepEqual(seen.slice(-3), [[], [1], [1, 2]])
+    assert.deepEqual(keysOf(store), ['k1', 'k2', 'k3'])
+  })
+
   it('broken so that no transaction begins: whoever waits is told, and closing ends', async (test) => {
     const store = openStore(test)
     const emit = EventEmitter.prototype.emit
