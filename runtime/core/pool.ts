@@ -72,6 +72,12 @@ export type Outcome =
   | { type: 'suspended'; entries: number[]; failed?: number[] }
   /** The host process ended under the job. `alone`: no other job was in it, so this one is to blame. */
   | { type: 'crashed'; cause: CrashCause; alone: boolean }
+  /**
+   * The pool gives it back, so that it is ready again as if it had not been claimed: no thread has begun it. `hostEnded`: or
+   * perhaps one has, a moment before the end of its host; until it is known which of them was to blame, such jobs must not be
+   * given to a pool that has no thread free for each.
+   */
+  | { type: 'givenBack'; hostEnded: boolean }
 
 /** What a job that completes changes besides, in the same commit. */
 export interface Effects {
@@ -120,25 +126,39 @@ export interface CrashCause {
   message: string
 }
 
-/** What a pool tells about the jobs it was given. After `outcome`, or after {@link Pool.kill}, it says nothing more about a job. */
+/** The end of a job in a pool. */
+export interface Ended {
+  id: string
+  outcome: Outcome
+}
+
+/** What a pool tells about the jobs it was given. After its outcome, or after {@link Pool.kill}, it says nothing more about a job. */
 export interface PoolListener {
-  /** A thread has taken the job: its deadline runs from here. */
-  started(id: string): void
+  /**
+   * A thread has taken the job `agoMs` ago: its deadline runs from then. Of a job that waited in the pool, or ends within some
+   * milliseconds, this may not be told at all.
+   */
+  started(id: string, agoMs: number): void
   /** The method of a job whose start is counted is called now; its module is loaded. */
   called(id: string): void
   progress(id: string, percent: number, stage: string | null): void
   log(id: string, line: JobLogLine): void
   /** To be answered with {@link Pool.answer}, in any order. A pool gives no `number` twice, whatever the attempt. */
   asked(id: string, number: number, question: JobQuestion): void
-  outcome(id: string, outcome: Outcome): void
+  /** Of one job or of many that ended shortly after each other, in that order. */
+  outcomes(ended: readonly Ended[]): void
 }
 
 /** The threads of one queue. */
 export interface Pool {
   /** Starts what the queue wants kept warm. */
   start(): void
-  /** Takes a job; the caller gives it no more at a time than the queue has threads. Starts threads where none are. */
-  run(job: JobMessage): void
+  /**
+   * Takes jobs; starts threads where none are. Jobs for which no thread is free wait in the pool, in the order given, and run
+   * as threads get free; one that has waited for some time is given back. Of jobs that must not wait there (those of
+   * documents, with `alone` or with `startIsCounted`) the caller gives no more at a time than threads are free.
+   */
+  run(jobs: readonly JobMessage[]): void
   /** Answers a question of a job. An answer to an attempt that does not run any more is ignored. */
   answer(id: string, number: number, answer: JobAnswer): void
   /** Forgets the job at once (no outcome follows), kills its thread and replaces it. Unknown ids are ignored. */

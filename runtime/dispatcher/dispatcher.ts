@@ -71,12 +71,14 @@ export class Dispatcher {
     this.#parts = parts
     this.#traces = new TraceStore(parts.queue, parts.timers)
     this.#pool = parts.pool({
-      started: (id) => this.#started(id),
+      started: (id, agoMs) => this.#started(id, agoMs),
       called: (id) => this.#called(id),
       progress: (id, percent, stage) => this.#progress(id, percent, stage),
       log: (id, line) => this.#log(id, line),
       asked: (id, number, question) => this.#asked(id, number, question),
-      outcome: (id, outcome) => this.#finish(id, outcome)
+      outcomes: (ended) => {
+        for (const { id, outcome } of ended) this.#finish(id, outcome)
+      }
     })
   }
 
@@ -172,13 +174,14 @@ export class Dispatcher {
     if (this.#state === 'interrupting') this.#finish(job.id, { type: 'interrupted' })
     else if (method === undefined || (method.documentType === null) !== (job.document === undefined)) {
       this.#finish(job.id, methodGone(job))
-    } else this.#pool.run({ ...job, file: method.file })
+    } else this.#pool.run([{ ...job, file: method.file }])
   }
 
-  #started(id: string): void {
+  #started(id: string, agoMs: number): void {
     const running = this.#running.get(id)
     if (running === undefined) return
-    running.cancelDeadline = this.#parts.timers.after(running.job.timeoutMs, () => this.#timedOut(id))
+    const leftMs = Math.max(running.job.timeoutMs - agoMs, 0)
+    running.cancelDeadline = this.#parts.timers.after(leftMs, () => this.#timedOut(id))
     this.#tell(running, 'started')
   }
 

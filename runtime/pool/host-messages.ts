@@ -26,7 +26,7 @@ export type ToHost =
 
 export type FromHost =
   | { type: 'ready' }
-  | { type: 'started'; id: string; run: number }
+  | { type: 'started'; id: string; run: number; agoMs: number }
   | { type: 'called'; id: string; run: number }
   | { type: 'progress'; id: string; run: number; percent: number; stage: string | null }
   | { type: 'log'; id: string; run: number; line: JobLogLine }

@@ -41,16 +41,15 @@ export class HostPool implements Pool {
     this.#current ??= this.#open({ alone: false })
   }
 
-  run(job: JobMessage): void {
+  run(jobs: readonly JobMessage[]): void {
     const { queue } = this.#options
-    assert(this.#stopped === undefined, `The pool of queue "${queue}" was given job ${job.id} after its stop`)
-    if (job.alone) {
-      this.#open({ alone: true }).run(job)
-      return
-    }
+    assert(this.#stopped === undefined, `The pool of queue "${queue}" was given jobs after its stop`)
+    for (const job of jobs) if (job.alone) this.#open({ alone: true }).run([job])
+    const together = jobs.filter(({ alone }) => !alone)
+    if (together.length === 0) return
     this.#cancelIdle()
     this.start()
-    this.#current!.run(job)
+    this.#current!.run(together)
   }
 
   kill(id: string): void {

@@ -10,7 +10,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { hostErrorCharsMax, logLinesMax } from '../core/limits.ts'
-import type { CrashCause, JobAnswer, JobMessage, PoolListener } from '../core/pool.ts'
+import type { CrashCause, JobAnswer, JobMessage, Outcome, PoolListener } from '../core/pool.ts'
 import type { Timers } from '../core/timers.ts'
 import { type FromHost, type HostOptions, Outbox, type ToHost } from './host-messages.ts'
 import { inheritedFlags } from './inherited-flags.ts'
@@ -104,10 +104,12 @@ export class HostProcess {
     return this.#jobs.size > 0
   }
 
-  run(job: JobMessage): void {
-    const run = ++this.#runs
-    this.#jobs.set(job.id, { run, printed: 0, questions: undefined })
-    this.#outbox.post({ type: 'run', run, job })
+  run(jobs: readonly JobMessage[]): void {
+    for (const job of jobs) {
+      const run = ++this.#runs
+      this.#jobs.set(job.id, { run, printed: 0, questions: undefined })
+      this.#outbox.post({ type: 'run', run, job })
+    }
   }
 
   kill(id: string): void {
@@ -168,7 +170,7 @@ export class HostProcess {
     if (job?.run !== message.run) return
     switch (message.type) {
       case 'started':
-        listener.started(message.id)
+        listener.started(message.id, message.agoMs)
         break
       case 'called':
         listener.called(message.id)
@@ -189,7 +191,7 @@ export class HostProcess {
       case 'outcome':
         this.#flushOutput()
         this.#jobs.delete(message.id)
-        listener.outcome(message.id, message.outcome)
+        listener.outcomes([{ id: message.id, outcome: message.outcome }])
         this.#afterJob()
     }
   }
@@ -209,11 +211,12 @@ export class HostProcess {
     this.#child.stderr?.destroy()
     const { listener, alone } = this.#options
     const cause = this.#causeOf(reason, signal)
-    for (const id of [...this.#jobs.keys()]) {
-      this.#jobs.delete(id)
-      if (this.#wasReady) listener.outcome(id, { type: 'crashed', cause, alone })
-      else listener.outcome(id, { type: 'retryLater', delayMs: startAgainMs, message: cause.message })
-    }
+    const outcome: Outcome = this.#wasReady
+      ? { type: 'crashed', cause, alone }
+      : { type: 'retryLater', delayMs: startAgainMs, message: cause.message }
+    const ended = [...this.#jobs.keys()].map((id) => ({ id, outcome }))
+    this.#jobs.clear()
+    if (ended.length > 0) listener.outcomes(ended)
     this.#options.ended(this)
   }
 

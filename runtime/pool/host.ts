@@ -21,15 +21,17 @@ const outbox = new Outbox<FromHost>((messages) => {
 /** The numbers of the attempts that run. */
 const runs = new Map<string, number>()
 const listener: PoolListener = {
-  started: (id) => outbox.post({ type: 'started', id, run: runs.get(id)! }),
+  started: (id, agoMs) => outbox.post({ type: 'started', id, run: runs.get(id)!, agoMs }),
   called: (id) => outbox.post({ type: 'called', id, run: runs.get(id)! }),
   progress: (id, percent, stage) => outbox.post({ type: 'progress', id, run: runs.get(id)!, percent, stage }),
   log: (id, line) => outbox.post({ type: 'log', id, run: runs.get(id)!, line }),
   asked: (id, number, question) => outbox.post({ type: 'asked', id, run: runs.get(id)!, number, question }),
-  outcome: (id, outcome) => {
-    failPoint('host.outcome')
-    outbox.post({ type: 'outcome', id, run: runs.get(id)!, outcome })
-    runs.delete(id)
+  outcomes: (ended) => {
+    for (const { id, outcome } of ended) {
+      failPoint('host.outcome')
+      outbox.post({ type: 'outcome', id, run: runs.get(id)!, outcome })
+      runs.delete(id)
+    }
   }
 }
 const pool = new ThreadPool({
@@ -48,7 +50,7 @@ process.on('message', (messages: ToHost[]) => {
     if (message.type === 'run') {
       failPoint('host.received')
       runs.set(message.job.id, message.run)
-      pool.run(message.job)
+      pool.run([message.job])
     } else if (message.type === 'kill') {
       pool.kill(message.id)
       runs.delete(message.id)

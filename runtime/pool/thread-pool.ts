@@ -82,7 +82,11 @@ export class ThreadPool implements Pool {
     this.#piscina ??= this.#open()
   }
 
-  run(job: JobMessage): void {
+  run(jobs: readonly JobMessage[]): void {
+    for (const job of jobs) this.#run(job)
+  }
+
+  #run(job: JobMessage): void {
     const { queue } = this.#options
     assert(this.#stopped === undefined, `The pool of queue "${queue}" was given job ${job.id} after its stop`)
     assert(!this.#current.has(job.id), `The pool of queue "${queue}" was given job ${job.id} while it runs`)
@@ -159,7 +163,7 @@ export class ThreadPool implements Pool {
     const { id } = run.job
     if (message.type === 'started') {
       run.taskId = message.taskId
-      listener.started(id)
+      listener.started(id, 0)
     } else if (message.type === 'called') listener.called(id)
     else if (message.type === 'progress') listener.progress(id, message.percent, message.stage)
     else if (message.type === 'log') listener.log(id, message.line)
@@ -183,7 +187,7 @@ export class ThreadPool implements Pool {
   #settle(run: Run, outcome: Outcome): void {
     if (!this.#isCurrent(run)) return
     this.#current.delete(run.job.id)
-    this.#options.listener.outcome(run.job.id, outcome)
+    this.#options.listener.outcomes([{ id: run.job.id, outcome }])
     this.#dropIfUnused(run.piscina)
   }
 

@@ -31,6 +31,9 @@ export function endAttempt(commit: QueueCommit, job: StoredJob, ending: Ending, 
     case 'crashed':
       endCrashed(commit, job, ending, random)
       break
+    case 'givenBack':
+      giveBack(commit, job)
+      break
     case 'interrupted':
       commit.move(job, 'interrupt', { history: withAttempt(commit.nowMs, job, 'interrupted', null) })
       commit.tell(job, 'interrupted')
@@ -84,6 +87,14 @@ function endCrashed(
   const history = withAttempt(commit.nowMs, job, 'crashed', error)
   commit.move(job, 'interrupt', { crashes, history, made: job.standing.made - 1 })
   commit.tell(job, 'interrupted', { error })
+}
+
+/** As if it had not been claimed. */
+function giveBack(commit: QueueCommit, job: StoredJob): void {
+  const made = job.standing.made - 1
+  const startedAtMs = job.standing.history.at(-1)?.startedAtMs ?? null
+  commit.move(job, 'interrupt', { made, startedAtMs, startTurn: null })
+  commit.tell(job, 'ready')
 }
 
 /** It is due when the first of what it waits for is over, at once where that has happened meanwhile. */

@@ -22,10 +22,12 @@ export class FakePool implements Pool {
   renew(): void {}
   async stop(): Promise<void> {}
 
-  run(job: JobMessage): void {
-    this.running.push(job)
-    this.listener.started(job.id)
-    for (const resolve of this.#whenRun.splice(0)) resolve(job)
+  run(jobs: readonly JobMessage[]): void {
+    for (const job of jobs) {
+      this.running.push(job)
+      this.listener.started(job.id, 0)
+      for (const resolve of this.#whenRun.splice(0)) resolve(job)
+    }
   }
 
   /** The job that is given next. */
@@ -57,7 +59,7 @@ export class FakePool implements Pool {
 
   end(id: string, outcome: Outcome): void {
     this.#drop(id)
-    this.listener.outcome(id, outcome)
+    this.listener.outcomes([{ id, outcome }])
   }
 
   #drop(id: string): void {

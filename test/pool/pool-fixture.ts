@@ -6,7 +6,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { TestContext } from 'node:test'
 import type { JobLogLine } from '../../runtime/core/job.ts'
-import type { JobMessage, JobQuestion, Outcome, Pool, PoolListener } from '../../runtime/core/pool.ts'
+import type { Ended, JobMessage, JobQuestion, Outcome, Pool, PoolListener } from '../../runtime/core/pool.ts'
 import type { Timers } from '../../runtime/core/timers.ts'
 import { hostEnvironment } from '../../runtime/pool/host-environment.ts'
 import { HostPool, type HostPoolOptions } from '../../runtime/pool/host-pool.ts'
@@ -46,8 +46,8 @@ class Recorder implements PoolListener {
     this.#add({ id, type: 'asked', number, question })
     this.whenAsked(id, number, question)
   }
-  outcome(id: string, outcome: Outcome): void {
-    this.#add({ id, type: 'outcome', outcome })
+  outcomes(ended: readonly Ended[]): void {
+    for (const { id, outcome } of ended) this.#add({ id, type: 'outcome', outcome })
   }
 
   /** The first thing said that passes, said already or to come. */
@@ -166,7 +166,7 @@ function fixture(test: TestContext, folder: string, open: (listener: PoolListene
       attemptsMax: 3,
       timeoutMs: 60_000
     }
-    pool.run({ ...job, ...options, id })
+    pool.run([{ ...job, ...options, id }])
     return id
   }
   return { pool, heard, folder, run, outcome: (method, params) => heard.outcomeOf(run(method, params)) }

@@ -405,10 +405,10 @@ test('in a program that was started with --input-type, and what jobs print stays
     import { ThreadPool } from ${JSON.stringify(pool)}
     const listener = {
       started() {}, progress() {}, log(id, { message }) { console.log('log', message) },
-      outcome(id, outcome) { console.log(outcome.result ?? outcome.error); pool.stop() }
+      outcomes([{ outcome }]) { console.log(outcome.result ?? outcome.error); pool.stop() }
     }
     const pool = new ThreadPool({ queue: 'q', threads: 1, listener, heapLimitMb: null })
-    pool.run({ id: '1', queue: 'q', method: 'a.run', file: ${JSON.stringify(file)}, softTimeoutMs: null, params: '{}', attempt: 1, attemptsMax: 1, timeoutMs: 1000 })`
+    pool.run([{ id: '1', queue: 'q', method: 'a.run', file: ${JSON.stringify(file)}, softTimeoutMs: null, params: '{}', attempt: 1, attemptsMax: 1, timeoutMs: 1000 }])`
   const cwd = join(import.meta.dirname, '..')
   const args = ['--enable-source-maps', '--input-type=module', '-e', program]
   assert.equal(execFileSync(process.execPath, args, { encoding: 'utf8', cwd }), 'log noise\n5\n')

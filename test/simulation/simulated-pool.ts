@@ -100,7 +100,11 @@ export class SimulatedPool implements Pool {
   start(): void {}
   renew(): void {}
 
-  run(job: JobMessage): void {
+  run(jobs: readonly JobMessage[]): void {
+    for (const job of jobs) this.#run(job)
+  }
+
+  #run(job: JobMessage): void {
     const { held, trace } = this.#ground
     // The last breath of a machine that has died.
     if (this.#isOver) return
@@ -119,7 +123,7 @@ export class SimulatedPool implements Pool {
     const thread: Thread = { job, script, holds, cancelNext: () => {}, answered: new Map(), journal }
     this.#threads.set(job.id, thread)
     this.#later(thread, () => {
-      this.#listener.started(job.id)
+      this.#listener.started(job.id, 0)
       if (job.startIsCounted) this.#listener.called(job.id)
       this.#later(thread, () => this.#goOn(thread, 0))
     })
@@ -291,7 +295,7 @@ export class SimulatedPool implements Pool {
     this.#ground.trace(`outcome ${job.id} ${job.attempt} ${outcome.type}`)
     this.#end(thread)
     this.#ground.watcher.gave(job, outcome)
-    this.#listener.outcome(job.id, outcome)
+    this.#listener.outcomes([{ id: job.id, outcome }])
   }
 
   #ask(thread: Thread, question: JobQuestion, then: (value: object) => void): void {
