@@ -1,11 +1,13 @@
 /**
- * One queue's way from ready to settled: claims as many jobs as there are free threads, gives each to the pool, holds its
- * deadline, and settles its outcome. A settle and the claim of the next job are asked for in the same turn, so they share
- * one commit.
+ * One queue's way from ready to settled: claims jobs, gives them to the pool, holds their deadlines, and settles their outcomes.
+ * Settles and the claim of the next jobs are asked for in the same turn, so they share one commit.
  *
- * A job in {@link Dispatcher.#running} is running on disk, and has exactly one of these ends: the pool tells its outcome;
- * its deadline passes; it is cancelled (the queue has settled it already); the supervisor stops. Whichever comes first
- * takes it out of the table, and what comes later finds nothing.
+ * How many are claimed: as many as there are free threads, and while jobs are quick, simple ones ahead of that, which wait in
+ * the pool (ahead.ts). So a commit and a message to the threads carry many small jobs, and a slow one holds back none.
+ *
+ * A job in {@link Dispatcher.#running} is running on disk, and has exactly one of these ends: the pool tells its outcome, or
+ * gives it back; its deadline passes; it is cancelled (the queue has settled it already); the supervisor stops. Whichever
+ * comes first takes it out of the table, and what comes later finds nothing.
  */
 
 import type { MethodCatalogue } from '../core/catalogue.ts'
@@ -16,11 +18,12 @@ import type { EventStream, JobEvent, JobEventType } from '../core/events.ts'
 import { failPoint } from '../core/fail-points.ts'
 import { iso } from '../core/instant.ts'
 import { logLinesMax } from '../core/limits.ts'
-import type { JobAnswer, JobQuestion, Pool, PoolListener } from '../core/pool.ts'
+import type { Ended, JobAnswer, JobMessage, JobQuestion, Pool, PoolListener } from '../core/pool.ts'
 import type { Timers } from '../core/timers.ts'
 import type { Ending } from '../queue/attempts.ts'
-import type { AttemptTrace, ClaimedJob } from '../queue/claimed-job.ts'
+import type { AttemptTrace, ClaimedJob, AttemptEnd } from '../queue/claimed-job.ts'
 import type { DurableQueue } from '../queue/durable-queue.ts'
+import { Ahead } from './ahead.ts'
 import { TraceStore } from './trace-store.ts'
 
 export interface DispatcherParts {
@@ -35,11 +38,12 @@ export interface DispatcherParts {
 }
 
 interface Running {
-  job: ClaimedJob
-  trace: AttemptTrace
-  cancelDeadline: () => void
+  readonly job: ClaimedJob
+  readonly trace: AttemptTrace
+  /** Of its deadline, once its start has been told. */
+  cancelDeadline: (() => void) | undefined
   /** Of the note that it has started. */
-  cancelNote: () => void
+  cancelNote: (() => void) | undefined
 }
 
 const retryWhenFullMs = 1_000
@@ -56,6 +60,9 @@ export class Dispatcher {
   readonly #pool: Pool
   readonly #traces: TraceStore
   readonly #running = new Map<string, Running>()
+  readonly #ahead: Ahead
+  /** Ended in this turn; settled together at its end. */
+  #ends: AttemptEnd[] = []
   /**
    * `claiming` and `claimAgain` are `open` while a claim is under way, the latter when something became ready meanwhile.
    * `quiet`: what runs may finish. `interrupting`: the time for that is over.
@@ -70,15 +77,14 @@ export class Dispatcher {
   constructor(parts: DispatcherParts) {
     this.#parts = parts
     this.#traces = new TraceStore(parts.queue, parts.timers)
+    this.#ahead = new Ahead(parts.config.backgroundWorkers, () => parts.clock.monotonicMs())
     this.#pool = parts.pool({
       started: (id, agoMs) => this.#started(id, agoMs),
       called: (id) => this.#called(id),
       progress: (id, percent, stage) => this.#progress(id, percent, stage),
       log: (id, line) => this.#log(id, line),
       asked: (id, number, question) => this.#asked(id, number, question),
-      outcomes: (ended) => {
-        for (const { id, outcome } of ended) this.#finish(id, outcome)
-      }
+      outcomes: (ended) => this.#ended(ended)
     })
   }
 
@@ -98,15 +104,17 @@ export class Dispatcher {
   wake(): void {
     if (this.#state === 'claiming') this.#state = 'claimAgain'
     if (this.#state !== 'open') return
-    const free = this.#parts.config.backgroundWorkers - this.#running.size
-    if (free <= 0) return
+    const room = this.#ahead.roomFor(this.#running.size)
+    if (room.jobs === 0) return
     this.#state = 'claiming'
     this.#write(async () => {
       if (this.#isStopping) return
-      const jobs = await this.#parts.queue.claim(this.#parts.config.name, free)
-      if (jobs.length > 0) failPoint('claim.committed')
-      for (const job of jobs) this.#run(job)
-      if (jobs.length > 0) failPoint('claim.given')
+      const jobs = await this.#parts.queue.claim(this.#parts.config.name, room)
+      this.#ahead.claimed(jobs.length, room)
+      if (jobs.length === 0) return
+      failPoint('claim.committed')
+      this.#run(jobs)
+      failPoint('claim.given')
     }).finally(() => this.#claimed())
   }
 
@@ -126,9 +134,10 @@ export class Dispatcher {
 
   /** The queue has cancelled a running job: its thread is killed and its slot is free. */
   cancelled(id: string): void {
+    this.#ahead.ended(id)
     if (this.#take(id) === undefined) return
     this.#pool.kill(id)
-    this.#slotFree()
+    this.#slotsFree()
   }
 
   /** What a running job has said so far; undefined when it does not run here. */
@@ -162,19 +171,19 @@ export class Dispatcher {
     if (again) this.wake()
   }
 
-  #run(job: ClaimedJob): void {
-    const running: Running = {
-      job,
-      trace: { progress: null, logs: [] },
-      cancelDeadline: () => {},
-      cancelNote: () => {}
+  #run(jobs: readonly ClaimedJob[]): void {
+    const messages: JobMessage[] = []
+    for (const job of jobs) {
+      const trace: AttemptTrace = { progress: null, logs: [] }
+      this.#running.set(job.id, { job, trace, cancelDeadline: undefined, cancelNote: undefined })
+      const method = this.#parts.catalogue.known(job.method)
+      if (this.#state === 'interrupting') this.#finish(job.id, { type: 'interrupted' })
+      else if (method === undefined || (method.documentType === null) !== (job.document === undefined)) {
+        this.#finish(job.id, methodGone(job))
+      } else messages.push(messageOf(job, method.file))
     }
-    this.#running.set(job.id, running)
-    const method = this.#parts.catalogue.known(job.method)
-    if (this.#state === 'interrupting') this.#finish(job.id, { type: 'interrupted' })
-    else if (method === undefined || (method.documentType === null) !== (job.document === undefined)) {
-      this.#finish(job.id, methodGone(job))
-    } else this.#pool.run([{ ...job, file: method.file }])
+    if (messages.length > 0) this.#pool.run(messages)
+    this.#settle()
   }
 
   #started(id: string, agoMs: number): void {
@@ -226,6 +235,7 @@ export class Dispatcher {
       if (answer === 'interrupt') {
         this.#pool.kill(id)
         this.#finish(id, { type: 'interrupted' })
+        this.#settle()
         return
       }
       if (answer !== 'storageFull') {
@@ -264,6 +274,7 @@ export class Dispatcher {
         message: `The job ran longer than its timeout of ${(timeoutMs ?? 0) / 1000} s and was killed.`
       }
     })
+    this.#settle()
   }
 
   #interruptAll(): void {
@@ -272,30 +283,51 @@ export class Dispatcher {
       this.#pool.kill(id)
       this.#finish(id, { type: 'interrupted' })
     }
+    this.#settle()
   }
 
+  #ended(ended: readonly Ended[]): void {
+    for (const { id, outcome } of ended) {
+      if (outcome.type === 'givenBack') this.#ahead.givenBack(id, outcome)
+      else this.#ahead.ended(id)
+      this.#finish(id, outcome)
+    }
+    this.#settle()
+  }
+
+  /** The job is to be settled with {@link Dispatcher.#settle}, in this turn. */
   #finish(id: string, ending: Ending): void {
     const running = this.#take(id)
     if (running === undefined) return
     failPoint('outcome.received')
+    if (running.cancelDeadline === undefined && ending.type !== 'givenBack' && ending.type !== 'interrupted') {
+      this.#tell(running, 'started')
+    }
+    this.#ends.push({ job: running.job, ending, trace: running.trace })
+  }
+
+  #settle(): void {
+    const ends = this.#ends
+    if (ends.length === 0) return
+    this.#ends = []
     this.#write(async () => {
-      await this.#parts.queue.settle(running.job, ending, running.trace)
+      await this.#parts.queue.settleAll(ends)
       failPoint('settle.committed')
     })
-    this.#slotFree()
+    this.#slotsFree()
   }
 
   #take(id: string): Running | undefined {
     const running = this.#running.get(id)
-    this.#running.delete(id)
     if (running === undefined) return undefined
-    running.cancelDeadline()
-    running.cancelNote()
+    this.#running.delete(id)
+    running.cancelDeadline?.()
+    running.cancelNote?.()
     this.#traces.ended(running)
     return running
   }
 
-  #slotFree(): void {
+  #slotsFree(): void {
     if (this.#running.size === 0) for (const resolve of this.#whenDrained.splice(0)) resolve()
     this.wake()
   }
@@ -339,6 +371,27 @@ export class Dispatcher {
     if (!events.listened) return
     const { id, queue, method, attempt } = job
     events.emit({ type, job: id, queue, method, at: iso(clock.wallMs()), state: 'running', attempt, ...more })
+  }
+}
+
+function messageOf(job: ClaimedJob, file: string): JobMessage {
+  const { id, queue, method, params, attempt, attemptsMax, timeoutMs, softTimeoutMs, alone, startIsCounted } = job
+  const { parents, document, journal } = job
+  return {
+    id,
+    queue,
+    method,
+    file,
+    params,
+    attempt,
+    attemptsMax,
+    timeoutMs,
+    softTimeoutMs,
+    alone,
+    startIsCounted,
+    ...(parents === undefined ? {} : { parents }),
+    ...(document === undefined ? {} : { document }),
+    ...(journal === undefined ? {} : { journal })
   }
 }
 

@@ -5,8 +5,10 @@ import type { Timers } from '../../runtime/core/timers.ts'
 
 export class FakePool implements Pool {
   readonly listener: PoolListener
-  /** Jobs that run, in the order in which they were given. */
+  /** Jobs that run or wait for a thread, in the order in which they were given. */
   readonly running: JobMessage[] = []
+  /** All that were ever given. */
+  readonly given: string[] = []
   readonly killed: string[] = []
   /** All that were given, as `id number type`. */
   readonly answers: string[] = []
@@ -14,8 +16,16 @@ export class FakePool implements Pool {
   #nextNumber = 1
   #whenRun: ((job: JobMessage) => void)[] = []
 
-  constructor(listener: PoolListener) {
+  readonly #threads: number
+
+  /** @param threads of jobs beyond them no start is told */
+  constructor(listener: PoolListener, threads = Number.POSITIVE_INFINITY) {
     this.listener = listener
+    this.#threads = threads
+  }
+
+  get waiting(): readonly JobMessage[] {
+    return this.running.slice(this.#threads)
   }
 
   start(): void {}
@@ -25,7 +35,8 @@ export class FakePool implements Pool {
   run(jobs: readonly JobMessage[]): void {
     for (const job of jobs) {
       this.running.push(job)
-      this.listener.started(job.id, 0)
+      this.given.push(job.id)
+      if (this.#threads === Number.POSITIVE_INFINITY) this.listener.started(job.id, 0)
       for (const resolve of this.#whenRun.splice(0)) resolve(job)
     }
   }
@@ -60,6 +71,15 @@ export class FakePool implements Pool {
   end(id: string, outcome: Outcome): void {
     this.#drop(id)
     this.listener.outcomes([{ id, outcome }])
+  }
+
+  endAll(outcome: Outcome): void {
+    this.listener.outcomes(this.running.splice(0).map(({ id }) => ({ id, outcome })))
+  }
+
+  giveBack(ids: readonly string[]): void {
+    for (const id of ids) this.#drop(id)
+    this.listener.outcomes(ids.map((id) => ({ id, outcome: { type: 'givenBack', hostEnded: false } })))
   }
 
   #drop(id: string): void {

@@ -1,7 +1,8 @@
 /**
  * The threads of one queue, without threads: what a job does stands in its params, and how long each thing takes is drawn. It
- * keeps the promises of core/pool.ts, and looks at those that are made to it: no more jobs than threads, one attempt of a job
- * at a time, one job of a document and of a strict key.
+ * keeps the promises of core/pool.ts, and looks at those that are made to it: no jobs that wait but simple ones, one attempt
+ * of a job at a time, one job of a document and of a strict key. In half of the lives jobs are quick, so that some are
+ * claimed ahead and wait in it; they are given back after a time, or when the host ends that they wait in.
  */
 import assert from 'node:assert/strict'
 import type { JournalEntry } from '../../runtime/core/journal.ts'
@@ -76,6 +77,9 @@ interface Thread {
 }
 
 const thinkMsMax = 400
+const quickMsMax = 0.4
+const quickShare = 0.97
+const waitMsMax = 20
 const lateMsMax = 45_000
 const lateShare = 0.08
 
@@ -84,6 +88,8 @@ export class SimulatedPool implements Pool {
   readonly #listener: PoolListener
   readonly #threadsMax: number
   readonly #threads = new Map<string, Thread>()
+  readonly #waiting: JobMessage[] = []
+  readonly #isQuick: boolean
   #nextNumber = 1
   #isOver = false
 
@@ -91,26 +97,52 @@ export class SimulatedPool implements Pool {
     this.#threadsMax = threadsMax
     this.#listener = listener
     this.#ground = ground
+    this.#isQuick = ground.random() < 0.5
   }
 
+  /** Those that wait included. */
   get running(): string[] {
-    return [...this.#threads.keys()]
+    return [...this.#threads.keys(), ...this.#waiting.map(({ id }) => id)]
   }
 
   start(): void {}
   renew(): void {}
 
   run(jobs: readonly JobMessage[]): void {
-    for (const job of jobs) this.#run(job)
+    for (const job of jobs) {
+      // The last breath of a machine that has died.
+      if (this.#isOver) return
+      assert(!this.running.includes(job.id), `job ${job.id} runs twice`)
+      if (this.#threads.size < this.#threadsMax) this.#begin(job)
+      else this.#wait(job)
+    }
   }
 
-  #run(job: JobMessage): void {
+  #wait(job: JobMessage): void {
+    this.#ground.trace(`wait ${job.id} ${job.attempt}`)
+    const mayWait = job.attempt === 1 && job.document === undefined && !job.alone && !job.startIsCounted
+    assert(mayWait && job.journal === undefined, `${job.id} of ${job.queue} was given while no thread is free`)
+    this.#waiting.push(job)
+    const { agenda, nowMs } = this.#ground
+    agenda.add(nowMs() + waitMsMax, () => {
+      if (this.#dropWaiting(job)) this.#giveBack([job], false)
+    })
+  }
+
+  #dropWaiting(job: JobMessage): boolean {
+    const at = this.#waiting.indexOf(job)
+    if (at >= 0) this.#waiting.splice(at, 1)
+    return at >= 0
+  }
+
+  #giveBack(jobs: readonly JobMessage[], hostEnded: boolean): void {
+    for (const { id, attempt } of jobs) this.#ground.trace(`give back ${id} ${attempt} ${hostEnded}`)
+    this.#listener.outcomes(jobs.map(({ id }) => ({ id, outcome: { type: 'givenBack', hostEnded } })))
+  }
+
+  #begin(job: JobMessage): void {
     const { held, trace } = this.#ground
-    // The last breath of a machine that has died.
-    if (this.#isOver) return
     trace(`run ${job.id} ${job.attempt}`)
-    assert(!this.#threads.has(job.id), `job ${job.id} runs twice`)
-    assert(this.#threads.size < this.#threadsMax, `more jobs of ${job.queue} than threads`)
     const script = JSON.parse(job.params) as Script
     const holds =
       job.document === undefined ? script.strict && `key ${script.strict}` : `${job.document.type} ${job.document.name}`
@@ -123,7 +155,8 @@ export class SimulatedPool implements Pool {
     const thread: Thread = { job, script, holds, cancelNext: () => {}, answered: new Map(), journal }
     this.#threads.set(job.id, thread)
     this.#later(thread, () => {
-      this.#listener.started(job.id, 0)
+      // Of quick ones it need not be told.
+      if (!this.#isQuick || this.#ground.random() < 0.3) this.#listener.started(job.id, 0)
       if (job.startIsCounted) this.#listener.called(job.id)
       this.#later(thread, () => this.#goOn(thread, 0))
     })
@@ -141,6 +174,8 @@ export class SimulatedPool implements Pool {
     this.#ground.trace(`kill ${id}`)
     const thread = this.#threads.get(id)
     if (thread !== undefined) this.#end(thread)
+    const waiting = this.#waiting.find((job) => job.id === id)
+    if (waiting !== undefined) this.#dropWaiting(waiting)
   }
 
   async stop(): Promise<void> {
@@ -150,6 +185,7 @@ export class SimulatedPool implements Pool {
   /** All threads end with the machine. */
   die(): void {
     this.#isOver = true
+    this.#waiting.length = 0
     for (const thread of this.#threads.values()) this.#end(thread)
   }
 
@@ -257,6 +293,7 @@ export class SimulatedPool implements Pool {
         return this.#give(thread, { type: 'retryLater', delayMs: 2_000, message: 'later' })
       case 'crash':
       case 'crashAlone':
+        if (this.#waiting.length > 0) return this.#crashAmongMany(thread)
         return this.#give(thread, { type: 'crashed', cause: message, alone: end === 'crashAlone' || job.alone })
       case 'complete':
         return this.#give(thread, {
@@ -264,6 +301,20 @@ export class SimulatedPool implements Pool {
           result: JSON.stringify({ n: script.n, attempt: job.attempt }),
           ...this.#effectsOf(thread, state)
         })
+    }
+  }
+
+  /** The host ends while others wait in it: whether this one had started is known sometimes, of the others never. */
+  #crashAmongMany(thread: Thread): undefined {
+    const { job } = thread
+    const waiting = this.#waiting.splice(0)
+    if (this.#ground.random() < 0.5) {
+      const cause = { outOfMemory: false, message: 'the host ended' }
+      this.#give(thread, { type: 'crashed', cause, alone: false })
+      this.#giveBack(waiting, true)
+    } else {
+      this.#end(thread)
+      this.#giveBack([job, ...waiting], true)
     }
   }
 
@@ -312,12 +363,15 @@ export class SimulatedPool implements Pool {
     thread.cancelNext()
     this.#threads.delete(thread.job.id)
     if (thread.holds !== undefined) this.#ground.held.delete(thread.holds)
+    const next = this.#isOver || this.#threads.size >= this.#threadsMax ? undefined : this.#waiting.shift()
+    if (next !== undefined) this.#begin(next)
   }
 
   #later(thread: Thread, action: () => void): undefined {
     const { agenda, nowMs, random, isCalm } = this.#ground
     const isLate = !isCalm() && random() < lateShare
-    thread.cancelNext = agenda.add(nowMs() + random() * (isLate ? lateMsMax : thinkMsMax), action)
+    const isQuick = this.#isQuick && random() < quickShare
+    thread.cancelNext = agenda.add(nowMs() + random() * (isQuick ? quickMsMax : isLate ? lateMsMax : thinkMsMax), action)
   }
 }
 
