@@ -141,5 +141,12 @@ export const threadEndGraceMs = 500
 /** Characters kept of the standard error of a host, to say why it ended. */
 export const hostErrorCharsMax = 4_000
 
+/**
+ * Largest params of a job that is claimed although no thread is free for it, and of all jobs of a claim together from which on
+ * no further one of those is taken, as JSON text.
+ */
+export const aheadParamsBytesMax = 16 * 1024
+export const claimParamsBytesMax = 1024 * 1024
+
 /** Jobs moved by one transaction of promote, recover, purge and trim, so that none stalls the queue. */
 export const moveBatchMax = 100

@@ -89,7 +89,7 @@ function endCrashed(
   commit.tell(job, 'interrupted', { error })
 }
 
-/** As if it had not been claimed. */
+/** It is as it was before it was claimed: in its old place, and without a standing if it had none. */
 function giveBack(commit: QueueCommit, job: StoredJob): void {
   const made = job.standing.made - 1
   const startedAtMs = job.standing.history.at(-1)?.startedAtMs ?? null

@@ -3,12 +3,24 @@
  * then the keys and documents take turns, where the jobs without either count as one; within one by priority and the order
  * of enqueueing. What has expired is cancelled instead, and what the rate limit of the queue does not allow waits. One claim
  * cancels and unblocks a bounded number; the queue is woken for the rest.
+ *
+ * A pool takes more jobs than it has threads, so that a thread need not wait for the next one. Those beyond the threads must
+ * be **simple**: nothing about them depends on when they start, so that it does no harm if they wait in the pool or are given
+ * back. A claim ends before the first that is not simple, as one behind it must not overtake it.
  */
-import { moveBatchMax } from '../core/limits.ts'
+import { aheadParamsBytesMax, claimParamsBytesMax, moveBatchMax } from '../core/limits.ts'
 import { placeOfReadyKey, readyRange, rotationKey } from '../store/keys.ts'
 import { expired, type QueueCommit } from './commit.ts'
 import { groupOf } from './job-group.ts'
 import { readFreshJob, readJob, type StoredJob } from './stored-job.ts'
+
+/** For how many jobs a claim has room. */
+export interface ClaimRoom {
+  /** Those that may be any jobs. */
+  threads: number
+  /** All of them; beyond `threads` only simple ones. */
+  jobs: number
+}
 
 interface Candidate {
   seq: number
@@ -17,18 +29,22 @@ interface Candidate {
   isTurn: boolean
 }
 
-/** @returns the jobs, now running, in the order in which they start; at most `max` */
-export function claimReady(commit: QueueCommit, queue: number, max: number): StoredJob[] {
+/** @returns the jobs, now running, in the order in which they start */
+export function claimReady(commit: QueueCommit, queue: number, { threads, jobs: jobsMax }: ClaimRoom): StoredJob[] {
   const window = commit.window(queue)
   window.prune()
   const blockedUntilMs = commit.groups.unblock(queue, moveBatchMax)
+  const max = mayRunAhead(commit, queue) ? jobsMax : Math.min(threads, jobsMax)
   const claimed: StoredJob[] = []
+  let paramsBytes = 0
   let cancelled = 0
-  while (cancelled < moveBatchMax) {
+  search: while (cancelled < moveBatchMax) {
     const room = Math.min(max - claimed.length, window.free)
     const candidates = room > 0 ? nextCandidates(commit, queue, room) : []
     if (candidates.length === 0) break
     for (const candidate of candidates) {
+      const isAhead = claimed.length >= threads
+      if (isAhead && candidate.hasStanding) break search
       const job = (candidate.hasStanding ? readJob : readFreshJob)(commit.transaction, candidate.seq)!
       if (hasExpired(commit, job)) {
         commit.finish(job, 'cancel', { error: expired })
@@ -36,12 +52,25 @@ export function claimReady(commit: QueueCommit, queue: number, max: number): Sto
         // What waited for it may come before the other candidates.
         break
       }
+      const bytes = Buffer.byteLength(job.spec.params)
+      if (isAhead && !(isSimple(job, bytes) && paramsBytes + bytes <= claimParamsBytesMax)) break search
+      paramsBytes += bytes
       claimed.push(start(commit, job, candidate.isTurn))
     }
   }
   if (cancelled >= moveBatchMax) commit.wake(queue)
   if (claimed.length < max) wakeLater(commit, queue, blockedUntilMs)
   return claimed
+}
+
+/** Starts that a rate limit counts are those of threads. */
+function mayRunAhead(commit: QueueCommit, queue: number): boolean {
+  return (commit.configOf(queue)?.rateLimit ?? null) === null
+}
+
+/** Of a job that has no standing of its own. */
+function isSimple({ spec }: StoredJob, paramsBytes: number): boolean {
+  return groupOf(spec) === undefined && paramsBytes <= aheadParamsBytesMax
 }
 
 /** While no key has its turn, the jobs without one need not be looked at one by one. */

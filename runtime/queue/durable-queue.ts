@@ -32,8 +32,8 @@ import type { QueueListener } from './after-commit.ts'
 import { type Ending, endAttempt } from './attempts.ts'
 import { type BulkChange, BulkChanges } from './bulk.ts'
 import { cancelJob, moveJob, requireTarget, retryJob } from './changes-by-hand.ts'
-import type { AttemptTrace, ClaimedJob } from './claimed-job.ts'
-import { claimReady } from './claiming.ts'
+import type { AttemptEnd, AttemptTrace, ClaimedJob } from './claimed-job.ts'
+import { type ClaimRoom, claimReady } from './claiming.ts'
 import { type CommitParts, QueueCommit } from './commit.ts'
 import { Damage, jobErrorOf } from './damage.ts'
 import { parentsOf } from './dependencies.ts'
@@ -187,18 +187,21 @@ export class DurableQueue {
   }
 
   /**
-   * Takes up to `max` ready jobs of a queue, in the order of claiming.ts; none while the queue is paused, or in maintenance
-   * mode. Where a limit or a pause ends at an instant, {@link QueueListener.readyAt} tells.
+   * Takes ready jobs of a queue, in the order of claiming.ts; none while the queue is paused, or in maintenance mode. Where a
+   * limit or a pause ends at an instant, {@link QueueListener.readyAt} tells.
+   *
+   * @param room a number: so many threads, and no jobs beyond them
    */
-  async claim(queue: string, max: number): Promise<ClaimedJob[]> {
+  async claim(queue: string, room: ClaimRoom | number): Promise<ClaimedJob[]> {
     const number = this.#registry.require(queue, 'claim from')
+    const space = typeof room === 'number' ? { threads: room, jobs: room } : room
     const { commit, jobs } = await this.#commit((commit, transaction) => {
       const record = this.#registry.record(transaction, number)
       if (record.pausedUntilMs !== null && record.pausedUntilMs > commit.nowMs) {
         commit.wakeAt(number, record.pausedUntilMs)
       }
       const isHeld = isPaused(record, commit.nowMs) || readScheduler(transaction).maintenance
-      const claimed = isHeld ? [] : claimReady(commit, number, max)
+      const claimed = isHeld ? [] : claimReady(commit, number, space)
       return { commit, jobs: claimed.flatMap((job) => this.#claimed(job, commit) ?? []) }
     })
     // What a later operation of the same commit cancelled must not start any more.
@@ -220,8 +223,38 @@ export class DurableQueue {
    * @returns false where the job is not in this attempt any more, because it was cancelled; nothing is changed then
    */
   settle(claimed: ClaimedJob, ending: Ending, trace: AttemptTrace): Promise<boolean> {
-    if (ending.type !== 'completed' || ending.effects === undefined) return this.#settle(claimed, ending, trace)
-    return this.#settleWith(ending.effects, claimed, ending, trace)
+    const effects = effectsOf(ending)
+    if (effects === undefined) return this.#settle(claimed, ending, trace)
+    return this.#settleWith(effects, claimed, ending, trace)
+  }
+
+  /**
+   * Ends attempts as {@link DurableQueue.settle} does, in one operation those without effects. One that is not running any more
+   * is passed over.
+   *
+   * @throws RuntimeError the first refusal, after all others were settled; those that were are passed over if it is tried again
+   */
+  async settleAll(ends: readonly AttemptEnd[]): Promise<void> {
+    const plain = ends.filter(({ ending }) => effectsOf(ending) === undefined)
+    const others = ends.filter(({ ending }) => effectsOf(ending) !== undefined)
+    // All are asked for in this turn, so that they share a commit.
+    const settled = [
+      ...(plain.length === 0 ? [] : [this.#settleTogether(plain)]),
+      ...others.map(({ job, ending, trace }) => this.settle(job, ending, trace))
+    ]
+    await allSettled(settled)
+  }
+
+  async #settleTogether(ends: readonly AttemptEnd[]): Promise<void> {
+    try {
+      await this.#commit((commit, transaction) => {
+        for (const end of ends) this.#end(commit, transaction, end)
+      })
+    } catch (error) {
+      if (ends.length === 1 || !(error instanceof RuntimeError) || error.code === 'STORAGE_FAILED') throw error
+      // One of them is to blame: the others are not to wait for it.
+      await allSettled(ends.map(({ job, ending, trace }) => this.#settle(job, ending, trace)))
+    }
   }
 
   /** Where all methods are known the commit is asked for in this turn, before the claim of the next job. */
@@ -243,15 +276,23 @@ export class DurableQueue {
     return this.#settle(claimed, ending, trace, plan)
   }
 
-  #settle(claimed: ClaimedJob, ending: Ending, trace: AttemptTrace, plan?: EffectsPlan) {
-    return this.#commit((commit, transaction) => {
-      const job = readAttempt(transaction, claimed)
-      if (job === undefined) return false
-      job.standing = { ...job.standing, ...trace }
-      const end = plan === undefined ? ending : this.#afterEffects(commit, plan, claimed.document, ending)
-      endAttempt(commit, job, end, this.#parts.random())
-      return true
-    })
+  #settle(job: ClaimedJob, ending: Ending, trace: AttemptTrace, plan?: EffectsPlan): Promise<boolean> {
+    return this.#commit((commit, transaction) => this.#end(commit, transaction, { job, ending, trace }, plan))
+  }
+
+  #end(
+    commit: QueueCommit,
+    transaction: Transaction,
+    { job: claimed, ending, trace }: AttemptEnd,
+    plan?: EffectsPlan
+  ): boolean {
+    const job = readAttempt(transaction, claimed)
+    if (job === undefined) return false
+    // What earlier attempts said stays with a job that no thread has begun.
+    if (ending.type !== 'givenBack') job.standing = { ...job.standing, ...trace }
+    const end = plan === undefined ? ending : this.#afterEffects(commit, plan, claimed.document, ending)
+    endAttempt(commit, job, end, this.#parts.random())
+    return true
   }
 
   #afterEffects(commit: QueueCommit, plan: EffectsPlan, document: DocumentMessage | undefined, ending: Ending): Ending {
@@ -604,6 +645,15 @@ export class DurableQueue {
     }
     return changed
   }
+}
+
+function effectsOf(ending: Ending): Effects | undefined {
+  return ending.type === 'completed' ? ending.effects : undefined
+}
+
+/** Waits for all of them. @throws what the first of them was rejected with */
+async function allSettled(promises: readonly Promise<unknown>[]): Promise<void> {
+  for (const result of await Promise.allSettled(promises)) if (result.status === 'rejected') throw result.reason
 }
 
 /** Effects that were refused. @throws what says nothing against them */

@@ -46,6 +46,7 @@ function crowdOf(...rules: CrowdRule[]): fc.Arbitrary<Step> {
 
 const claim = fc.record({
   do: fc.constant('claim'),
+  ahead: fc.constantFrom(0, 40),
   queue,
   max: fc.constantFrom(1, 2, 130),
   isNoted: fc.constant(false)

@@ -36,7 +36,7 @@ test('the store follows from the jobs after every commit, and nothing is left be
     }),
     { numRuns: isLong ? 500 : 30 }
   )
-  const often = ['enqueue', 'claim', 'start', 'settle', 'pass', 'promote', 'upkeep']
+  const often = ['enqueue', 'claim', 'start', 'settle', 'settleAll', 'pass', 'promote', 'upkeep']
   const sometimes = [
     'cancel',
     'retry',

@@ -37,9 +37,10 @@ export interface RequestStep {
 
 export type Step =
   | { do: 'enqueue'; requests: RequestStep[] }
-  | { do: 'claim'; queue: number; max: number; isNoted: boolean }
+  | { do: 'claim'; queue: number; max: number; ahead: number; isNoted: boolean }
   | { do: 'note'; pick: number; lateMs: number }
   | { do: 'settle'; pick: number; ending: string }
+  | { do: 'settleAll'; ends: { pick: number; ending: string }[] }
   | { do: 'advance'; byMs: number }
   | { do: 'promote' | 'upkeep' }
   | { do: 'cancel' | 'remove'; pick: number }
@@ -81,6 +82,7 @@ export const endings: Record<string, Ending> = {
   final: { type: 'failed', final: true, error: { code: 'UNRECOVERABLE', name: 'Unrecoverable', message: 'never' } },
   later: { type: 'retryLater', delayMs: 30, message: 'later' },
   interrupted: { type: 'interrupted' },
+  givenBack: { type: 'givenBack', hostEnded: false },
   crashedShared: { type: 'crashed', cause: { outOfMemory: false, message: 'SIGKILL' }, alone: false },
   crashedAlone: { type: 'crashed', cause: { outOfMemory: false, message: 'SIGKILL' }, alone: true },
   memoryShared: { type: 'crashed', cause: { outOfMemory: true, message: 'full' }, alone: false },
@@ -216,11 +218,21 @@ const selection: fc.Arbitrary<SelectionStep> = fc
   })
   .map((all) => present(all) as SelectionStep)
 
-const claim = fc.record({ do: fc.constant('claim'), queue, max: fc.integer({ min: 1, max: 4 }), isNoted: fc.boolean() })
-const settle = fc.record({
-  do: fc.constant('settle'),
+const claim = fc.record({
+  do: fc.constant('claim'),
+  queue,
+  max: fc.integer({ min: 1, max: 4 }),
+  ahead: fc.constantFrom(0, 0, 2, 9),
+  isNoted: fc.boolean()
+})
+const end = {
   pick,
   ending: fc.constantFrom(...Object.keys(endings), 'completed', 'thrown', 'completed', 'crashedShared', 'crashedAlone')
+}
+const settle = fc.record({ do: fc.constant('settle'), ...end })
+const settleAll = fc.record({
+  do: fc.constant('settleAll'),
+  ends: fc.array(fc.record(end), { minLength: 1, maxLength: 6 })
 })
 const enqueue = fc.record({
   do: fc.constant('enqueue'),
@@ -259,10 +271,10 @@ const promote = fc.record({ do: fc.constantFrom('promote', 'upkeep', 'upkeep') }
 const list = fc.record({ do: fc.constant('list'), selection, limit: fc.constantFrom(1, 2, 5, 1000) })
 const advance = fc.record({ do: fc.constant('advance'), byMs: fc.constantFrom(1, 5, 10, 30, 60, 200, 1500) })
 
-const one = [enqueue, claim, settle, change, pause, note]
+const one = [enqueue, claim, settle, settleAll, change, pause, note]
 const crash = fc.record({
   do: fc.constant('crash'),
-  during: fc.option(fc.oneof(enqueue, claim, settle, change, bulk, bulk, purge, promote, pause), {
+  during: fc.option(fc.oneof(enqueue, claim, settle, settleAll, change, bulk, bulk, purge, promote, pause), {
     nil: undefined,
     freq: 4
   }),
@@ -273,6 +285,7 @@ const step = fc.oneof(
   { weight: 9, arbitrary: enqueue },
   { weight: 8, arbitrary: claim },
   { weight: 8, arbitrary: settle },
+  { weight: 3, arbitrary: settleAll },
   { weight: 5, arbitrary: advance },
   { weight: 3, arbitrary: promote },
   { weight: 4, arbitrary: change },

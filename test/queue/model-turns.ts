@@ -62,21 +62,26 @@ export class ModelTurns {
   }
 
   /** @returns the jobs that start, in order; what has expired is cancelled instead */
-  claim(queue: string, max: number): ModelJob[] {
+  claim(queue: string, threads: number, jobs: number): ModelJob[] {
     if (this.#model.isPaused(queue)) return []
     this.#prune(queue, null)
     for (const { key } of this.#keys.filter((each) => each.queue === queue)) this.#sweep(queue, key)
     const claimed: ModelJob[] = []
+    const max = this.#model.queues.get(queue)!.rateLimit === null ? jobs : threads
     while (claimed.length < max) {
       this.commitEnds()
       const next = this.next(queue)
       if (next === undefined) break
       const { job, isBeforeKeys } = next
+      const isAhead = claimed.length >= threads
+      if (isAhead && (job.startedAtMs !== null || job.parents.length > 0)) break
       if (job.expiresAtMs !== null && job.expiresAtMs <= this.#model.nowMs && job.startedAtMs === null) {
         this.#model.saw('expired at claim')
         this.#model.finish(job, 'cancelled', { error: expired })
         continue
       }
+      if (isAhead && job.key !== null) break
+      if (isAhead) this.#model.saw('claimed ahead')
       this.#start(job, isBeforeKeys)
       claimed.push(job)
     }

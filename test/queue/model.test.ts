@@ -17,7 +17,20 @@ const sampleMax = 100
 
 /** Steps, refusals, and what the rules of jobs and queues can do. */
 const features = [
-  ...['enqueue', 'claim', 'note', 'settle', 'advance', 'promote', 'upkeep', 'cancel', 'remove', 'retry', 'move'],
+  ...[
+    'enqueue',
+    'claim',
+    'note',
+    'settle',
+    'settleAll',
+    'advance',
+    'promote',
+    'upkeep',
+    'cancel',
+    'remove',
+    'retry',
+    'move'
+  ],
   ...['bulk', 'purge', 'pause', 'list', 'crash', 'together', 'list found'],
   ...['enqueue: JOB_EXISTS', 'enqueue: JOB_UNKNOWN', 'enqueue: QUEUE_FULL', 'enqueue: PARAMS_INVALID', 'circle'],
   ...['cancel: JOB_UNKNOWN', 'remove: JOB_UNKNOWN', 'retry: JOB_UNKNOWN', 'move: JOB_UNKNOWN'],
@@ -31,7 +44,7 @@ const features = [
   ...['parent cancelled: fail', 'parent cancelled: cancel', 'parent cancelled: release'],
   ...['keys take turns', 'held back by keyConcurrency'],
   ...['held back by the rate of the queue', 'held back by the rate of the key'],
-  ...['expired', 'expired at claim', 'kept not at all'],
+  ...['expired', 'expired at claim', 'claimed ahead', 'settled together', 'kept not at all'],
   ...['retained by age', 'retained by count', 'retained by bytes'],
   ...['died after 0', 'died after 1', 'died after 2', 'died halfway']
 ]

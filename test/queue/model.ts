@@ -58,6 +58,8 @@ export interface ModelJob extends ModelSpec {
   failures: number
   crashes: number
   startedAtMs: number | null
+  /** `startedAtMs` of the attempt before. */
+  startedBeforeMs?: number | null
   finishedAtMs: number | null
   error: JobError | null
   result: string | null
@@ -180,6 +182,7 @@ export class ModelQueue {
   start(job: ModelJob): void {
     job.state = 'running'
     job.made++
+    job.startedBeforeMs = job.startedAtMs
     job.startedAtMs = this.nowMs
     this.turns.changed(job)
   }
@@ -198,6 +201,13 @@ export class ModelQueue {
         return
       case 'interrupted':
         this.#leave(job, 'interrupted')
+        this.#toReady(job)
+        return
+      case 'givenBack':
+        this.turns.noteStart(job, this.nowMs)
+        this.turns.changed(job)
+        job.made--
+        job.startedAtMs = job.startedBeforeMs!
         this.#toReady(job)
         return
       case 'crashed':

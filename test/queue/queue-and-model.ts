@@ -281,7 +281,7 @@ export class QueueAndModel {
         )
       }
       case 'claim':
-        return this.#claim(this.#queueOf(step.queue), step.max)
+        return this.#claim(this.#queueOf(step.queue), step.max, step.max + step.ahead)
       case 'note': {
         const entry = this.#claimed[step.pick % Math.max(this.#claimed.length, 1)]
         if (entry === undefined) return undefined
@@ -299,6 +299,25 @@ export class QueueAndModel {
             return job !== undefined
           },
           assert.equal
+        )
+      }
+      case 'settleAll': {
+        const ends = step.ends.flatMap(({ pick, ending }) => {
+          const [entry] = this.#claimed.splice(pick % Math.max(this.#claimed.length, 1), 1)
+          return entry === undefined ? [] : [{ entry, ending: endings[ending]! }]
+        })
+        if (ends.length > 1) model.saw('settled together')
+        return commitOf(
+          () =>
+            queue.settleAll(
+              ends.map(({ entry, ending }) => ({ job: entry.claim, ending, trace: { progress: null, logs: [] } }))
+            ),
+          () => {
+            for (const { entry, ending } of ends) {
+              const job = this.#running(entry)
+              if (job !== undefined) model.settle(job, ending)
+            }
+          }
         )
       }
       case 'promote':
@@ -373,19 +392,21 @@ export class QueueAndModel {
     return { ...request, dependsOn: [...ids.filter((id) => id !== ''), ...indexes] }
   }
 
-  #claim(name: string, max: number): Operation {
+  #claim(name: string, threads: number, jobs: number): Operation {
     const { queue } = this.open
     const { model } = this
     return commitOf(
       async () => {
         this.#awake.delete(name)
         this.#readyAtMs.delete(name)
-        const claims = await queue.claim(name, max)
-        if (claims.length === max) this.#awake.add(name)
+        const claims = await queue.claim(name, { threads, jobs })
+        if (claims.length >= threads) this.#awake.add(name)
         return claims
       },
       () =>
-        model.turns.claim(name, max).map((job) => ({ job, ...job, parents: job.parents.map((each) => ({ ...each })) })),
+        model.turns
+          .claim(name, threads, jobs)
+          .map((job) => ({ job, ...job, parents: job.parents.map((each) => ({ ...each })) })),
       (claims: ClaimedJob[], chosen: (ModelJob & { job: ModelJob })[]) => {
         // What is cancelled in the same commit does not start.
         const expected = chosen.filter(({ job, made }) => job.state === 'running' && job.made === made)

@@ -36,6 +36,7 @@ const endings: Record<string, Ending> = {
   later: { type: 'retryLater', delayMs: 30, message: 'later' },
   suspended: { type: 'suspended', entries: [0] },
   interrupted: { type: 'interrupted' },
+  givenBack: { type: 'givenBack', hostEnded: false },
   crashed: { type: 'crashed', cause: { outOfMemory: false, message: 'SIGKILL' }, alone: true }
 }
 
@@ -145,11 +146,27 @@ const operation = fc.oneof(
     8,
     fc.record({ do: fc.constant('enqueue' as const), requests: fc.array(request, { minLength: 1, maxLength: 4 }) })
   ),
-  weighted(7, fc.record({ do: fc.constant('claim' as const), queue: queueName, max: fc.integer({ min: 1, max: 4 }) })),
+  weighted(
+    7,
+    fc.record({
+      do: fc.constant('claim' as const),
+      queue: queueName,
+      max: fc.integer({ min: 1, max: 4 }),
+      ahead: fc.constantFrom(0, 3, 150)
+    })
+  ),
   weighted(3, fc.record({ do: fc.constant('start' as const), pick })),
   weighted(
     7,
     fc.record({ do: fc.constant('settle' as const), pick, ending: fc.constantFrom(...Object.keys(endings)) })
+  ),
+  weighted(
+    3,
+    fc.record({
+      do: fc.constant('settleAll' as const),
+      picks: fc.array(pick, { minLength: 1, maxLength: 30 }),
+      ending: fc.constantFrom(...Object.keys(endings), 'completed', 'completed')
+    })
   ),
   weighted(2, fc.record({ do: fc.constant('ask' as const), pick, call: fc.constantFrom(...calls) })),
   weighted(2, fc.record({ do: fc.constant('signal' as const), pick, name: fc.constantFrom('s', 't') })),
@@ -278,7 +295,7 @@ export class RandomUse {
         return queue.enqueue([{ ...rest, dependsOn: 'others' }, ...parents])
       }
       case 'claim':
-        for (const job of await queue.claim(each.queue, each.max)) {
+        for (const job of await queue.claim(each.queue, { threads: each.max, jobs: each.max + each.ahead })) {
           this.claimed.push(job)
           if (job.document !== undefined) this.#count('document jobs')
         }
@@ -290,6 +307,12 @@ export class RandomUse {
       case 'settle': {
         const [job] = this.claimed.splice(each.pick % Math.max(this.claimed.length, 1), 1)
         return job === undefined ? undefined : queue.settle(job, withEffects(endings[each.ending]!, job), noTrace)
+      }
+      case 'settleAll': {
+        const jobs = each.picks.flatMap((pick) => this.claimed.splice(pick % Math.max(this.claimed.length, 1), 1))
+        return queue.settleAll(
+          jobs.map((job) => ({ job, ending: withEffects(endings[each.ending]!, job), trace: noTrace }))
+        )
       }
       case 'ask': {
         const job = this.claimed[each.pick % Math.max(this.claimed.length, 1)]
