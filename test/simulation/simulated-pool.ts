@@ -80,6 +80,7 @@ const thinkMsMax = 400
 const quickMsMax = 0.4
 const quickShare = 0.97
 const waitMsMax = 20
+const toldAfterMs = 4
 const lateMsMax = 45_000
 const lateShare = 0.08
 
@@ -155,8 +156,12 @@ export class SimulatedPool implements Pool {
     const thread: Thread = { job, script, holds, cancelNext: () => {}, answered: new Map(), journal }
     this.#threads.set(job.id, thread)
     this.#later(thread, () => {
-      // Of quick ones it need not be told.
+      // Of one that ends soon it need not be told.
       if (!this.#isQuick || this.#ground.random() < 0.3) this.#listener.started(job.id, 0)
+      else
+        this.#ground.agenda.add(this.#ground.nowMs() + toldAfterMs, () => {
+          if (this.#threads.get(job.id) === thread) this.#listener.started(job.id, toldAfterMs)
+        })
       if (job.startIsCounted) this.#listener.called(job.id)
       this.#later(thread, () => this.#goOn(thread, 0))
     })
@@ -371,7 +376,10 @@ export class SimulatedPool implements Pool {
     const { agenda, nowMs, random, isCalm } = this.#ground
     const isLate = !isCalm() && random() < lateShare
     const isQuick = this.#isQuick && random() < quickShare
-    thread.cancelNext = agenda.add(nowMs() + random() * (isQuick ? quickMsMax : isLate ? lateMsMax : thinkMsMax), action)
+    thread.cancelNext = agenda.add(
+      nowMs() + random() * (isQuick ? quickMsMax : isLate ? lateMsMax : thinkMsMax),
+      action
+    )
   }
 }
 
