@@ -14,6 +14,8 @@ export interface Story {
   jobs: number
   checks: number
   faults: number
+  waits: number
+  givenBack: number
 }
 
 const hourMs = 3_600_000
@@ -48,8 +50,9 @@ export async function runSeed(seed: number): Promise<Story> {
   } finally {
     process.off('unhandledRejection', uncaught)
   }
-  const { lives, transactions } = world
-  return { digest: world.digest(), lives, transactions, jobs: ledger.jobs.size, checks: ledger.checks, faults }
+  const { lives, transactions, waits, givenBack } = world
+  const { jobs, checks } = ledger
+  return { digest: world.digest(), lives, transactions, jobs: jobs.size, checks, faults, waits, givenBack }
 }
 
 /** One transaction in a few dozen. While the disk is full every one is refused. */

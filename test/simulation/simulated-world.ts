@@ -125,10 +125,16 @@ export class SimulatedWorld {
 
   trace = (line: string): void => {
     this.#activity++
+    if (line.startsWith('wait ')) this.waits++
+    if (line.startsWith('give back ')) this.givenBack++
     const full = `${this.monotonicMs.toFixed(3)} ${line}`
     this.#hash.update(full)
     if (this.#lastLines.push(full) > traceLinesKept) this.#lastLines.shift()
   }
+
+  /** Jobs that waited in a pool for a thread, and those that were given back. */
+  waits = 0
+  givenBack = 0
 
   /** The same for two runs in which the same happened. */
   digest(): string {
