@@ -22,6 +22,21 @@ import { Outboxes } from './outbox.ts'
 import { runTransaction } from './transaction.ts'
 import type { Transport } from './transport.ts'
 
+/**
+ * A request of what it names, its params and its options; it becomes `named` itself, key by key: an object that is spread into
+ * another one is of no shape that V8 knows, and takes as long to check as the job to store.
+ */
+function requestOf<Named extends object>(named: Named, params: unknown, options: object = {}): Named {
+  const request = named as Record<string, unknown>
+  if (params !== undefined) request.params = params
+  for (const [key, value] of Object.entries(options)) {
+    if (!(key in request)) request[key] = value
+    // Keys of every object, such as `__proto__`, are to be refused like any that is unknown.
+    else if (!Object.hasOwn(request, key)) return { ...options, ...named }
+  }
+  return named
+}
+
 /** @returns the runtime whose every call goes through `transport` */
 export function runtimeOver(transport: Transport): Runtime {
   /** The result types of `core/api.ts`; `rpc/methods.ts` holds them against the protocol. */
@@ -57,22 +72,17 @@ export function runtimeOver(transport: Transport): Runtime {
   }
 
   return {
-    async enqueue(method: string | ActorFunction, params?: unknown, options: EnqueueOptions = {}) {
-      const given = { ...options, ...(params === undefined ? {} : { params }) }
+    enqueue(method: string | ActorFunction, params?: unknown, options?: EnqueueOptions) {
       return withPath(method, (path) =>
-        call<EnqueueResult<never>>('enqueue', withInstantTexts({ ...given, method: path }))
+        call<EnqueueResult<never>>('enqueue', withInstantTexts(requestOf({ method: path }, params, options)))
       )
     },
-    async enqueueDoc(
-      type: string | ActorClass,
-      name: string,
-      method: string,
-      params?: unknown,
-      options: EnqueueDocOptions = {}
-    ) {
-      const given = { ...options, name, method, ...(params === undefined ? {} : { params }) }
+    enqueueDoc(type: string | ActorClass, name: string, method: string, params?: unknown, options?: EnqueueDocOptions) {
       return withPath(type, (path) =>
-        call<EnqueueResult<never>>('enqueueDoc', withInstantTexts({ ...given, type: path }))
+        call<EnqueueResult<never>>(
+          'enqueueDoc',
+          withInstantTexts(requestOf({ type: path, name, method }, params, options))
+        )
       )
     },
     async enqueueMany(jobs) {
