@@ -31,17 +31,18 @@ export class MemoryWatch {
     this.#exceeded = exceeded
   }
 
-  /** Jobs may have begun to run. */
+  /** There may be jobs. */
   look(): void {
-    if (this.#watch !== undefined || this.#pool.running.length === 0) return
+    if (this.#watch !== undefined || !this.#pool.busy) return
     this.#idleBytes = Math.max(process.memoryUsage.rss(), this.#startedBytes)
     this.#watch = setInterval(() => this.#lookAgain(), lookEveryMs)
   }
 
   #lookAgain(): void {
-    const jobs = this.#pool.running.length
+    const jobs = this.#pool.running
     const usedBytes = process.memoryUsage.rss() - this.#idleBytes
-    if (jobs > 0 && usedBytes <= this.#limitBytes * jobs) return
+    // Between two frames no job runs, and others wait.
+    if (this.#pool.busy && (jobs === 0 || usedBytes <= this.#limitBytes * jobs)) return
     clearInterval(this.#watch)
     this.#watch = undefined
     if (jobs === 0) return
