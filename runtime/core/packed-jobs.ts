@@ -4,10 +4,7 @@
  */
 import type { JobMessage } from './pool.ts'
 
-type Header = Pick<
-  JobMessage,
-  'queue' | 'method' | 'file' | 'attempt' | 'attemptsMax' | 'timeoutMs' | 'softTimeoutMs'
->
+type Header = Pick<JobMessage, 'queue' | 'method' | 'file' | 'attempt' | 'attemptsMax' | 'timeoutMs' | 'softTimeoutMs'>
 
 /** Each of the lists but `headers` has one entry for each job. */
 export interface PackedJobs {

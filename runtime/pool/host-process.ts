@@ -14,7 +14,14 @@ import { hostErrorCharsMax, logLinesMax } from '../core/limits.ts'
 import { isPlain, packJobs } from '../core/packed-jobs.ts'
 import type { CrashCause, Ended, JobAnswer, JobMessage, Outcome, PoolListener } from '../core/pool.ts'
 import type { Timers } from '../core/timers.ts'
-import { type FromHost, type HostOptions, Outbox, type PackedOutcome, type ToHost, unpackOutcome } from './host-messages.ts'
+import {
+  type FromHost,
+  type HostOptions,
+  Outbox,
+  type PackedOutcome,
+  type ToHost,
+  unpackOutcome
+} from './host-messages.ts'
 import { inheritedFlags } from './inherited-flags.ts'
 import { readLines } from './output-lines.ts'
 

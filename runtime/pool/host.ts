@@ -7,7 +7,14 @@ import { failPoint } from '../core/fail-points.ts'
 import { closeInheritedFiles } from '../core/inherited-files.ts'
 import { jobAt } from '../core/packed-jobs.ts'
 import type { JobMessage, PoolListener } from '../core/pool.ts'
-import { type FromHost, type HostOptions, Outbox, type PackedOutcome, packOutcome, type ToHost } from './host-messages.ts'
+import {
+  type FromHost,
+  type HostOptions,
+  Outbox,
+  type PackedOutcome,
+  packOutcome,
+  type ToHost
+} from './host-messages.ts'
 import { MemoryWatch } from './memory-watch.ts'
 import { ThreadPool } from './thread-pool.ts'
 

@@ -39,15 +39,22 @@ export class MemoryWatch {
   }
 
   #lookAgain(): void {
+    if (!this.#pool.busy) {
+      this.#rest()
+      return
+    }
     const jobs = this.#pool.running
     const usedBytes = process.memoryUsage.rss() - this.#idleBytes
     // Between two frames no job runs, and others wait.
-    if (this.#pool.busy && (jobs === 0 || usedBytes <= this.#limitBytes * jobs)) return
-    clearInterval(this.#watch)
-    this.#watch = undefined
-    if (jobs === 0) return
+    if (jobs === 0 || usedBytes <= this.#limitBytes * jobs) return
+    this.#rest()
     const [usedMb, limitMb] = [usedBytes, this.#limitBytes].map((bytes) => Math.round(bytes / bytesPerMb))
     const many = jobs === 1 ? 'a job that may use' : `${jobs} jobs that may each use`
     this.#exceeded(`The host used ${usedMb} MiB for ${many} ${limitMb} MiB.`)
+  }
+
+  #rest(): void {
+    clearInterval(this.#watch)
+    this.#watch = undefined
   }
 }

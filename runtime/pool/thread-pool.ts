@@ -76,8 +76,6 @@ type ReadyThread = Thread & { hello: NonNullable<Thread['hello']> }
 
 interface Run {
   readonly job: JobMessage
-  /** When it came to the pool. */
-  readonly givenMs: number
   frame: Frame | undefined
   index: number
   isStartTold: boolean
@@ -113,10 +111,12 @@ const threadEndsPerProcessMax = 100
 const processEndGraceMs = 50
 /** Between two looks at frames that are under way. What runs that long is told as started, and nothing waits behind it. */
 const watchMs = 4
-/** What has waited that long, while no thread became free, is given back. */
-const waitMsMax = 20
+/** What has waited for so many looks, while no job ended and no thread became free, is given back: after about 20 ms. */
+const looksInVainMax = 5
 /** A frame should be over by then: what comes meanwhile waits behind it, and whoever gave the jobs learns nothing. */
 const frameMs = 3
+/** Less than this is not worth a second thread: to wake one costs about 0.1 ms. */
+const unsplitMs = 0.5
 const frameParamsCharsMax = 128 * 1024
 /** A thread may end by what an earlier job has left, a moment before it takes the next one. */
 const lostStartsMax = 3
@@ -137,8 +137,8 @@ export class ThreadPool implements Pool {
   #frameNumber = 0
   /** How long jobs have taken lately. */
   #msPerJob = Number.POSITIVE_INFINITY
-  /** When a thread last became free and got something to do. */
-  #lastBeganMs = 0
+  /** Looks in a row that found jobs waiting and nothing done. */
+  #looksInVain = 0
   #watch: NodeJS.Timeout | undefined
   /** Outcomes that are told as soon as what is under way is done. */
   #ended: Run[] = []
@@ -158,13 +158,12 @@ export class ThreadPool implements Pool {
 
   run(jobs: readonly JobMessage[]): void {
     const { queue } = this.#options
-    const givenMs = performance.now()
+    if (this.#waiting.length === 0) this.#looksInVain = 0
     for (const job of jobs) {
       assert(this.#stopped === undefined, `The pool of queue "${queue}" was given job ${job.id} after its stop`)
       assert(!this.#current.has(job.id), `The pool of queue "${queue}" was given job ${job.id} while it runs`)
       const run: Run = {
         job,
-        givenMs,
         frame: undefined,
         index: 0,
         isStartTold: false,
@@ -275,8 +274,8 @@ export class ThreadPool implements Pool {
   /** Takes those of the next frame from what waits: as many as its thread is likely to be done with in time. */
   #nextRuns(): Run[] {
     const share = Math.ceil(this.#waiting.length / this.#framesMax)
-    const inTime = Math.max(Math.floor(frameMs / this.#msPerJob), 1)
-    const most = Math.min(share, inTime, frameJobsMax)
+    const jobsIn = (ms: number) => Math.max(Math.floor(ms / this.#msPerJob), 1)
+    const most = Math.min(Math.max(share, jobsIn(unsplitMs)), jobsIn(frameMs), frameJobsMax)
     let count = 0
     let chars = 0
     for (const { job } of this.#waiting) {
@@ -290,14 +289,14 @@ export class ThreadPool implements Pool {
 
   #begin(thread: ReadyThread, runs: Run[]): void {
     const { piscina, hello } = thread
-    this.#lastBeganMs = performance.now()
+    this.#looksInVain = 0
     const frame: Frame = {
       number: ++this.#frameNumber,
       thread,
       runs,
       size: runs.length,
       abort: new AbortController(),
-      beganMs: this.#lastBeganMs,
+      beganMs: performance.now(),
       isCut: false,
       read: 0,
       posted: undefined,
@@ -408,6 +407,7 @@ export class ThreadPool implements Pool {
   #settle(run: Run, outcome: Outcome): void {
     if (!this.#isCurrent(run) || run.outcome !== undefined) return
     run.outcome = outcome
+    this.#looksInVain = 0
     if (this.#ended.push(run) === 1) queueMicrotask(() => this.#tellEnded())
   }
 
@@ -483,6 +483,7 @@ export class ThreadPool implements Pool {
 
   #look(): void {
     this.#watch = undefined
+    this.#looksInVain += 1
     for (const frame of this.#frames) this.#read(frame)
     const isThreadFree = this.#waiting.length === 0 && this.#frames.size < this.#framesMax
     for (const frame of this.#frames) {
@@ -492,14 +493,8 @@ export class ThreadPool implements Pool {
       if (isThreadFree || frame.thread.hello.memory.startedAgoMs() >= watchMs - 1) this.#takeBack(frame)
     }
     this.#beginFrames()
-    this.#giveBackIfNoneFree()
+    if (this.#looksInVain >= looksInVainMax && !this.#isStarting) this.#giveBackWaiting()
     this.#keepWatch()
-  }
-
-  #giveBackIfNoneFree(): void {
-    const [first] = this.#waiting
-    if (first === undefined || this.#isStarting) return
-    if (performance.now() - Math.max(this.#lastBeganMs, first.givenMs) >= waitMsMax) this.#giveBackWaiting()
   }
 
   #giveBackWaiting(): void {
