@@ -1,5 +1,5 @@
 /**
- * Makes the `ctx` of one job. Everything a job tells leaves through `tell` as plain data, bounded in size and in rate, so
+ * The `ctx` of one job. Everything a job tells leaves through `tell` as plain data, bounded in size and in rate, so
  * that no loop of a job can flood the process it runs in.
  */
 import { format, inspect } from 'node:util'
@@ -8,90 +8,154 @@ import type { JobLogLine, Json } from '../core/job.ts'
 import { logLineCharsMax, logLinesMax, nameCharsMax } from '../core/limits.ts'
 import type { JobMessage } from '../core/pool.ts'
 import { boundedText } from './bounded-text.ts'
-import { CollectedEffects } from './effects.ts'
-import { Journal } from './journal.ts'
-import type { ThreadMessage } from './messages.ts'
-import type { Ask } from './questions.ts'
+import type { CollectedEffects } from './effects.ts'
+import type { Journal } from './journal.ts'
+import type { JobWord } from './messages.ts'
 
 /** Shortest time between two progress messages of a job. */
 const progressIntervalMs = 50
 /** Node fires a longer timer at once. */
 const timerMsMax = 2 ** 31 - 1
 
-export interface JobContext {
-  ctx: Context
-  journal: Journal
-  effects: CollectedEffects
-  /** Tells the last progress if it was held back; `ctx.signal` aborts no more. Called once, when the method has ended. */
-  finish(): void
-}
-
-export function createContext(job: JobMessage, tell: (message: ThreadMessage) => void, ask: Ask): JobContext {
-  const progress = new Progress(tell)
-  const log = new Log(tell)
-  const journal = new Journal({ entries: job.journal ?? [], ask, warn: log.writer('warn') })
-  const effects = new CollectedEffects(job, journal)
-  const { document } = job
-  const notice = softDeadline(job)
-  const ctx: Context = {
-    id: job.id,
-    queue: job.queue,
-    method: job.method,
-    attempt: job.attempt,
-    attemptsMax: job.attemptsMax,
-    deadlineAtMs: Date.now() + job.timeoutMs,
-    parents: (job.parents ?? []).map(({ result, ...parent }) => ({
-      ...parent,
-      ...(result === undefined ? {} : { result: JSON.parse(result) as Json })
-    })),
-    signal: notice.signal,
-    document: document === undefined ? null : { type: document.type, name: document.name },
-    enqueue: (method, params, options) => effects.enqueue(method, params, options),
-    enqueueMany: (jobs) => effects.enqueueMany(jobs),
-    enqueueDoc: (...args) => effects.enqueueDoc(...args),
-    step: (name, fn) => journal.step(name, fn),
-    sleep: (name, until) => journal.sleep(name, until),
-    waitFor: (name, options) => journal.waitFor(name, options),
-    remind: (name, reminder) => effects.remind(name, reminder),
-    cancelReminder: (name) => effects.cancelReminder(name),
-    removeDocument: () => effects.removeDocument(),
-    progress: (percent, stage) => progress.report(percent, stage),
-    log: {
-      debug: log.writer('debug'),
-      info: log.writer('info'),
-      warn: log.writer('warn'),
-      error: log.writer('error')
-    }
-  }
-  const finish = () => {
-    notice.cancel()
-    progress.finish()
-  }
-  return { ctx, journal, effects, finish }
+/** What the functions of a context stand on; each part is made when a job first needs it. */
+export interface ContextParts {
+  readonly journal: Journal
+  readonly effects: CollectedEffects
+  readonly progress: Progress
+  readonly log: Context['log']
+  readonly signal: AbortSignal
 }
 
 /**
- * The timer holds no reference: it is not something that the job left behind. Its end must be told: an abort after the end of
- * the attempt would go on with a method that was left where it was, in the middle of another job of the thread.
+ * Most jobs use little of it, so making one must cost little: what is not plain data is a getter. Each gives a function
+ * that stands alone, since `const { step } = ctx` is how many use it.
  */
-function softDeadline({ timeoutMs, softTimeoutMs }: JobMessage): { signal: AbortSignal; cancel: () => void } {
-  const controller = new AbortController()
-  const { signal } = controller
-  if (softTimeoutMs === null) return { signal, cancel: () => {} }
-  const noticeMs = Math.min(Math.max(timeoutMs - softTimeoutMs, 0), timerMsMax)
-  const reason = new DOMException('The deadline of the job is near', 'TimeoutError')
-  const timer = setTimeout(() => controller.abort(reason), noticeMs).unref()
-  return { signal, cancel: () => clearTimeout(timer) }
+export class JobContext implements Context {
+  readonly id: string
+  readonly queue: string
+  readonly method: string
+  readonly attempt: number
+  readonly attemptsMax: number
+  readonly deadlineAtMs: number
+  readonly #job: JobMessage
+  readonly #parts: ContextParts
+  #parents: Context['parents'] | undefined
+
+  constructor(job: JobMessage, parts: ContextParts) {
+    this.id = job.id
+    this.queue = job.queue
+    this.method = job.method
+    this.attempt = job.attempt
+    this.attemptsMax = job.attemptsMax
+    this.deadlineAtMs = Date.now() + job.timeoutMs
+    this.#job = job
+    this.#parts = parts
+  }
+
+  get parents(): Context['parents'] {
+    this.#parents ??= (this.#job.parents ?? []).map(({ result, ...parent }) => ({
+      ...parent,
+      ...(result === undefined ? {} : { result: JSON.parse(result) as Json })
+    }))
+    return this.#parents
+  }
+
+  get document(): Context['document'] {
+    const { document } = this.#job
+    return document === undefined ? null : { type: document.type, name: document.name }
+  }
+
+  get signal(): AbortSignal {
+    return this.#parts.signal
+  }
+
+  get log(): Context['log'] {
+    return this.#parts.log
+  }
+
+  get progress(): Context['progress'] {
+    const { progress } = this.#parts
+    return (percent, stage) => progress.report(percent, stage)
+  }
+
+  get enqueue(): Context['enqueue'] {
+    const { effects } = this.#parts
+    return (method, params, options) => effects.enqueue(method, params, options)
+  }
+
+  get enqueueMany(): Context['enqueueMany'] {
+    const { effects } = this.#parts
+    return (jobs) => effects.enqueueMany(jobs)
+  }
+
+  get enqueueDoc(): Context['enqueueDoc'] {
+    const { effects } = this.#parts
+    return (...args) => effects.enqueueDoc(...args)
+  }
+
+  get step(): Context['step'] {
+    const { journal } = this.#parts
+    return (name, fn) => journal.step(name, fn)
+  }
+
+  get sleep(): Context['sleep'] {
+    const { journal } = this.#parts
+    return (name, until) => journal.sleep(name, until)
+  }
+
+  get waitFor(): Context['waitFor'] {
+    const { journal } = this.#parts
+    return (name, options) => journal.waitFor(name, options)
+  }
+
+  get remind(): Context['remind'] {
+    const { effects } = this.#parts
+    return (name, reminder) => effects.remind(name, reminder)
+  }
+
+  get cancelReminder(): Context['cancelReminder'] {
+    const { effects } = this.#parts
+    return (name) => effects.cancelReminder(name)
+  }
+
+  get removeDocument(): Context['removeDocument'] {
+    const { effects } = this.#parts
+    return () => effects.removeDocument()
+  }
+}
+
+/** `ctx.signal`. */
+export class Notice {
+  readonly #controller = new AbortController()
+  #timer: NodeJS.Timeout | undefined
+
+  get signal(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  /**
+   * The timer holds no reference: it is not something that the job left behind. Its end must be told: an abort after the end
+   * of the attempt would go on with a method that was left where it was, in the middle of another job of the thread.
+   */
+  arm(timeoutMs: number, softTimeoutMs: number): void {
+    const noticeMs = Math.min(Math.max(timeoutMs - softTimeoutMs, 0), timerMsMax)
+    const reason = new DOMException('The deadline of the job is near', 'TimeoutError')
+    this.#timer = setTimeout(() => this.#controller.abort(reason), noticeMs).unref()
+  }
+
+  cancel(): void {
+    clearTimeout(this.#timer)
+  }
 }
 
 /** Tells the first report at once, then the newest one per interval. */
-class Progress {
-  readonly #tell: (message: ThreadMessage) => void
+export class Progress {
+  readonly #tell: (message: JobWord) => void
   #toldAtMs = Number.NEGATIVE_INFINITY
-  #held: (ThreadMessage & { type: 'progress' }) | undefined
+  #held: (JobWord & { type: 'progress' }) | undefined
   #timer: NodeJS.Timeout | undefined
 
-  constructor(tell: (message: ThreadMessage) => void) {
+  constructor(tell: (message: JobWord) => void) {
     this.#tell = tell
   }
 
@@ -123,15 +187,19 @@ class Progress {
   }
 }
 
-class Log {
-  readonly #tell: (message: ThreadMessage) => void
+export class Log {
+  readonly debug = this.#writer('debug')
+  readonly info = this.#writer('info')
+  readonly warn = this.#writer('warn')
+  readonly error = this.#writer('error')
+  readonly #tell: (message: JobWord) => void
   #lines = 0
 
-  constructor(tell: (message: ThreadMessage) => void) {
+  constructor(tell: (message: JobWord) => void) {
     this.#tell = tell
   }
 
-  writer(level: JobLogLine['level']): LogWriter {
+  #writer(level: JobLogLine['level']): LogWriter {
     return (...args) => {
       if (this.#lines >= logLinesMax) return
       if (this.#lines < logLinesMax - 1) this.#write(level, printed(args))

@@ -80,25 +80,19 @@ export class Journal implements Pick<Context, 'step' | 'sleep' | 'waitFor'> {
     this.#warn = warn
   }
 
-  /** Calls the method. @returns its outcome, or the one that its journal comes to before */
-  outcomeOf(method: () => Promise<Outcome>): Promise<Outcome> {
-    return new Promise<Outcome>((resolve, reject) => {
-      this.#end = (outcome) => {
-        this.close()
-        resolve(outcome)
-      }
-      method().then(
-        async (outcome) => {
-          // A method may leave it to us to wait for these: what it asked for at once is not to be lost with the attempt.
-          await Promise.allSettled(this.#enqueues)
-          this.#end(this.#missed(outcome) ?? outcome)
-        },
-        (error) => {
-          this.close()
-          reject(error)
-        }
-      )
-    })
+  /** @param end called once, with the outcome of the attempt, unless the method throws or {@link close} comes before */
+  begin(end: (outcome: Outcome) => void): void {
+    this.#end = (outcome) => {
+      if (this.#isOver) return
+      this.close()
+      end(outcome)
+    }
+  }
+
+  /** The method has returned. It may leave it to us to wait for what it asked for at once: that is not to be lost with the attempt. */
+  async returned(outcome: Outcome): Promise<void> {
+    await Promise.allSettled(this.#enqueues)
+    this.#end(this.#missed(outcome) ?? outcome)
   }
 
   /** The attempt is over: calls from now on never settle. */

@@ -4,13 +4,18 @@
  * What holds no reference (`unref`) is not seen: see blame.ts.
  */
 import { subscribe } from 'node:diagnostics_channel'
-import { setImmediate, setTimeout } from 'node:timers/promises'
+import { setTimeout } from 'node:timers/promises'
 import type { Worker } from 'node:worker_threads'
 
 /** Streams and connections that are just closing get this long. */
 const restWithinMs = 20
 
-export type Resources = ReadonlyMap<string, number>
+/** What keeps the event loop of this thread alive, by the names that Node gives it. */
+export interface Resources {
+  readonly kinds: readonly string[]
+  /** Immediates among them that no job has set. */
+  readonly ownImmediates: number
+}
 
 /** Threads that jobs have started: Node does not count them among its resources. */
 const threads = new Set<Worker>()
@@ -30,34 +35,55 @@ subscribe('worker_threads', (message) => {
   }
 })
 
-/** What keeps the event loop of this thread alive, counted by kind. */
-export function activeResources(): Resources {
-  const counts = new Map<string, number>()
-  if (threads.size > 0) counts.set('Worker', threads.size)
-  for (const kind of process.getActiveResourcesInfo()) counts.set(kind, (counts.get(kind) ?? 0) + 1)
+export function activeResources(ownImmediates: number): Resources {
+  const kinds = process.getActiveResourcesInfo()
+  for (let count = 0; count < threads.size; count++) kinds.push('Worker')
+  return { kinds, ownImmediates }
+}
+
+/** Called after each job, so what is usual is found out first: nothing has changed. @returns what there is more of `now` */
+export function leftBehind(before: Resources, now: Resources): string[] {
+  if (isSame(before, now)) return []
+  const counts = countsOf(before)
+  return [...countsOf(now)].filter(([kind, count]) => count > (counts.get(kind) ?? 0)).map(([kind]) => kind)
+}
+
+function isSame(before: Resources, now: Resources): boolean {
+  let immediates = now.ownImmediates - before.ownImmediates
+  let at = 0
+  for (const kind of now.kinds) {
+    if (kind === 'Immediate') {
+      immediates -= 1
+      continue
+    }
+    while (before.kinds[at] === 'Immediate') {
+      immediates += 1
+      at += 1
+    }
+    if (before.kinds[at] !== kind) return false
+    at += 1
+  }
+  for (; at < before.kinds.length; at++) {
+    if (before.kinds[at] !== 'Immediate') return false
+    immediates += 1
+  }
+  return immediates === 0
+}
+
+function countsOf({ kinds, ownImmediates }: Resources): Map<string, number> {
+  const counts = new Map([['Immediate', -ownImmediates]])
+  for (const kind of kinds) counts.set(kind, (counts.get(kind) ?? 0) + 1)
   return counts
 }
 
-/** One turn of the event loop: rejections that nobody handles come to light in it, while their job is still the one that runs. */
-export async function turn(): Promise<void> {
-  await setImmediate()
-}
-
-export function isAtRest(before: Resources): boolean {
-  return leftBehind(before).length === 0
-}
-
-/** @returns what is left, by the names that Node gives it, such as `Timeout` */
-export function leftBehind(before: Resources): string[] {
-  return [...activeResources()].filter(([kind, count]) => count > (before.get(kind) ?? 0)).map(([kind]) => kind)
-}
-
-/** @returns whether nothing is left after a short wait */
-export async function comesToRest(before: Resources): Promise<boolean> {
+/** @returns what is left after a short wait, if anything is */
+export async function leftAfterRest(before: Resources, now: () => Resources): Promise<string[]> {
   const untilMs = performance.now() + restWithinMs
+  let left: string[] = []
   while (performance.now() < untilMs) {
     await setTimeout(1)
-    if (isAtRest(before)) return true
+    left = leftBehind(before, now())
+    if (left.length === 0) break
   }
-  return false
+  return left
 }

@@ -1,38 +1,46 @@
 /**
- * What crosses between the pool and one of its threads. Each task brings a port of its own: whatever a job does with
- * `parentPort`, it cannot disturb this channel, and what a killed job still says ends at a closed port. Order on the port
- * is `started`, `called` where it is asked for, then any number of `progress`, `log` and `asked`. The outcome is the value of the task itself; the pool reads the
- * port empty before it passes that on.
+ * What crosses between the pool and one of its threads.
  *
- * One exception: a job that left something behind (see thread.ts) has its `outcome` told on the port, then `retire`: the
- * thread must get no further job.
+ * When it starts, a thread sends a {@link ThreadHello} to its parent: a port of its own, so that whatever a job does with `parentPort`,
+ * it cannot disturb this channel, and what a killed job still says ends at a closed port; and memory that both share (core/frame-memory.ts).
+ *
+ * A task is a frame of jobs, which the thread runs one after the other. Each message says which job it is about. Of one job that is `called`
+ * where it is asked for, any number of `progress`, `log` and `asked`, and `outcome`, unless that is in the shared memory. Each
+ * outcome is told when its job ends, since the next job may block the thread for ever; the value of the task itself says
+ * only that all are over.
+ *
+ * A job that left something behind (see thread.ts) has its `outcome` posted, then `retire`: the thread must get no further job,
+ * and the pool takes back what is left of the frame.
  *
  * The other way the port carries the answers to what was `asked`, and nothing else.
  */
 import type { MessagePort } from 'node:worker_threads'
 import type { JobLogLine } from '../core/job.ts'
+import type { PackedJobs } from '../core/packed-jobs.ts'
 import type { JobAnswer, JobMessage, JobQuestion, Outcome } from '../core/pool.ts'
 
-export interface ThreadTask {
-  job: JobMessage
+export interface ThreadHello {
   port: MessagePort
+  /** Of a `FrameMemory`. */
+  memory: SharedArrayBuffer
+  /** The thread, as the kernel counts; null where it does not say. */
+  taskId: number | null
 }
 
-/** null: the outcome went over the port. */
-export type TaskValue = Outcome | null
+/** `number`: no other frame of the thread has it. */
+export type FrameTask = { number: number } & ({ job: JobMessage } | { jobs: PackedJobs })
 
-export type ThreadMessage =
-  /** `taskId`: the thread, as the kernel counts; null where it does not say. */
-  | { type: 'started'; taskId: number | null }
+export type ThreadMessage = { frame: number; index: number } & JobWord
+
+export type JobWord =
   /** The method is called next. */
   | { type: 'called' }
   | { type: 'progress'; percent: number; stage: string | null }
   | { type: 'log'; line: JobLogLine }
-  /** `number`: of the question, from 1 in each attempt. */
+  /** `number`: of the question, from 1 in each thread. */
   | { type: 'asked'; number: number; question: JobQuestion }
   | { type: 'outcome'; outcome: Outcome }
   | { type: 'retire' }
-
 /** To the thread: the answer to the question of that number. */
 export interface ThreadAnswer {
   number: number

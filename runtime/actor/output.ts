@@ -10,15 +10,17 @@ import { Console } from 'node:console'
 import type { Context } from '../core/context.ts'
 import { logLineCharsMax } from '../core/limits.ts'
 
-let owner: Context['log'] | undefined
+let owner: Pick<Context, 'log'> | undefined
 
-/** Output goes to `log` until the function that is returned is called; it passes on a last line without an end. */
-export function sendOutputTo(log: Context['log']): () => void {
-  owner = log
-  return () => {
-    for (const flush of flushes) flush()
-    owner = undefined
-  }
+/** Output goes to the log of this job until {@link endOutput}. */
+export function sendOutputTo(job: Pick<Context, 'log'>): void {
+  owner = job
+}
+
+/** Passes on a last line without an end. */
+export function endOutput(): void {
+  for (const flush of flushes) flush()
+  owner = undefined
 }
 
 const flushes = [capture(process.stdout, 'info'), capture(process.stderr, 'warn')]
@@ -30,7 +32,7 @@ Object.assign(console, new Console(process.stdout, process.stderr))
 function capture(stream: NodeJS.WriteStream, level: 'info' | 'warn'): () => void {
   let line = ''
   const flush = () => {
-    if (line !== '') owner?.[level]('%s', line.endsWith('\r') ? line.slice(0, -1) : line)
+    if (line !== '') owner?.log[level]('%s', line.endsWith('\r') ? line.slice(0, -1) : line)
     line = ''
   }
   const write = (chunk: string | Uint8Array, encoding?: unknown, written?: unknown): boolean => {

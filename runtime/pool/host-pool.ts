@@ -46,10 +46,12 @@ export class HostPool implements Pool {
     assert(this.#stopped === undefined, `The pool of queue "${queue}" was given jobs after its stop`)
     for (const job of jobs) if (job.alone) this.#open({ alone: true }).run([job])
     const together = jobs.filter(({ alone }) => !alone)
-    if (together.length === 0) return
-    this.#cancelIdle()
-    this.start()
-    this.#current!.run(together)
+    if (together.length > 0) {
+      this.#cancelIdle()
+      this.start()
+    }
+    this.#shareThreads()
+    if (together.length > 0) this.#current!.run(together)
   }
 
   kill(id: string): void {
@@ -90,11 +92,22 @@ export class HostPool implements Pool {
       questionNumber: () => ++this.#questions,
       ready: (opened) => this.#ready(opened),
       stuck: (opened) => this.#replace(opened),
+      relieved: (opened) => {
+        if (opened !== this.#current) this.#shareThreads()
+      },
       idle: (opened) => this.#idle(opened),
       ended: (opened) => this.#ended(opened)
     })
     this.#hosts.add(host)
     return host
+  }
+
+  /** What other hosts still run counts: the queue has so many jobs at a time, wherever they are. */
+  #shareThreads(): void {
+    const { threads } = this.#options
+    const elsewhere = [...this.#hosts].filter((host) => host !== this.#current)
+    const taken = elsewhere.reduce((sum, { running }) => sum + running, 0)
+    this.#current?.limit(Math.max(threads - taken, 0))
   }
 
   /** Until the successor is ready the old host goes on: its threads are replaced, only the stuck one stays behind. */
@@ -108,6 +121,7 @@ export class HostPool implements Pool {
     this.#successor = undefined
     this.#current?.retire()
     this.#current = host
+    this.#shareThreads()
     if (!host.busy) this.#idle(host)
   }
 
@@ -130,8 +144,9 @@ export class HostPool implements Pool {
   #ended(host: HostProcess): void {
     this.#hosts.delete(host)
     if (host === this.#successor) this.#successor = undefined
-    if (host !== this.#current) return
-    this.#current = undefined
-    this.#cancelIdle()
+    if (host === this.#current) {
+      this.#current = undefined
+      this.#cancelIdle()
+    } else this.#shareThreads()
   }
 }

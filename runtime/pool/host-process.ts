@@ -4,15 +4,24 @@
  *   starting ─ ready ─► serving ─ retire ─► retiring ─ last job over ─► ended
  *
  * In every state it can end by itself: then each of its jobs gets the outcome `crashed`, or, if the host never became
- * ready, is run again a little later, because it had no part in that. A host is the leader of a process group of its own;
+ * ready, is run again a little later, because it had no part in that. Of more jobs than it has threads most have not begun:
+ * those of which nothing was told are given back. One that retires gives back what no thread has begun. A host is the leader of a process group of its own;
  * its end is a SIGKILL to the group, so that the processes of its jobs end as well.
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { hostErrorCharsMax, logLinesMax } from '../core/limits.ts'
-import type { CrashCause, JobAnswer, JobMessage, Outcome, PoolListener } from '../core/pool.ts'
+import { isPlain, packJobs } from '../core/packed-jobs.ts'
+import type { CrashCause, Ended, JobAnswer, JobMessage, Outcome, PoolListener } from '../core/pool.ts'
 import type { Timers } from '../core/timers.ts'
-import { type FromHost, type HostOptions, Outbox, type ToHost } from './host-messages.ts'
+import {
+  type FromHost,
+  type HostOptions,
+  Outbox,
+  type PackedOutcome,
+  type ToHost,
+  unpackOutcome
+} from './host-messages.ts'
 import { inheritedFlags } from './inherited-flags.ts'
 import { readLines } from './output-lines.ts'
 
@@ -28,14 +37,19 @@ export interface HostProcessOptions extends HostOptions {
   ready(host: HostProcess): void
   /** Killed threads have left what only the end of the host removes: it must be replaced. */
   stuck(host: HostProcess): void
+  /** It has fewer jobs than before. */
+  relieved(host: HostProcess): void
   /** It has no job any more. */
   idle(host: HostProcess): void
   ended(host: HostProcess): void
 }
 
 interface HostJob {
+  readonly id: string
   /** Number of the attempt. */
   readonly run: number
+  /** The host has said something of it. */
+  isStarted: boolean
   /** Lines that the process itself has printed meanwhile. */
   printed: number
   /** Questions without an answer: the number that the host gave, by the one that the listener was told. */
@@ -54,7 +68,10 @@ export class HostProcess {
   readonly #child: ChildProcess
   readonly #outbox: Outbox<ToHost>
   readonly #jobs = new Map<string, HostJob>()
-  #runs = 0
+  /** The same by the number of their attempt. */
+  readonly #runs = new Map<number, HostJob>()
+  #lastRun = 0
+  #limit: number
   /** Tells lines that have no end yet. */
   readonly #flushOutput: () => void
   /** Resolves when the process has ended. */
@@ -67,6 +84,7 @@ export class HostProcess {
 
   constructor(options: HostProcessOptions) {
     this.#options = options
+    this.#limit = options.threads
     const { queue, threads, memoryLimitMb, threadFlags, env } = options
     const hostOptions: HostOptions = { queue, threads, memoryLimitMb, threadFlags }
     this.#child = fork(hostEntry, [JSON.stringify(hostOptions)], {
@@ -104,18 +122,51 @@ export class HostProcess {
     return this.#jobs.size > 0
   }
 
+  /** Jobs that are on its threads, or may be. */
+  get running(): number {
+    return Math.min(this.#jobs.size, this.#options.threads)
+  }
+
   run(jobs: readonly JobMessage[]): void {
+    let plain: JobMessage[] = []
     for (const job of jobs) {
-      const run = ++this.#runs
-      this.#jobs.set(job.id, { run, printed: 0, questions: undefined })
-      this.#outbox.post({ type: 'run', run, job })
+      if (isPlain(job)) plain.push(job)
+      else {
+        this.#post(plain)
+        plain = []
+        this.#post([job])
+      }
     }
+    this.#post(plain)
+  }
+
+  #post(jobs: readonly JobMessage[]): void {
+    const [first] = jobs
+    if (first === undefined) return
+    const run = this.#lastRun + 1
+    for (const { id } of jobs) {
+      this.#lastRun += 1
+      const job: HostJob = { id, run: this.#lastRun, isStarted: false, printed: 0, questions: undefined }
+      this.#jobs.set(id, job)
+      this.#runs.set(job.run, job)
+    }
+    if (jobs.length === 1) this.#outbox.post({ type: 'run', run, job: first })
+    else this.#outbox.post({ type: 'runMany', run, jobs: packJobs(jobs) })
   }
 
   kill(id: string): void {
-    if (!this.#jobs.delete(id)) return
+    const job = this.#jobs.get(id)
+    if (job === undefined) return
+    this.#forget(job)
     this.#outbox.post({ type: 'kill', id })
-    this.#afterJob()
+    this.#afterJobs()
+  }
+
+  /** Threads that may be busy at a time. */
+  limit(threads: number): void {
+    if (threads === this.#limit) return
+    this.#limit = threads
+    this.#outbox.post({ type: 'limit', threads })
   }
 
   answer(id: string, number: number, answer: JobAnswer): void {
@@ -126,16 +177,18 @@ export class HostProcess {
     this.#outbox.post({ type: 'answer', id, run: job.run, number: asked, answer })
   }
 
-  /** It gets no further job; when it has none any more, it is ended. */
+  /** It gets no further job and gives back what it has not begun; when it has none any more, it is ended. */
   retire(): void {
     if (this.#state === 'ended') return
     this.#state = 'retiring'
-    if (!this.busy) this.endNow()
+    if (this.busy) this.#outbox.post({ type: 'giveBack' })
+    else this.endNow()
   }
 
   /** Forgets its jobs, of which nothing more is told, and ends the process. */
   stop(): Promise<void> {
     this.#jobs.clear()
+    this.#runs.clear()
     this.endNow()
     return this.end
   }
@@ -166,37 +219,57 @@ export class HostProcess {
         this.#outOfMemory = message.message
         return
     }
-    const job = this.#jobs.get(message.id)
-    if (job?.run !== message.run) return
+    if (message.type === 'outcomes') {
+      this.#hearOutcomes(message.runs, message.outcomes)
+      return
+    }
+    const job = this.#runs.get(message.run)
+    if (job === undefined) return
+    const { id } = job
+    job.isStarted = true
     switch (message.type) {
       case 'started':
-        listener.started(message.id, message.agoMs)
+        listener.started(id, message.agoMs)
         break
       case 'called':
-        listener.called(message.id)
+        listener.called(id)
         break
       case 'progress':
-        listener.progress(message.id, message.percent, message.stage)
+        listener.progress(id, message.percent, message.stage)
         break
       case 'log':
-        listener.log(message.id, message.line)
+        listener.log(id, message.line)
         break
       case 'asked': {
         const number = this.#options.questionNumber()
         job.questions ??= new Map()
         job.questions.set(number, message.number)
-        listener.asked(message.id, number, message.question)
-        break
+        listener.asked(id, number, message.question)
       }
-      case 'outcome':
-        this.#flushOutput()
-        this.#jobs.delete(message.id)
-        listener.outcomes([{ id: message.id, outcome: message.outcome }])
-        this.#afterJob()
     }
   }
 
-  #afterJob(): void {
+  #hearOutcomes(runs: readonly number[], outcomes: readonly PackedOutcome[]): void {
+    this.#flushOutput()
+    const ended: Ended[] = []
+    for (const [index, run] of runs.entries()) {
+      const job = this.#runs.get(run)
+      if (job === undefined) continue
+      this.#forget(job)
+      ended.push({ id: job.id, outcome: unpackOutcome(outcomes[index]!) })
+    }
+    if (ended.length === 0) return
+    this.#options.listener.outcomes(ended)
+    this.#afterJobs()
+  }
+
+  #forget({ id, run }: HostJob): void {
+    this.#jobs.delete(id)
+    this.#runs.delete(run)
+  }
+
+  #afterJobs(): void {
+    this.#options.relieved(this)
     if (this.busy) return
     if (this.#state === 'retiring') this.endNow()
     else this.#options.idle(this)
@@ -209,13 +282,16 @@ export class HostProcess {
     this.#state = 'ended'
     this.#child.stdout?.destroy()
     this.#child.stderr?.destroy()
-    const { listener, alone } = this.#options
+    const { listener, alone, threads } = this.#options
     const cause = this.#causeOf(reason, signal)
-    const outcome: Outcome = this.#wasReady
-      ? { type: 'crashed', cause, alone }
-      : { type: 'retryLater', delayMs: startAgainMs, message: cause.message }
-    const ended = [...this.#jobs.keys()].map((id) => ({ id, outcome }))
+    const isBlameClear = this.#jobs.size <= threads
+    const outcomeOf = ({ isStarted }: HostJob): Outcome => {
+      if (!this.#wasReady) return { type: 'retryLater', delayMs: startAgainMs, message: cause.message }
+      return isBlameClear || isStarted ? { type: 'crashed', cause, alone } : { type: 'givenBack', hostEnded: true }
+    }
+    const ended: Ended[] = [...this.#jobs.values()].map((job) => ({ id: job.id, outcome: outcomeOf(job) }))
     this.#jobs.clear()
+    this.#runs.clear()
     if (ended.length > 0) listener.outcomes(ended)
     this.#options.ended(this)
   }
@@ -230,7 +306,7 @@ export class HostProcess {
 
   /**
    * What does not go through the streams of a thread (addons, `fs.writeSync(1, …)`, processes with inherited output)
-   * arrives here. With one job in the host it is that job's; with several, each of them gets it, marked as such.
+   * arrives here. With one job in the host it is that job's; with several, each that may run gets it, marked as such.
    */
   #listenToOutput(): () => void {
     const { stdout, stderr } = this.#child
@@ -250,10 +326,20 @@ export class HostProcess {
   #logForJobs(level: 'info' | 'warn', text: string): void {
     const at = new Date().toISOString()
     const message = this.#jobs.size === 1 ? text : `${text} (from this job or another one in the same host)`
-    for (const [id, job] of this.#jobs) {
+    for (const job of this.#mayRun()) {
+      const { id } = job
       job.printed += 1
       if (job.printed < logLinesMax) this.#options.listener.log(id, { at, level, message })
       else if (job.printed === logLinesMax) this.#options.listener.log(id, { at, level: 'warn', message: logIsFull })
     }
+  }
+
+  /** Of more jobs than there are threads the others wait; the oldest are the best guess where the host has said nothing yet. */
+  #mayRun(): HostJob[] {
+    const jobs = [...this.#jobs.values()]
+    const { threads } = this.#options
+    if (jobs.length <= threads) return jobs
+    const started = jobs.filter(({ isStarted }) => isStarted)
+    return started.length > 0 ? started : jobs.slice(0, threads)
   }
 }

@@ -5,9 +5,16 @@
 
 import { failPoint } from '../core/fail-points.ts'
 import { closeInheritedFiles } from '../core/inherited-files.ts'
-import type { PoolListener } from '../core/pool.ts'
-import type { FromHost, HostOptions, ToHost } from './host-messages.ts'
-import { Outbox } from './host-messages.ts'
+import { jobAt } from '../core/packed-jobs.ts'
+import type { JobMessage, PoolListener } from '../core/pool.ts'
+import {
+  type FromHost,
+  type HostOptions,
+  Outbox,
+  type PackedOutcome,
+  packOutcome,
+  type ToHost
+} from './host-messages.ts'
 import { MemoryWatch } from './memory-watch.ts'
 import { ThreadPool } from './thread-pool.ts'
 
@@ -18,20 +25,23 @@ const outbox = new Outbox<FromHost>((messages) => {
   process.send?.(messages)
   failPoint('host.sent')
 })
-/** The numbers of the attempts that run. */
+/** The numbers of the attempts that the pool has. */
 const runs = new Map<string, number>()
 const listener: PoolListener = {
-  started: (id, agoMs) => outbox.post({ type: 'started', id, run: runs.get(id)!, agoMs }),
-  called: (id) => outbox.post({ type: 'called', id, run: runs.get(id)! }),
-  progress: (id, percent, stage) => outbox.post({ type: 'progress', id, run: runs.get(id)!, percent, stage }),
-  log: (id, line) => outbox.post({ type: 'log', id, run: runs.get(id)!, line }),
-  asked: (id, number, question) => outbox.post({ type: 'asked', id, run: runs.get(id)!, number, question }),
+  started: (id, agoMs) => outbox.post({ type: 'started', run: runs.get(id)!, agoMs }),
+  called: (id) => outbox.post({ type: 'called', run: runs.get(id)! }),
+  progress: (id, percent, stage) => outbox.post({ type: 'progress', run: runs.get(id)!, percent, stage }),
+  log: (id, line) => outbox.post({ type: 'log', run: runs.get(id)!, line }),
+  asked: (id, number, question) => outbox.post({ type: 'asked', run: runs.get(id)!, number, question }),
   outcomes: (ended) => {
+    const message = { type: 'outcomes' as const, runs: [] as number[], outcomes: [] as PackedOutcome[] }
     for (const { id, outcome } of ended) {
       failPoint('host.outcome')
-      outbox.post({ type: 'outcome', id, run: runs.get(id)!, outcome })
+      message.runs.push(runs.get(id)!)
+      message.outcomes.push(packOutcome(outcome))
       runs.delete(id)
     }
+    outbox.post(message)
   }
 }
 const pool = new ThreadPool({
@@ -46,16 +56,7 @@ const pool = new ThreadPool({
 const memory = memoryLimitMb === null ? undefined : new MemoryWatch(pool, threads, memoryLimitMb, endOutOfMemory)
 
 process.on('message', (messages: ToHost[]) => {
-  for (const message of messages) {
-    if (message.type === 'run') {
-      failPoint('host.received')
-      runs.set(message.job.id, message.run)
-      pool.run([message.job])
-    } else if (message.type === 'kill') {
-      pool.kill(message.id)
-      runs.delete(message.id)
-    } else if (runs.get(message.id) === message.run) pool.answer(message.id, message.number, message.answer)
-  }
+  for (const message of messages) hear(message)
   memory?.look()
 })
 process.on('disconnect', endWithGroup)
@@ -65,6 +66,40 @@ for (const stream of [process.stdout, process.stderr]) stream.on('error', () => 
 pool.start()
 failPoint('host.starting')
 outbox.post({ type: 'ready' })
+
+function hear(message: ToHost): void {
+  switch (message.type) {
+    case 'run':
+      run(message.run, [message.job])
+      break
+    case 'runMany':
+      run(
+        message.run,
+        message.jobs.ids.map((_, index) => jobAt(message.jobs, index))
+      )
+      break
+    case 'kill':
+      pool.kill(message.id)
+      runs.delete(message.id)
+      break
+    case 'answer':
+      if (runs.get(message.id) === message.run) pool.answer(message.id, message.number, message.answer)
+      break
+    case 'giveBack':
+      pool.giveBack()
+      break
+    case 'limit':
+      pool.limit(message.threads)
+  }
+}
+
+function run(first: number, jobs: readonly JobMessage[]): void {
+  for (const [index, job] of jobs.entries()) {
+    failPoint('host.received')
+    runs.set(job.id, first + index)
+  }
+  pool.run(jobs)
+}
 
 function endOutOfMemory(message: string): void {
   process.send?.([{ type: 'outOfMemory', message }] satisfies FromHost[], () => endWithGroup())

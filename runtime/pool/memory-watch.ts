@@ -31,22 +31,30 @@ export class MemoryWatch {
     this.#exceeded = exceeded
   }
 
-  /** Jobs may have begun to run. */
+  /** There may be jobs. */
   look(): void {
-    if (this.#watch !== undefined || this.#pool.running.length === 0) return
+    if (this.#watch !== undefined || !this.#pool.busy) return
     this.#idleBytes = Math.max(process.memoryUsage.rss(), this.#startedBytes)
     this.#watch = setInterval(() => this.#lookAgain(), lookEveryMs)
   }
 
   #lookAgain(): void {
-    const jobs = this.#pool.running.length
+    if (!this.#pool.busy) {
+      this.#rest()
+      return
+    }
+    const jobs = this.#pool.running
     const usedBytes = process.memoryUsage.rss() - this.#idleBytes
-    if (jobs > 0 && usedBytes <= this.#limitBytes * jobs) return
-    clearInterval(this.#watch)
-    this.#watch = undefined
-    if (jobs === 0) return
+    // Between two frames no job runs, and others wait.
+    if (jobs === 0 || usedBytes <= this.#limitBytes * jobs) return
+    this.#rest()
     const [usedMb, limitMb] = [usedBytes, this.#limitBytes].map((bytes) => Math.round(bytes / bytesPerMb))
     const many = jobs === 1 ? 'a job that may use' : `${jobs} jobs that may each use`
     this.#exceeded(`The host used ${usedMb} MiB for ${many} ${limitMb} MiB.`)
+  }
+
+  #rest(): void {
+    clearInterval(this.#watch)
+    this.#watch = undefined
   }
 }

@@ -1,27 +1,39 @@
 /**
  * Threads on one Piscina: inside a host process, or in the supervisor's own for a queue with `isolation: inline`.
  *
+ *   given ─► waiting ─► in a frame ─► begun ─► ended, told
+ *               ▲            │
+ *               └─ taken back┘
+ *
  * A run is one attempt of one job, from `run` to its outcome or its kill. A run is current while the map holds it under
  * its job's id; only of current runs anything is told. So what a killed thread still says, and a second attempt of the
- * same job, cannot be mixed up: they are other objects with other ports.
+ * same job, cannot be mixed up.
  *
- * Killing ends the processes that the job has started and aborts its task; Piscina terminates the thread and starts
+ * A free thread gets a **frame**: one job, or many that wait where jobs have been quick lately. Threads say nothing of a job that
+ * ends at once but write its outcome into memory (core/frame-memory.ts), which is read when the frame is over and at each tick of a **watch**.
+ * That tells the start of what takes longer, and takes from its thread what it has not begun, for others not to wait behind it.
+ * The watch goes on while something waits or is untold, so neither an idle pool nor a job that runs for an hour costs a tick.
+ *
+ * Killing ends the processes that the job has started and aborts its frame; Piscina terminates the thread and starts
  * another in its place. A thread in a native call does not end: it is `stuck`, and only the end of the process ends it. A
- * job without any outcome of its own, because its thread ended, gets the reason of that end as its outcome.
+ * job without any outcome of its own, because its thread ended, gets the reason of that end as its outcome; the rest of its frame
+ * waits for another thread.
  *
  * The job of a document goes to the free thread that ran the document last, if there is one: it may still have the state.
  *
  * `renew` puts a new Piscina in the place of the old one, since a thread never loads a module twice; the old one is
- * destroyed after its last run.
+ * destroyed after its last frame.
  */
 import { strict as assert } from 'node:assert'
-import { setTimeout } from 'node:timers/promises'
+import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { MessageChannel, type MessagePort, receiveMessageOnPort, type Worker } from 'node:worker_threads'
+import { type MessagePort, receiveMessageOnPort, type Worker } from 'node:worker_threads'
 import { Piscina, queueOptionsSymbol } from 'piscina'
-import type { TaskValue, ThreadAnswer, ThreadMessage, ThreadTask } from '../actor/messages.ts'
+import type { FrameTask, ThreadAnswer, ThreadHello, ThreadMessage } from '../actor/messages.ts'
+import { FrameMemory, frameJobsMax } from '../core/frame-memory.ts'
 import { threadEndGraceMs } from '../core/limits.ts'
-import type { DocumentMessage, JobAnswer, JobMessage, Outcome, Pool, PoolListener } from '../core/pool.ts'
+import { isPlain, packJobs } from '../core/packed-jobs.ts'
+import type { Ended, JobAnswer, JobMessage, Outcome, Pool, PoolListener } from '../core/pool.ts'
 import { DocumentThreads } from './document-threads.ts'
 import { inheritedFlags } from './inherited-flags.ts'
 import { hasUnreapedChildren, killChildrenOfThread, killProcessesOfJob } from './job-processes.ts'
@@ -46,29 +58,90 @@ export interface ThreadPoolOptions {
   stuck?(): void
 }
 
+interface Thread {
+  readonly worker: Worker
+  /** As Node counts. */
+  readonly id: number
+  readonly piscina: Piscina
+  readonly ended: Promise<void>
+  /** Piscina has said that it gives it tasks. */
+  isCreated: boolean
+  hello: { port: MessagePort; memory: FrameMemory; taskId: number | null } | undefined
+  frame: Frame | undefined
+  /** It is killed, or has ended. */
+  isGone: boolean
+}
+
+type ReadyThread = Thread & { hello: NonNullable<Thread['hello']> }
+
 interface Run {
   readonly job: JobMessage
-  readonly port: MessagePort
-  readonly abort: AbortController
-  readonly piscina: Piscina
-  taskId: number | null
+  frame: Frame | undefined
+  index: number
+  isStartTold: boolean
+  /** Threads that ended with this at the head of their frame, before they had begun it. */
+  lostStarts: number
+  outcome: Outcome | undefined
   /** Questions without an answer: the number that the thread gave, by the one that the listener was told. */
   questions: Map<number, number> | undefined
+}
+
+interface Frame {
+  readonly number: number
+  readonly thread: ReadyThread
+  /** Without what was taken back. */
+  readonly runs: Run[]
+  /** Jobs that the thread knows of. */
+  readonly size: number
+  readonly abort: AbortController
+  readonly beganMs: number
+  /** What the thread had not begun was taken back: `runs` are those that it has begun. */
+  isCut: boolean
+  /** Outcomes before this index have been read. */
+  read: number
+  /** Outcomes that came over the port, by index. */
+  posted: Map<number, Outcome> | undefined
+  mustRetire: boolean
+  isOver: boolean
 }
 
 /** A thread that ends while a file is being opened for it leaves the descriptor open, and memory is never quite given back. */
 const threadEndsPerProcessMax = 100
 /** A killed process is gone by then. */
 const processEndGraceMs = 50
+/** Between two looks at frames that are under way. What runs that long is told as started, and nothing waits behind it. */
+const watchMs = 4
+/** What has waited for so many looks, while no job ended and no thread became free, is given back: after about 20 ms. */
+const looksInVainMax = 5
+/** A frame should be over by then: what comes meanwhile waits behind it, and whoever gave the jobs learns nothing. */
+const frameMs = 3
+/** Less than this is not worth a second thread: to wake one costs about 0.1 ms. */
+const unsplitMs = 0.5
+const frameParamsCharsMax = 128 * 1024
+/** A thread may end by what an earlier job has left, a moment before it takes the next one. */
+const lostStartsMax = 3
 const threadEntry = fileURLToPath(new URL('../actor/thread.js', import.meta.url))
 
 export class ThreadPool implements Pool {
   readonly #options: ThreadPoolOptions
   readonly #current = new Map<string, Run>()
-  /** Threads that have not ended, killed ones included, each with a promise of its end. */
-  readonly #threads = new Map<Worker, Promise<void>>()
+  /** In the order in which they are to begin. */
+  readonly #waiting: Run[] = []
+  readonly #frames = new Set<Frame>()
+  /** Threads that have not ended, killed ones included. */
+  readonly #threads = new Map<Worker, Thread>()
+  readonly #documents = new DocumentThreads()
+  #framesMax: number
   #threadEnds = 0
   #questions = 0
+  #frameNumber = 0
+  /** How long jobs have taken lately. */
+  #msPerJob = Number.POSITIVE_INFINITY
+  /** Looks in a row that found jobs waiting and nothing done. */
+  #looksInVain = 0
+  #watch: NodeJS.Timeout | undefined
+  /** Outcomes that are told as soon as what is under way is done. */
+  #ended: Run[] = []
   /** Renewed, but still running a job. */
   readonly #outdated = new Set<Piscina>()
   #piscina: Piscina | undefined
@@ -76,6 +149,7 @@ export class ThreadPool implements Pool {
 
   constructor(options: ThreadPoolOptions) {
     this.#options = options
+    this.#framesMax = options.threads
   }
 
   start(): void {
@@ -83,43 +157,45 @@ export class ThreadPool implements Pool {
   }
 
   run(jobs: readonly JobMessage[]): void {
-    for (const job of jobs) this.#run(job)
-  }
-
-  #run(job: JobMessage): void {
     const { queue } = this.#options
-    assert(this.#stopped === undefined, `The pool of queue "${queue}" was given job ${job.id} after its stop`)
-    assert(!this.#current.has(job.id), `The pool of queue "${queue}" was given job ${job.id} while it runs`)
-    this.#piscina ??= this.#open()
-    const { port1, port2 } = new MessageChannel()
-    const run: Run = {
-      job,
-      port: port1,
-      abort: new AbortController(),
-      piscina: this.#piscina,
-      taskId: null,
-      questions: undefined
+    if (this.#waiting.length === 0) this.#looksInVain = 0
+    for (const job of jobs) {
+      assert(this.#stopped === undefined, `The pool of queue "${queue}" was given job ${job.id} after its stop`)
+      assert(!this.#current.has(job.id), `The pool of queue "${queue}" was given job ${job.id} while it runs`)
+      const run: Run = {
+        job,
+        frame: undefined,
+        index: 0,
+        isStartTold: false,
+        lostStarts: 0,
+        outcome: undefined,
+        questions: undefined
+      }
+      this.#current.set(job.id, run)
+      this.#waiting.push(run)
     }
-    this.#current.set(job.id, run)
-    port1.on('message', (message: ThreadMessage) => this.#hear(run, message))
-    const task: ThreadTask = { job, port: port2 }
-    if (job.document !== undefined) Object.assign(task, { [queueOptionsSymbol]: job.document })
-    const ended: Promise<TaskValue> = run.piscina.run(task, { transferList: [port2], signal: run.abort.signal })
-    ended.then(
-      (value) => this.#end(run, value ?? threadEndOutcome(undefined)),
-      (reason) => this.#end(run, threadEndOutcome(reason))
-    )
+    this.#beginFrames()
   }
 
   kill(id: string): void {
     const run = this.#current.get(id)
     if (run === undefined) return
     this.#current.delete(id)
-    run.port.close()
-    if (run.taskId !== null) killChildrenOfThread(run.taskId)
-    run.abort.abort()
-    void this.#watchEnd(run)
-    this.#dropIfUnused(run.piscina)
+    const { frame } = run
+    if (frame === undefined) {
+      const at = this.#waiting.indexOf(run)
+      if (at !== -1) this.#waiting.splice(at, 1)
+      return
+    }
+    if (frame.isOver) return
+    this.#takeBack(frame)
+    const hasBegun = run.frame !== undefined
+    this.#read(frame)
+    // What has ended is told, whatever was said of it last; the job itself is forgotten.
+    if (hasBegun && !frame.isOver && frame.read <= run.index) {
+      this.#endThread(frame)
+      void this.#watchEnd(run, frame.thread)
+    } else this.#beginFrames()
   }
 
   answer(id: string, number: number, answer: JobAnswer): void {
@@ -127,7 +203,7 @@ export class ThreadPool implements Pool {
     const asked = run?.questions?.get(number)
     if (run === undefined || asked === undefined) return
     run.questions?.delete(number)
-    run.port.postMessage({ number: asked, answer } satisfies ThreadAnswer)
+    run.frame?.thread.hello.port.postMessage({ number: asked, answer } satisfies ThreadAnswer)
   }
 
   renew(): void {
@@ -135,7 +211,21 @@ export class ThreadPool implements Pool {
     if (old === undefined) return
     this.#piscina = undefined
     this.#outdated.add(old)
+    for (const frame of this.#frames) this.#takeBack(frame)
     this.#dropIfUnused(old)
+    this.#beginFrames()
+  }
+
+  /** Gives back what no thread has begun. */
+  giveBack(): void {
+    for (const frame of this.#frames) this.#takeBack(frame)
+    this.#giveBackWaiting()
+  }
+
+  /** Uses no more threads than this at a time, of those that it has. */
+  limit(threads: number): void {
+    this.#framesMax = Math.min(threads, this.#options.threads)
+    this.#beginFrames()
   }
 
   stop(): Promise<void> {
@@ -143,78 +233,298 @@ export class ThreadPool implements Pool {
     return this.#stopped
   }
 
-  /** Jobs that run. */
-  get running(): readonly string[] {
-    return [...this.#current.keys()]
+  /** Jobs that are on threads. */
+  get running(): number {
+    return this.#frames.size
+  }
+
+  /** Whether it has any job. */
+  get busy(): boolean {
+    return this.#current.size > 0
   }
 
   get #piscinas(): Piscina[] {
     return [...this.#outdated, ...(this.#piscina === undefined ? [] : [this.#piscina])]
   }
 
-  #hear(run: Run, message: ThreadMessage): void {
-    if (message.type === 'retire') {
-      if (run.taskId !== null) killChildrenOfThread(run.taskId)
-      run.abort.abort()
-      return
+  #beginFrames(): void {
+    if (this.#waiting.length === 0 || this.#stopped !== undefined) return
+    this.#piscina ??= this.#open()
+    while (this.#waiting.length > 0 && this.#frames.size < this.#framesMax) {
+      const thread = this.#freeThread(this.#waiting[0]!.job)
+      if (thread === undefined) break
+      this.#begin(thread, this.#nextRuns())
     }
-    if (!this.#isCurrent(run)) return
-    const { listener } = this.#options
-    const { id } = run.job
-    if (message.type === 'started') {
-      run.taskId = message.taskId
-      listener.started(id, 0)
-    } else if (message.type === 'called') listener.called(id)
-    else if (message.type === 'progress') listener.progress(id, message.percent, message.stage)
-    else if (message.type === 'log') listener.log(id, message.line)
-    else if (message.type === 'asked') {
-      this.#questions += 1
-      run.questions ??= new Map()
-      run.questions.set(this.#questions, message.number)
-      listener.asked(id, this.#questions, message.question)
-    } else this.#settle(run, message.outcome)
+    this.#keepWatch()
   }
 
-  /** The task is over. What the job said before that may still wait in the port: two channels have no common order. */
-  #end(run: Run, outcome: Outcome): void {
-    for (let next = receiveMessageOnPort(run.port); next !== undefined; next = receiveMessageOnPort(run.port)) {
-      this.#hear(run, next.message as ThreadMessage)
+  #freeThread({ document }: JobMessage): ReadyThread | undefined {
+    const last = document === undefined ? undefined : this.#documents.lastOf(document)
+    let free: ReadyThread | undefined
+    for (const thread of this.#threads.values()) {
+      if (thread.piscina !== this.#piscina || thread.frame !== undefined || !isReady(thread)) continue
+      free ??= thread
+      if (last === undefined) break
+      if (thread.id === last) free = thread
     }
-    run.port.close()
-    this.#settle(run, outcome)
+    if (document !== undefined && free !== undefined) this.#documents.note(document, free.id)
+    return free
+  }
+
+  /** Takes those of the next frame from what waits: as many as its thread is likely to be done with in time. */
+  #nextRuns(): Run[] {
+    const share = Math.ceil(this.#waiting.length / this.#framesMax)
+    const jobsIn = (ms: number) => Math.max(Math.floor(ms / this.#msPerJob), 1)
+    const most = Math.min(Math.max(share, jobsIn(unsplitMs)), jobsIn(frameMs), frameJobsMax)
+    let count = 0
+    let chars = 0
+    for (const { job } of this.#waiting) {
+      chars += job.params.length
+      if (count > 0 && (count === most || chars > frameParamsCharsMax || !isPlain(job))) break
+      count += 1
+      if (!isPlain(job)) break
+    }
+    return this.#waiting.splice(0, count)
+  }
+
+  #begin(thread: ReadyThread, runs: Run[]): void {
+    const { piscina, hello } = thread
+    this.#looksInVain = 0
+    const frame: Frame = {
+      number: ++this.#frameNumber,
+      thread,
+      runs,
+      size: runs.length,
+      abort: new AbortController(),
+      beganMs: performance.now(),
+      isCut: false,
+      read: 0,
+      posted: undefined,
+      mustRetire: false,
+      isOver: false
+    }
+    for (const [index, run] of runs.entries()) {
+      run.frame = frame
+      run.index = index
+    }
+    thread.frame = frame
+    this.#frames.add(frame)
+    hello.memory.clear()
+    const { number } = frame
+    const task: FrameTask =
+      runs.length === 1 ? { number, job: runs[0]!.job } : { number, jobs: packJobs(runs.map(({ job }) => job)) }
+    Object.assign(task, { [queueOptionsSymbol]: thread.id })
+    const over: Promise<unknown> = piscina.run(task, { signal: frame.abort.signal })
+    over.then(
+      () => this.#over(frame),
+      (reason) => this.#lost(frame, reason)
+    )
+  }
+
+  /** Its thread is done with it. */
+  #over(frame: Frame): void {
+    if (frame.isOver) return
+    this.#drain(frame.thread)
+    this.#read(frame)
+    if (frame.isOver) return
+    this.#takeBack(frame)
+    for (const run of frame.runs.slice(frame.read)) this.#settle(run, threadEndOutcome(undefined))
+    const msPerJob = (performance.now() - frame.beganMs) / Math.max(frame.runs.length, 1)
+    this.#msPerJob = this.#msPerJob === Number.POSITIVE_INFINITY ? msPerJob : (this.#msPerJob + msPerJob) / 2
+    this.#close(frame)
+  }
+
+  /** Its thread has ended. What the job said before that may still wait in the port: two channels have no common order. */
+  #lost(frame: Frame, reason: unknown): void {
+    if (frame.isOver) return
+    this.#drain(frame.thread)
+    this.#read(frame)
+    if (frame.isOver) return
+    this.#takeBack(frame)
+    const [culprit] = frame.runs.slice(frame.read)
+    if (culprit !== undefined) this.#settle(culprit, threadEndOutcome(reason))
+    else if (frame.runs.length === 0) this.#countLostStart(reason)
+    this.#gone(frame.thread)
+    this.#close(frame)
+  }
+
+  /** No job had begun, so none is to blame; but what ends thread after thread must come to an end. */
+  #countLostStart(reason: unknown): void {
+    const [first] = this.#waiting
+    if (first === undefined) return
+    first.lostStarts += 1
+    if (first.lostStarts < lostStartsMax) return
+    this.#waiting.shift()
+    this.#settle(first, threadEndOutcome(reason))
+  }
+
+  /** Kills the thread of the frame and has it replaced. */
+  #endThread(frame: Frame): void {
+    const { thread, abort } = frame
+    if (thread.hello.taskId !== null) killChildrenOfThread(thread.hello.taskId)
+    this.#gone(thread)
+    abort.abort()
+    this.#close(frame)
+  }
+
+  #close(frame: Frame): void {
+    frame.isOver = true
+    frame.thread.frame = undefined
+    this.#frames.delete(frame)
+    this.#know(frame.thread.piscina)
+    this.#dropIfUnused(frame.thread.piscina)
+    this.#beginFrames()
+  }
+
+  /** What the thread has not begun waits again, before all that came later. */
+  #takeBack(frame: Frame): void {
+    if (frame.isCut) return
+    frame.isCut = true
+    const back = frame.runs.splice(frame.thread.hello.memory.takeBack(frame.size))
+    for (const run of back) run.frame = undefined
+    this.#waiting.unshift(...back.filter((run) => this.#isCurrent(run)))
+  }
+
+  /** Reads what has ended, in order. */
+  #read(frame: Frame): void {
+    const { memory } = frame.thread.hello
+    for (; frame.read < frame.runs.length; frame.read++) {
+      let outcome: Outcome | undefined = frame.posted?.get(frame.read)
+      if (outcome === undefined) {
+        const slot = memory.read(frame.read)
+        if (slot.type === 'open') break
+        if (slot.type === 'posted') this.#drain(frame.thread)
+        outcome = slot.type === 'completed' ? slot : frame.posted?.get(frame.read)
+        assert(outcome !== undefined, 'an outcome is in the port before its slot says so')
+      }
+      this.#settle(frame.runs[frame.read]!, outcome)
+    }
+    if (!frame.mustRetire || frame.isOver) return
+    this.#takeBack(frame)
+    this.#endThread(frame)
   }
 
   #settle(run: Run, outcome: Outcome): void {
-    if (!this.#isCurrent(run)) return
-    this.#current.delete(run.job.id)
-    this.#options.listener.outcomes([{ id: run.job.id, outcome }])
-    this.#dropIfUnused(run.piscina)
+    if (!this.#isCurrent(run) || run.outcome !== undefined) return
+    run.outcome = outcome
+    this.#looksInVain = 0
+    if (this.#ended.push(run) === 1) queueMicrotask(() => this.#tellEnded())
+  }
+
+  #tellEnded(): void {
+    const told: Ended[] = []
+    for (const run of this.#ended) {
+      if (!this.#isCurrent(run)) continue
+      this.#current.delete(run.job.id)
+      told.push({ id: run.job.id, outcome: run.outcome! })
+    }
+    this.#ended = []
+    if (told.length > 0) this.#options.listener.outcomes(told)
   }
 
   #isCurrent(run: Run): boolean {
     return this.#current.get(run.job.id) === run
   }
 
+  #hear(thread: Thread, message: ThreadMessage): void {
+    this.#note(thread, message)
+    if (thread.frame !== undefined && (message.type === 'outcome' || message.type === 'retire')) {
+      this.#read(thread.frame)
+    }
+  }
+
+  #drain(thread: ReadyThread): void {
+    const { port } = thread.hello
+    for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port)) {
+      this.#note(thread, next.message as ThreadMessage)
+    }
+  }
+
+  #note({ frame }: Thread, message: ThreadMessage): void {
+    const run = frame?.runs[message.index]
+    if (frame === undefined || frame.number !== message.frame || run === undefined) return
+    if (message.type === 'retire') frame.mustRetire = true
+    else if (message.type === 'outcome') {
+      frame.posted ??= new Map()
+      frame.posted.set(message.index, message.outcome)
+    } else if (this.#isCurrent(run) && run.outcome === undefined) this.#tell(run, message)
+  }
+
+  #tell(run: Run, message: Exclude<ThreadMessage, { type: 'outcome' | 'retire' }>): void {
+    const { listener } = this.#options
+    const { id } = run.job
+    this.#tellStart(run)
+    if (message.type === 'called') listener.called(id)
+    else if (message.type === 'progress') listener.progress(id, message.percent, message.stage)
+    else if (message.type === 'log') listener.log(id, message.line)
+    else {
+      this.#questions += 1
+      run.questions ??= new Map()
+      run.questions.set(this.#questions, message.number)
+      listener.asked(id, this.#questions, message.question)
+    }
+  }
+
+  /** Before anything else that is told of it. */
+  #tellStart(run: Run): void {
+    if (run.isStartTold || !this.#isCurrent(run)) return
+    run.isStartTold = true
+    const { memory } = run.frame!.thread.hello
+    // Of one that is over already, the memory speaks of another job.
+    const agoMs = memory.hasEnded(run.index) ? 0 : memory.startedAgoMs()
+    this.#options.listener.started(run.job.id, agoMs)
+  }
+
+  #keepWatch(): void {
+    if (this.#watch !== undefined || this.#stopped !== undefined) return
+    const isNeeded = this.#waiting.length > 0 || [...this.#frames].some((frame) => !isLastTold(frame))
+    if (isNeeded) this.#watch = setTimeout(() => this.#look(), watchMs)
+  }
+
+  #look(): void {
+    this.#watch = undefined
+    this.#looksInVain += 1
+    for (const frame of this.#frames) this.#read(frame)
+    const isThreadFree = this.#waiting.length === 0 && this.#frames.size < this.#framesMax
+    for (const frame of this.#frames) {
+      const run = runningOf(frame)
+      if (run === undefined) continue
+      this.#tellStart(run)
+      if (isThreadFree || frame.thread.hello.memory.startedAgoMs() >= watchMs - 1) this.#takeBack(frame)
+    }
+    this.#beginFrames()
+    if (this.#looksInVain >= looksInVainMax && !this.#isStarting) this.#giveBackWaiting()
+    this.#keepWatch()
+  }
+
+  #giveBackWaiting(): void {
+    for (const run of this.#waiting.splice(0)) this.#settle(run, { type: 'givenBack', hostEnded: false })
+  }
+
+  get #isStarting(): boolean {
+    return [...this.#threads.values()].some(
+      (thread) => thread.piscina === this.#piscina && !thread.isGone && !isReady(thread)
+    )
+  }
+
   /** After a kill: its thread must be gone within the grace period, and what the job started in its last moment as well. */
-  async #watchEnd({ job, taskId }: Run): Promise<void> {
+  async #watchEnd({ job }: Run, { hello }: ReadyThread): Promise<void> {
     const alive = this.#piscinas.flatMap(({ threads }) => threads)
-    const killed = [...this.#threads].filter(([thread]) => !alive.includes(thread))
-    const ends = Promise.all(killed.map(([, ended]) => ended))
+    const killed = [...this.#threads.values()].filter(({ worker }) => !alive.includes(worker))
+    const ends = Promise.all(killed.map(({ ended }) => ended))
     const inTime = await Promise.race([
       ends.then(() => terminateEndsThreads),
-      setTimeout(threadEndGraceMs, false, { ref: false })
+      pause(threadEndGraceMs, false, { ref: false })
     ])
     if (!inTime) this.#options.stuck?.()
-    if (taskId === null) return
+    if (hello.taskId === null) return
     killProcessesOfJob(job.id)
-    await setTimeout(processEndGraceMs, undefined, { ref: false })
+    await pause(processEndGraceMs, undefined, { ref: false })
     if (hasUnreapedChildren()) this.#options.stuck?.()
   }
 
   #open(): Piscina {
     const { threads, heapLimitMb, execArgv, env } = this.#options
-    const ready = new Set<number>()
-    const documents = new DocumentThreads()
     const piscina = new Piscina({
       filename: threadEntry,
       minThreads: threads,
@@ -223,72 +533,122 @@ export class ThreadPool implements Pool {
       recordTiming: false,
       // Piscina's own choice includes threads that are still starting: a job would wait there while another is free, and
       // a kill there would be taken for a thread that cannot start, after which dead threads are no longer replaced.
-      loadBalancer: (task, candidates) => {
-        const isFree = ({ id, currentUsage }: { id: number; currentUsage: number }) =>
-          currentUsage === 0 && ready.has(id)
-        const document = task[queueOptionsSymbol] as DocumentMessage | null
-        if (document === null) return candidates.find(isFree) ?? null
-        const last = documents.lastOf(document)
-        const chosen = candidates.find((thread) => thread.id === last && isFree(thread)) ?? candidates.find(isFree)
-        if (chosen !== undefined) documents.note(document, chosen.id)
-        return chosen ?? null
-      },
+      loadBalancer: (task, candidates) => candidates.find(({ id }) => id === Number(task[queueOptionsSymbol])) ?? null,
       ...(heapLimitMb === null ? {} : { resourceLimits: { maxOldGenerationSizeMb: heapLimitMb } }),
       ...(execArgv === undefined ? inheritedFlags() : { execArgv }),
       ...(env === undefined ? {} : { env })
     })
     piscina.on('workerCreate', ({ id }: { id: number }) => {
-      ready.add(id)
-      this.#watch(piscina)
+      this.#know(piscina)
+      for (const thread of this.#threads.values()) if (thread.id === id) thread.isCreated = true
+      this.#beginFrames()
     })
-    piscina.on('workerDestroy', ({ id }: { id: number }) => ready.delete(id))
     piscina.on('error', (error: unknown) => this.#threadFailed(piscina, error))
-    this.#watch(piscina)
+    this.#know(piscina)
     return piscina
   }
 
-  #watch(piscina: Piscina): void {
-    for (const thread of piscina.threads) {
-      if (this.#threads.has(thread)) continue
+  /** Called before a new thread can have said anything. */
+  #know(piscina: Piscina): void {
+    for (const worker of piscina.threads) {
+      if (this.#threads.has(worker)) continue
       const ended = new Promise<void>((resolve) => {
-        thread.once('exit', () => {
-          this.#threads.delete(thread)
+        worker.once('exit', (code) => {
           resolve()
-          this.#threadEnds += 1
-          if (this.#threadEnds % threadEndsPerProcessMax === 0) this.#options.stuck?.()
+          this.#exited(thread, code)
         })
       })
-      this.#threads.set(thread, ended)
+      const thread: Thread = {
+        worker,
+        id: worker.threadId,
+        piscina,
+        ended,
+        isCreated: false,
+        hello: undefined,
+        frame: undefined,
+        isGone: false
+      }
+      worker.once('message', (hello: ThreadHello) => this.#greeted(thread, hello))
+      this.#threads.set(worker, thread)
     }
   }
 
+  #greeted(thread: Thread, { port, memory, taskId }: ThreadHello): void {
+    if (thread.isGone || this.#stopped !== undefined) {
+      port.close()
+      return
+    }
+    thread.hello = { port, memory: new FrameMemory(memory), taskId }
+    port.on('message', (message: ThreadMessage) => this.#hear(thread, message))
+    // While it has a frame, Piscina keeps the process alive.
+    port.unref()
+    this.#beginFrames()
+  }
+
+  #gone(thread: Thread): void {
+    thread.isGone = true
+    thread.hello?.port.close()
+  }
+
+  #exited(thread: Thread, code: number): void {
+    const { piscina } = thread
+    this.#threads.delete(thread.worker)
+    this.#gone(thread)
+    this.#know(piscina)
+    this.#threadEnds += 1
+    if (this.#threadEnds % threadEndsPerProcessMax === 0) this.#options.stuck?.()
+    if (thread.frame === undefined) this.#threadFailed(piscina, new Error(`worker exited with code: ${code}`))
+  }
+
   /**
-   * A thread without a job ended. Piscina replaces it, unless threads do not even start: then jobs would wait in it for
-   * ever, so they fail with the reason, and the next job begins with a new Piscina.
+   * A thread without a job ended. Piscina replaces it, unless threads do not even start: then jobs would wait for ever, so
+   * they fail with the reason, and the next job begins with a new Piscina.
    */
   #threadFailed(piscina: Piscina, error: unknown): void {
-    if (piscina.threads.length > 0 || this.#piscina !== piscina) return
+    this.#know(piscina)
+    if (piscina.threads.length > 0 || this.#piscina !== piscina || this.#stopped !== undefined) return
     this.#piscina = undefined
-    for (const run of [...this.#current.values()]) this.#end(run, threadEndOutcome(error))
+    for (const run of this.#waiting.splice(0)) this.#settle(run, threadEndOutcome(error))
     void piscina.destroy()
   }
 
   #dropIfUnused(piscina: Piscina): void {
     if (!this.#outdated.has(piscina)) return
-    if ([...this.#current.values()].some((run) => run.piscina === piscina)) return
+    if ([...this.#frames].some(({ thread }) => thread.piscina === piscina)) return
     this.#outdated.delete(piscina)
     void destroy(piscina)
   }
 
   async #stop(): Promise<void> {
-    for (const { port } of this.#current.values()) port.close()
+    clearTimeout(this.#watch)
+    for (const frame of this.#frames) frame.isOver = true
+    for (const { hello } of this.#threads.values()) hello?.port.close()
     this.#current.clear()
+    this.#waiting.length = 0
     const piscinas = this.#piscinas
     await Promise.all(piscinas.map((piscina) => piscina.destroy()))
     // A thread in a native call may never end; it must not keep its supervisor from stopping.
-    await Promise.race([Promise.all(this.#threads.values()), setTimeout(threadEndGraceMs, undefined, { ref: false })])
+    const ends = Promise.all([...this.#threads.values()].map(({ ended }) => ended))
+    await Promise.race([ends, pause(threadEndGraceMs, undefined, { ref: false })])
     await Promise.all(piscinas.map(destroy))
   }
+}
+
+function isReady(thread: Thread): thread is ReadyThread {
+  return thread.isCreated && thread.hello !== undefined && !thread.isGone
+}
+
+/** @returns the job with which the thread is busy; undefined where it is between two, or has not begun, or is over */
+function runningOf({ thread, runs, size, isCut }: Frame): Run | undefined {
+  const { memory } = thread.hello
+  const last = (isCut ? runs.length : memory.begun(size)) - 1
+  return last >= 0 && !memory.hasEnded(last) ? runs[last] : undefined
+}
+
+/** Whether the thread has begun all of the frame, and the last of it is told. */
+function isLastTold({ thread, runs, size, isCut }: Frame): boolean {
+  const begun = isCut ? runs.length : thread.hello.memory.begun(size)
+  return begun === runs.length && runs.at(-1)?.isStartTold === true
 }
 
 /** On Deno the promise of `terminate` tells nothing: a thread that spins goes on for ever. Only the process can end it. */

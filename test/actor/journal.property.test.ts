@@ -10,7 +10,7 @@ import fc from 'fast-check'
 import { Journal } from '../../runtime/actor/journal.ts'
 import type { Ask } from '../../runtime/actor/questions.ts'
 import type { JobQuestion, Outcome } from '../../runtime/core/pool.ts'
-import { MemoryJournal } from './memory-journal.ts'
+import { MemoryJournal, outcomeOf } from './memory-journal.ts'
 
 type Call =
   | { kind: 'step'; fails: number }
@@ -129,7 +129,7 @@ async function attempt(groups: Call[][], scene: Scene): Promise<Outcome | typeof
       points = -1
       resolve(outcome)
     }
-    journal.outcomeOf(method).then(end, end)
+    outcomeOf(journal, method).then(end, end)
   })
 }
 
@@ -293,7 +293,7 @@ test('random programs whose order has changed between two attempts are refused, 
         const before = new Set(entries.filter(({ state }) => state !== 'open').map(({ index }) => index))
         supervisor.nowMs += 1_000 * 86_400_000
         const journal = new Journal({ entries: supervisor.begin(), ask, warn: () => {} })
-        const outcome = await journal.outcomeOf(async () => {
+        const outcome = await outcomeOf(journal, async () => {
           for (const [index, each] of changed.entries()) {
             const name = names[index]!
             if (each.kind === 'step') await journal.step(name, () => void ran.push(name))

@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Journal } from '../../runtime/actor/journal.ts'
 import type { Ask } from '../../runtime/actor/questions.ts'
+import { outcomeOf } from './memory-journal.ts'
 
 test('issue 6.3: a method that does not wait for what it enqueues at once is over when that is answered', async () => {
   const questions: string[] = []
@@ -16,7 +17,7 @@ test('issue 6.3: a method that does not wait for what it enqueues at once is ove
   }) as Ask
   const journal = new Journal({ entries: [], ask, warn: () => {} })
   let isOver = false
-  const outcome = journal.outcomeOf(async () => {
+  const outcome = outcomeOf(journal, async () => {
     void journal.enqueue('enqueue a.b', [{ method: 'a.b' }])
     return { type: 'completed', result: 'null' }
   })

@@ -1,4 +1,5 @@
 /** The supervisor's side of the journal of one job, in memory: what is in `entries` counts as on disk. */
+import type { Journal } from '../../runtime/actor/journal.ts'
 import type { JournalEntry, JournalKind } from '../../runtime/core/journal.ts'
 import type { JobAnswer, JobQuestion, JobQuestions, Outcome, Until } from '../../runtime/core/pool.ts'
 
@@ -124,4 +125,18 @@ export class MemoryJournal {
     entry.result = result
     entry.finishedAtMs = this.nowMs
   }
+}
+
+/** Calls the method. @returns its outcome, or the one that its journal comes to before */
+export function outcomeOf(journal: Journal, method: () => Promise<Outcome>): Promise<Outcome> {
+  return new Promise((resolve, reject) => {
+    journal.begin(resolve)
+    method().then(
+      (outcome) => journal.returned(outcome),
+      (error) => {
+        journal.close()
+        reject(error)
+      }
+    )
+  })
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { test } from 'node:test'
 import { MessageChannel } from 'node:worker_threads'
-import type { ThreadMessage } from '../../runtime/actor/messages.ts'
+import type { JobWord } from '../../runtime/actor/messages.ts'
 import { Questions } from '../../runtime/actor/questions.ts'
 import { RuntimeError } from '../../runtime/core/errors.ts'
 import type { JobAnswer } from '../../runtime/core/pool.ts'
@@ -12,7 +12,7 @@ const referenced = () => process.getActiveResourcesInfo().filter((kind) => kind 
 test('the port holds a reference while a question is open, and at no other time', async (t) => {
   const { port1, port2 } = new MessageChannel()
   t.after(() => port1.close())
-  const heard: (ThreadMessage & { type: 'asked' })[] = []
+  const heard: (JobWord & { type: 'asked' })[] = []
   port1.on('message', (message) => heard.push(message))
   const next = async () => {
     if (heard.length === 0) await once(port1, 'message')
@@ -20,10 +20,11 @@ test('the port holds a reference while a question is open, and at no other time'
   }
   const answer = (number: number, value: JobAnswer) => port1.postMessage({ number, answer: value })
   const questions = new Questions(port2)
+  let ask = questions.begin((asked) => port2.postMessage(asked))
   const before = referenced()
   for (const round of [1, 2]) {
-    const sleep = questions.ask('sleep', { index: 0, name: 'a', untilMs: 5 })
-    const state = questions.ask('state', {})
+    const sleep = ask('sleep', { index: 0, name: 'a', untilMs: 5 })
+    const state = ask('state', {})
     const first = await next()
     const question = { type: 'sleep', index: 0, name: 'a', untilMs: 5 }
     assert.deepEqual({ ...first }, { type: 'asked', number: 2 * round - 1, question })
@@ -40,10 +41,15 @@ test('the port holds a reference while a question is open, and at no other time'
     })
     assert.equal(referenced(), before)
   }
-  void questions.ask('state', {})
+  void ask('state', {})
   await next()
   assert.equal(referenced(), before + 1)
   questions.close()
-  void questions.ask('state', {})
   assert.equal(referenced(), before, 'the attempt is over')
+  void ask('state', {})
+  assert.equal(referenced(), before, 'it asks nothing any more')
+  ask = questions.begin((asked) => port2.postMessage(asked))
+  void ask('state', {})
+  assert.equal((await next()).number, 6, 'the next attempt, and numbers go on')
+  questions.close()
 })

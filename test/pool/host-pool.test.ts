@@ -98,7 +98,7 @@ test('after renew the old host finishes its job with the old code and ends; new 
 }, async (t) => {
   const code = (version: number) => `${modules['a.js']}
     export async function version(params, ctx) { return [${version}, await until(params, ctx)] }`
-  const { pool, heard, run, folder } = startHostPool(t, { 'a.js': code(1) })
+  const { pool, heard, run, folder } = startHostPool(t, { 'a.js': code(1) }, { threads: 2 })
   const [later, now] = [join(folder, 'later'), join(folder, 'now')]
   writeFileSync(now, '')
   const old = run('a.version', { file: later })
@@ -151,7 +151,7 @@ test('a thread that does not end: another host takes over, the old one ends afte
 })
 
 test('stop ends all hosts and what their jobs have started, and tells nothing more', { timeout }, async (t) => {
-  const { pool, heard, run } = startHostPool(t, modules, { threads: 2 })
+  const { pool, heard, run } = startHostPool(t, modules, { threads: 3 })
   const ids = [run('a.withChild'), run('a.forever'), run('a.withChild', {}, { alone: true })]
   await Promise.all(ids.map((id) => heard.first((said) => said.id === id && said.type === 'log')))
   for (const id of [ids[0], ids[2]]) {

@@ -87,6 +87,8 @@ interface PoolFixture {
   folder: string
   /** Gives the job to the pool; its id is returned. */
   run(method: string, params?: unknown, options?: Partial<JobMessage>): string
+  /** Gives several jobs to the pool at once; their ids are returned. */
+  runMany(calls: readonly [method: string, params?: unknown][]): string[]
   /** As `run`, and waits for the outcome. */
   outcome(method: string, params?: unknown): Promise<Outcome>
 }
@@ -152,7 +154,7 @@ function fixture(test: TestContext, folder: string, open: (listener: PoolListene
   const pool = open(heard)
   test.after(() => pool.stop())
   let jobs = 0
-  const run = (method: string, params: unknown = {}, options: Partial<JobMessage> = {}) => {
+  const jobOf = (method: string, params: unknown = {}, options: Partial<JobMessage> = {}): JobMessage => {
     const id = options.id ?? `job-${++jobs}`
     const job = {
       queue: 'default',
@@ -166,10 +168,17 @@ function fixture(test: TestContext, folder: string, open: (listener: PoolListene
       attemptsMax: 3,
       timeoutMs: 60_000
     }
-    pool.run([{ ...job, ...options, id }])
-    return id
+    return { ...job, ...options, id }
   }
-  return { pool, heard, folder, run, outcome: (method, params) => heard.outcomeOf(run(method, params)) }
+  const give = (given: JobMessage[]) => {
+    pool.run(given)
+    return given.map(({ id }) => id)
+  }
+  const run = (method: string, params?: unknown, options?: Partial<JobMessage>) =>
+    give([jobOf(method, params, options)])[0]!
+  const runMany = (calls: readonly [method: string, params?: unknown][]) =>
+    give(calls.map(([method, params]) => jobOf(method, params)))
+  return { pool, heard, folder, run, runMany, outcome: (method, params) => heard.outcomeOf(run(method, params)) }
 }
 
 export function writeModule(folder: string, name: string, text: string): string {

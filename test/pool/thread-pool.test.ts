@@ -16,6 +16,12 @@ function both(name: string, body: (t: TestContext, startPool: typeof startPoolOf
   }
 }
 
+/** What was said of a job; of one that ends quickly the start need not be told. */
+function typesAfterStart(said: readonly { type: string }[]): string[] {
+  const types = said.map(({ type }) => type)
+  return types[0] === 'started' ? types.slice(1) : types
+}
+
 function failed(outcome: Outcome): JobError {
   assert.equal(outcome.type, 'failed', JSON.stringify(outcome))
   return (outcome as Outcome & { type: 'failed' }).error
@@ -38,10 +44,7 @@ both('a job runs with its params and context, and its result comes back as JSON'
   const expected = { id, queue: 'default', method: 'a.run', attempt: 2, attemptsMax: 3 }
   assert.deepEqual(result, { ...expected, params: { month: 3 }, aborted: false })
   assert.ok(leftMs > 4000 && leftMs <= 5000, `${leftMs}`)
-  assert.deepEqual(
-    heard.of(id).map(({ type }) => type),
-    ['started', 'outcome']
-  )
+  assert.deepEqual(typesAfterStart(heard.of(id)), ['outcome'])
 })
 
 const thrown: [name: string, expression: string, expected: Partial<JobError>][] = [
@@ -208,11 +211,7 @@ both('a kill ends what cannot be stopped, nothing more is told, and the next job
     pool.kill(id)
     assert.equal(completed(await outcome('a.next')), 'next')
     t.diagnostic(`${name}: next job completed ${Math.round(performance.now() - killedMs)} ms after the kill`)
-    assert.deepEqual(
-      heard.of(id).map(({ type }) => type),
-      ['started', 'log'],
-      name
-    )
+    assert.deepEqual(typesAfterStart(heard.of(id)), ['log'], name)
   }
 })
 
@@ -249,10 +248,7 @@ both('a killed job can run again under its id while its old thread still talks',
   const before = heard.said.length
   run('a.run', {}, { id: 'same', attempt: 2 })
   assert.equal(completed(await heard.outcomeOf('same')), 'second')
-  assert.deepEqual(
-    heard.said.slice(before).map(({ type }) => type),
-    ['started', 'outcome']
-  )
+  assert.deepEqual(typesAfterStart(heard.said.slice(before)), ['outcome'])
 })
 
 both('a thread that ends under its job: one outcome with the reason, and a new thread', async (t, startPool) => {
@@ -276,11 +272,7 @@ both('a thread that ends under its job: one outcome with the reason, and a new t
     const { code, name, message } = failed(await heard.outcomeOf(id))
     assert.match(`${code} ${name} ${message}`, expected, body)
     assert.equal(completed(await outcome('a.next')), 1)
-    assert.deepEqual(
-      heard.of(id).map(({ type }) => type),
-      ['started', 'log', 'outcome'],
-      body
-    )
+    assert.deepEqual(typesAfterStart(heard.of(id)), ['log', 'outcome'], body)
   }
 })
 
