@@ -11,7 +11,7 @@ import type { JournalEntry } from '../core/journal.ts'
 import type { FinishedState, JobState } from '../core/lifecycle.ts'
 import { finishedStates, jobStates } from '../core/lifecycle.ts'
 import { checksumOf } from './checksum.ts'
-import { packPlain } from './plain-values.ts'
+import { packPlain, unpackPlain } from './plain-values.ts'
 
 /**
  * 2: keys, dependencies, rate limits and retention; an older version would not see the jobs of keys.
@@ -555,7 +555,7 @@ export function unseal(key: Buffer, value: Buffer): unknown {
   if (value.length <= crcBytes || value.readUInt32BE(0) !== checksumOf(key, value, crcBytes)) {
     throw new RecordDamaged(key)
   }
-  return packr.unpack(value.subarray(crcBytes))
+  return unpackPlain(value, crcBytes) ?? packr.unpack(value.subarray(crcBytes))
 }
 
 /** Kinds of entries whose value has no checksum: what they say follows from other records. All others are sealed. */

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { crc32 } from 'node:zlib'
 import fc from 'fast-check'
-import { Packr, unpack } from 'msgpackr'
+import { Packr, pack, unpack } from 'msgpackr'
 import { type BackoffRule, backoffDefault } from '../../runtime/core/backoff.ts'
 import { jobErrorCodes, RuntimeError } from '../../runtime/core/errors.ts'
 import type { JobError, JobLogLine } from '../../runtime/core/job.ts'
@@ -32,7 +32,7 @@ import {
   throttleKey,
   untoldKey
 } from '../../runtime/store/keys.ts'
-import { packPlain } from '../../runtime/store/plain-values.ts'
+import { packPlain, unpackPlain } from '../../runtime/store/plain-values.ts'
 import {
   type ClaimRecord,
   type Counters,
@@ -537,7 +537,22 @@ describe('record: details', () => {
 
 describe('how records are written', () => {
   const plain = fc.oneof(
-    fc.constantFrom(null, true, false, [], 0, -0, 127, 128, 2 ** 32 - 1, 2 ** 32, -1, -33, 1.5, Number.MAX_SAFE_INTEGER),
+    fc.constantFrom(
+      null,
+      true,
+      false,
+      [],
+      0,
+      -0,
+      127,
+      128,
+      2 ** 32 - 1,
+      2 ** 32,
+      -1,
+      -33,
+      1.5,
+      Number.MAX_SAFE_INTEGER
+    ),
     fc.integer(),
     fc.double({ noNaN: true }),
     fc.string({ unit: 'binary', maxLength: 80 }),
@@ -548,12 +563,13 @@ describe('how records are written', () => {
   it('lists of plain values are read as they were written', () => {
     fc.assert(
       fc.property(fc.array(plain, { maxLength: 15 }), (values) => {
+        const expected = values.map((value) => (value === 0 ? 0 : value))
+        const foreign = unpackPlain(pack(values), 0)
+        if (foreign !== undefined) assert.deepEqual(foreign, expected)
         const packed = packPlain(values, 4)
         if (packed === undefined) return
-        assert.deepEqual(
-          unpack(packed.subarray(4)),
-          values.map((value) => (value === 0 ? 0 : value))
-        )
+        assert.deepEqual(unpack(packed.subarray(4)), expected)
+        assert.deepEqual(unpackPlain(packed, 4), expected)
       }),
       { numRuns: 2_000 }
     )
