@@ -62,7 +62,21 @@ interface Admission {
 
 /** @throws RuntimeError `JOB_EXISTS`, `JOB_UNKNOWN`, `QUEUE_FULL`, `STORAGE_FULL`, `PARAMS_INVALID` */
 export function admit(commit: QueueCommit, rules: AdmissionRules, drafts: readonly JobDraft[]): EnqueueResult[] {
+  if (drafts.every(isNew)) return addNew(commit, rules, drafts)
   return write(commit, plan(commit, drafts, { rules, needsRoom: true, isPromised: false }))
+}
+
+/** Nothing that is there can be meant by it. */
+function isNew({ id, dependsOn }: JobDraft): boolean {
+  return id === null && dependsOn === null
+}
+
+/** Nothing speaks against them but that there is no room, so nothing has to be planned. */
+function addNew(commit: QueueCommit, rules: AdmissionRules, drafts: readonly JobDraft[]): EnqueueResult[] {
+  const more = new Map<JobDraft['queue'], number>()
+  for (const { queue } of drafts) more.set(queue, (more.get(queue) ?? 0) + 1)
+  checkRoomFor(commit, rules, more)
+  return drafts.map((draft) => addDraft(commit, draft))
 }
 
 /** Enqueues jobs that {@link checkAdmission} found admissible once; nothing speaks against them any more. */
@@ -344,10 +358,14 @@ function checkRoom(commit: QueueCommit, rules: AdmissionRules, plans: readonly P
   for (const plan of plans) {
     if (isMoreIn(registry, plan)) more.set(plan.draft.queue, (more.get(plan.draft.queue) ?? 0) + 1)
   }
+  checkRoomFor(commit, rules, more)
+}
+
+function checkRoomFor(commit: QueueCommit, rules: AdmissionRules, more: ReadonlyMap<JobDraft['queue'], number>): void {
   if (more.size > 0) checkQuota(rules, 'enqueue')
   for (const [queue, count] of more) {
     if (queue.maxQueued === null) continue
-    const { ready, scheduled } = commit.counts(registry.numberOf(queue.name)!)
+    const { ready, scheduled } = commit.counts(rules.registry.numberOf(queue.name)!)
     if (ready + scheduled + count > queue.maxQueued) throw queueFull(queue, 'enqueue')
   }
 }

@@ -10,6 +10,7 @@ import { type FinishedState, finishedStates, isFinished } from '../core/lifecycl
 import { bytesOfDigest, keepsItself } from '../store/digest.ts'
 import * as keys from '../store/keys.ts'
 import {
+  claimCodec,
   countersCodec,
   documentCodec,
   eventCodec,
@@ -25,6 +26,7 @@ import {
 import type { Reader } from '../store/store.ts'
 import { endsByItselfAtMs, needsRecord, readTotals } from './commit.ts'
 import { concurrencyOf, documentScope, type GroupId, groupOf, holdsGroup } from './job-group.ts'
+import { findReady, jobsOfReadyEntry } from './ready-runs.ts'
 import { isSetAside } from './set-aside-records.ts'
 import { isMadeId, readJob, readyPlaceOf, type StoredJob } from './stored-job.ts'
 
@@ -97,11 +99,14 @@ class Look {
 
   /** @returns the value that is there */
   #expect(key: Buffer, what: string): Buffer | undefined {
-    const letter = String.fromCharCode(key[0]!)
-    this.#expected.set(letter, (this.#expected.get(letter) ?? 0) + 1)
+    this.#expectOne(String.fromCharCode(key[0]!))
     const value = this.#reader.get(key)
     if (value === undefined) this.#say(`${what} is not there`)
     return value
+  }
+
+  #expectOne(letter: string): void {
+    this.#expected.set(letter, (this.#expected.get(letter) ?? 0) + 1)
   }
 
   #of(letter: string): Iterable<{ key: Buffer; value: Buffer }> {
@@ -151,7 +156,9 @@ class Look {
         this.#expect(keys.scheduledKey(standing.dueAtMs ?? keys.noInstantMs, seq), `the due time of ${name}`)
         return
       case 'running':
-        this.#expect(keys.runningKey(seq), `the entry of ${name}, which runs,`)
+        // One without a record of its own was found in the entry of its claim.
+        if (job.claim !== undefined) this.#expectOne('x')
+        else this.#expect(keys.runningKey(seq), `the entry of ${name}, which runs,`)
         return
       case 'ready':
         if (group === undefined) this.#ready(job, name)
@@ -163,8 +170,10 @@ class Look {
   }
 
   #ready(job: StoredJob, name: string): void {
-    const value = this.#expect(keys.readyKey(job.spec.queue, readyPlaceOf(job)), `the place of ${name} among the ready`)
-    if (value !== undefined && value.equals(Buffer.from(needsRecord(job.standing) ? [1] : [])) === false) {
+    this.#expectOne('R')
+    const found = findReady(this.#reader, job.spec.queue, readyPlaceOf(job))
+    if (found === undefined) this.#say(`the place of ${name} among the ready is not there`)
+    else if ((found.value.length === 1) !== needsRecord(job.standing)) {
       this.#say(`the place of ${name} among the ready is wrong about its standing`)
     }
   }
@@ -348,19 +357,36 @@ class Look {
       if (isSetAside(this.#reader, document, record)) continue
       revision = Math.max(revision, documentCodec.decode(document, record).revision)
     }
+    for (const claim of this.#reader.keys(keys.claimRange)) {
+      if (keys.seqOfKey(claim) >= counters.nextClaim) this.#say('the number of the next claim is in use')
+    }
     if (revision >= counters.nextRevision) this.#say('the next revision of a document is in use')
   }
 
   /** Endings of windows may stay behind; those of jobs and reminders may not. */
   #checkCounts(): void {
-    for (const letter of ['R', 'G', 'W', 'X', 'S', 'F', 'I', 'N'] as const) {
-      const extra = this.#count(letter) - (this.#expected.get(letter) ?? 0)
-      if (extra > 0) this.#say(`${extra} entries of kind '${letter}' belong to nothing`)
+    for (const letter of ['G', 'W', 'X', 'S', 'F', 'I', 'N'] as const) {
+      this.#checkExtra(letter, this.#count(letter))
     }
+    let ready = 0
+    for (const { value } of this.#of('R')) ready += jobsOfReadyEntry(value)
+    this.#checkExtra('R', ready)
+    let claimed = 0
+    for (const { key, value } of this.#of('x')) {
+      const { runs } = claimCodec.decode(key, value)
+      if (runs.length === 0) this.#say('a claim without jobs')
+      for (let at = 1; at < runs.length; at += 2) claimed += runs[at]!
+    }
+    this.#checkExtra('x', claimed)
     let endings = 0
     for (const key of this.#reader.keys(keys.endingRange)) if (!('id' in keys.subjectOfEndingKey(key))) endings++
-    const extra = endings - (this.#expected.get('Z') ?? 0)
-    if (extra > 0) this.#say(`${extra} entries of kind 'Z' belong to nothing`)
+    this.#checkExtra('Z', endings)
+  }
+
+  /** @param found entries; of those that several jobs share, these jobs */
+  #checkExtra(letter: string, found: number): void {
+    const extra = found - (this.#expected.get(letter) ?? 0)
+    if (extra > 0) this.#say(`${extra} entries of kind '${letter}' belong to nothing`)
   }
 
   #count(letter: string): number {

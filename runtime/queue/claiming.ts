@@ -9,9 +9,10 @@
  * back. A claim ends before the first that is not simple, as one behind it must not overtake it.
  */
 import { aheadParamsBytesMax, claimParamsBytesMax, moveBatchMax } from '../core/limits.ts'
-import { placeOfReadyKey, readyRange, rotationKey } from '../store/keys.ts'
+import { placeOfReadyKey, type ReadyPlace, readyRange, rotationKey } from '../store/keys.ts'
 import { expired, type QueueCommit } from './commit.ts'
 import { groupOf } from './job-group.ts'
+import { readyPlaces } from './ready-runs.ts'
 import { readFreshJob, readJob, type StoredJob } from './stored-job.ts'
 
 /** For how many jobs a claim has room. */
@@ -36,6 +37,7 @@ export function claimReady(commit: QueueCommit, queue: number, { threads, jobs: 
   const blockedUntilMs = commit.groups.unblock(queue, moveBatchMax)
   const max = mayRunAhead(commit, queue) ? jobsMax : Math.min(threads, jobsMax)
   const claimed: StoredJob[] = []
+  const claim = new LazyClaim(commit)
   let paramsBytes = 0
   let cancelled = 0
   search: while (cancelled < moveBatchMax) {
@@ -55,7 +57,7 @@ export function claimReady(commit: QueueCommit, queue: number, { threads, jobs: 
       const bytes = Buffer.byteLength(job.spec.params)
       if (isAhead && !(isSimple(job, bytes) && paramsBytes + bytes <= claimParamsBytesMax)) break search
       paramsBytes += bytes
-      claimed.push(start(commit, job, candidate.isTurn))
+      claimed.push(start(commit, job, candidate, claim))
     }
   }
   if (cancelled >= moveBatchMax) commit.wake(queue)
@@ -77,19 +79,19 @@ function isSimple({ spec }: StoredJob, paramsBytes: number): boolean {
 function nextCandidates(commit: QueueCommit, queue: number, room: number): Candidate[] {
   const keyed = commit.groups.next(queue)
   const limit = keyed === undefined ? room : 1
-  const unkeyed = [...commit.transaction.entries({ ...readyRange(queue), limit })]
-  const head = unkeyed[0]
-  if (keyed === undefined) return unkeyed.map(({ key, value }) => candidateOf(key, value, false))
+  const unkeyed: Candidate[] = []
+  let head: ReadyPlace | undefined
+  for (const { key, seq, hasStanding } of readyPlaces(commit.transaction, readyRange(queue))) {
+    head ??= placeOfReadyKey(key)
+    if (unkeyed.push({ seq, hasStanding, isTurn: keyed !== undefined }) === limit) break
+  }
+  if (keyed === undefined) return unkeyed
   if (head === undefined) return [{ ...keyed, isTurn: false }]
-  const turn = rotationKey(queue, placeOfReadyKey(head.key), commit.totals(queue).unkeyedTurn)
-  return [turn.compare(keyed.place) > 0 ? { ...keyed, isTurn: false } : candidateOf(head.key, head.value, true)]
+  const turn = rotationKey(queue, head, commit.totals(queue).unkeyedTurn)
+  return turn.compare(keyed.place) > 0 ? [{ ...keyed, isTurn: false }] : unkeyed
 }
 
-function candidateOf(key: Buffer, value: Buffer, isTurn: boolean): Candidate {
-  return { seq: placeOfReadyKey(key).seq, hasStanding: value.length > 0, isTurn }
-}
-
-function start(commit: QueueCommit, job: StoredJob, isTurn: boolean): StoredJob {
+function start(commit: QueueCommit, job: StoredJob, { isTurn, hasStanding }: Candidate, claim: LazyClaim): StoredJob {
   const { queue, rules } = job.spec
   const totals = commit.totals(queue)
   const config = commit.configOf(queue)
@@ -104,12 +106,28 @@ function start(commit: QueueCommit, job: StoredJob, isTurn: boolean): StoredJob 
     commit.groups.turned(job, group, startTurn)
     if (isCounted) commit.groups.window(job)?.reserve(startTurn)
   }
+  if (!hasStanding && group === undefined && !isCounted) job.claim = claim.number
   commit.move(job, 'claim', {
     made: job.standing.made + 1,
     startedAtMs: commit.nowMs,
     startTurn: isCounted ? startTurn : null
   })
   return job
+}
+
+/** Its entry ('x') holds the jobs about which nothing else is to be said; a claim without such jobs has none. */
+class LazyClaim {
+  readonly #commit: QueueCommit
+  #number: number | undefined
+
+  constructor(commit: QueueCommit) {
+    this.#commit = commit
+  }
+
+  get number(): number {
+    this.#number ??= this.#commit.beginClaim()
+    return this.#number
+  }
 }
 
 function hasExpired({ nowMs }: QueueCommit, { spec, standing }: StoredJob): boolean {

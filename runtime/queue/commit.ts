@@ -5,7 +5,7 @@
  * Invariants after every commit
  * - a job is in exactly one place (see store/keys.ts), and its queue's count of that state includes it once
  * - a standing record exists exactly for the jobs that were started, depend on others or have a journal and do not run, and
- *   for the finished
+ *   for the finished; a running one has its standing in its place, or is held by the entry of its claim
  * - a job that ends by itself, by `expires` or its own retention, has an entry for that instant ('Z')
  * - a finished job that its queue's retention looks after is in the `retained` totals
  */
@@ -24,7 +24,6 @@ import {
   jobKey,
   metaKey,
   noInstantMs,
-  readyKey,
   runningKey,
   scheduledKey,
   standingKey,
@@ -53,15 +52,16 @@ import { forgetLinks, roomForOne, tellChildren, toldPerCommitMax } from './depen
 import { readEvent, writeEvent } from './event-records.ts'
 import { followUpOf } from './follow-up.ts'
 import type { Growth } from './growth.ts'
+import { HeldTransaction } from './held-transaction.ts'
 import type { DraftContext, JobDraft } from './job-draft.ts'
 import { groupOf, holdsGroup } from './job-group.ts'
 import { dropJournal, journalBytesOf } from './journal-entries.ts'
 import { KeyGroups } from './key-groups.ts'
+import type { ClaimMemory } from './running-claims.ts'
 import { StartWindow } from './start-window.ts'
 import { isMadeId, makeId, readyPlaceOf, type StoredJob, waitsForOthers, withWindowOf } from './stored-job.ts'
 
 const empty = Buffer.alloc(0)
-const hasRecord = Buffer.of(1)
 /** What the store needs for the entries of a job beside their keys and values. */
 const entryBytes = 16
 /** And for an entry of its journal beside what that holds. */
@@ -72,10 +72,11 @@ export interface CommitParts extends AfterCommitParts {
   growth: Growth
   /** Begins the ids that the store makes. */
   tag: string
+  claims: ClaimMemory
 }
 
 export class QueueCommit implements CommitState {
-  readonly transaction: Transaction
+  readonly transaction: HeldTransaction
   /** The instant of everything that happens in this commit. */
   readonly nowMs: number
   /** Jobs that have a key or a document. */
@@ -94,7 +95,7 @@ export class QueueCommit implements CommitState {
   #finished: StoredJob[] | undefined
 
   constructor(transaction: Transaction, nowMs: number, parts: CommitParts) {
-    this.transaction = transaction
+    this.transaction = new HeldTransaction(transaction, parts.claims)
     this.nowMs = nowMs
     this.#parts = parts
     this.groups = new KeyGroups(this, (queue) => this.configOf(queue))
@@ -185,6 +186,13 @@ export class QueueCommit implements CommitState {
     this.tell(job, 'enqueued', job.spec.runAtMs === null ? {} : { runAt: iso(job.spec.runAtMs) })
   }
 
+  /** @returns the number of a claim that takes jobs now */
+  beginClaim(): number {
+    const number = this.counters.nextClaim++
+    this.transaction.claims.begin(number, this.nowMs)
+    return number
+  }
+
   writeSpec(job: StoredJob): void {
     const key = jobKey(job.seq)
     const value = specCodec.encode(key, job.spec)
@@ -203,11 +211,21 @@ export class QueueCommit implements CommitState {
     changes: Partial<Omit<Standing, 'state'>>,
     spec?: Partial<Omit<JobSpec, 'id' | 'queue'>>
   ): void {
+    this.#change(job, event, changes, spec, undefined)
+  }
+
+  #change(
+    job: StoredJob,
+    event: LifecycleEvent,
+    changes: Partial<Omit<Standing, 'state'>>,
+    spec: Partial<Omit<JobSpec, 'id' | 'queue'>> | undefined,
+    end: Pick<Standing, 'dueAtMs' | 'finishedAtMs'> | undefined
+  ): void {
     const next = lifecycle[job.standing.state][event]
     if (next === undefined) throw new Error(`no arrow ${event} leads out of ${job.standing.state}`)
     this.#unplace(job)
     const before = job.standing
-    job.standing = { ...before, ...changes, state: next }
+    job.standing = { ...before, ...changes, ...end, state: next }
     if (spec !== undefined) {
       job.spec = { ...job.spec, ...spec }
       this.writeSpec(job)
@@ -218,7 +236,8 @@ export class QueueCommit implements CommitState {
 
   /** Performs an arrow to an end, with all that follows from it. */
   finish(job: StoredJob, event: 'complete' | 'fail' | 'cancel', changes: Partial<Omit<Standing, 'state'>>): void {
-    this.move(job, event, { ...changes, dueAtMs: null, finishedAtMs: this.nowMs })
+    // Fields that are added to a spread object of any shape cost more than all else here, so these come by themselves.
+    this.#change(job, event, changes, undefined, { dueAtMs: null, finishedAtMs: this.nowMs })
     const { spec, standing } = job
     const state = standing.state as FinishedState
     this.tell(job, state, standing.error === null || state === 'completed' ? {} : { error: standing.error })
@@ -302,9 +321,11 @@ export class QueueCommit implements CommitState {
       this.transaction.put(key, countersCodec.encode(key, this.#counters))
     }
     this.#parts.growth.sample(this.transaction, this.nowMs)
+    this.transaction.flush()
   }
 
   afterCommit(): void {
+    this.transaction.claims.remember()
     this.after.run()
   }
 
@@ -365,11 +386,15 @@ export class QueueCommit implements CommitState {
       case 'ready':
         if (group !== undefined) this.groups.place(job, group, needsRecord(standing))
         else {
-          transaction.put(readyKey(spec.queue, readyPlaceOf(job)), needsRecord(standing) ? hasRecord : empty)
+          transaction.ready.place(spec.queue, readyPlaceOf(job), needsRecord(standing))
           this.wake(spec.queue)
         }
         break
       case 'running':
+        if (job.claim !== undefined) {
+          transaction.claims.add(job.claim, seq)
+          return
+        }
         break
       default:
         this.#placeFinished(job, standing.state)
@@ -392,11 +417,11 @@ export class QueueCommit implements CommitState {
         break
       case 'ready':
         if (group !== undefined) this.groups.unplace(job, group)
-        else transaction.remove(readyKey(spec.queue, readyPlaceOf(job)))
+        else transaction.ready.take(spec.queue, readyPlaceOf(job), needsRecord(standing))
         break
       case 'running':
         this.noteStart(job, this.nowMs)
-        transaction.remove(runningKey(seq))
+        if (!this.#leaveClaim(job)) transaction.remove(runningKey(seq))
         break
       default:
         this.#unplaceFinished(job, standing.state)
@@ -440,8 +465,18 @@ export class QueueCommit implements CommitState {
     retained.bytes -= bytesOfDigest(digest)
   }
 
+  /** @returns false: it has a record of its own */
+  #leaveClaim(job: StoredJob): boolean {
+    if (job.claim === undefined) return false
+    this.transaction.claims.remove(job.claim, job.seq)
+    job.claim = undefined
+    return true
+  }
+
   /** @returns the length of the record; 0 where none is needed */
-  #writeStanding({ seq, standing }: StoredJob): number {
+  #writeStanding(job: StoredJob): number {
+    const { seq, standing } = job
+    this.#leaveClaim(job)
     if (standing.state !== 'running' && !needsRecord(standing)) return 0
     const key = standing.state === 'running' ? runningKey(seq) : standingKey(seq)
     const value = standingCodec.encode(key, standing)

@@ -11,6 +11,7 @@ import { bytesOfDigest, keepsItself } from '../store/digest.ts'
 import * as keys from '../store/keys.ts'
 import {
   type Counters,
+  claimCodec,
   countersCodec,
   documentCodec,
   eventCodec,
@@ -38,6 +39,8 @@ import { digestOf, endsByItselfAtMs, needsRecord } from './commit.ts'
 import { parentRecord } from './dependencies.ts'
 import { concurrencyOf, documentScope, type GroupId, groupNamed, groupOf, holdsGroup } from './job-group.ts'
 import { bytesOfEntry, emptyJournal } from './journal-entries.ts'
+import { cutReady, findReady, jobsOfReadyEntry, readyPlaces } from './ready-runs.ts'
+import { runsOf, seqsOfRuns } from './running-claims.ts'
 import { isMadeId, readJob, readyPlaceOf, type StoredJob } from './stored-job.ts'
 
 export interface Derived {
@@ -127,9 +130,12 @@ class Derivation {
   }
 
   #want(key: Buffer, value: Buffer): void {
-    const letter = String.fromCharCode(key[0]!)
-    this.#expected.set(letter, (this.#expected.get(letter) ?? 0) + 1)
+    this.#wantOne(String.fromCharCode(key[0]!))
     this.#put(key, value)
+  }
+
+  #wantOne(letter: string): void {
+    this.#expected.set(letter, (this.#expected.get(letter) ?? 0) + 1)
   }
 
   #of(letter: string): Iterable<{ key: Buffer; value: Buffer }> {
@@ -152,6 +158,10 @@ class Derivation {
     for (const { key: group, value: record } of this.#of('K')) {
       counters.nextGroup = Math.max(counters.nextGroup, groupCodec.decode(group, record).number + numbersSkipped)
     }
+    for (const last of this.#transaction.keys({ ...keys.claimRange, reverse: true, limit: 1 })) {
+      counters.nextClaim = keys.seqOfKey(last)
+    }
+    counters.nextClaim += numbersSkipped
     for (const { key: id, value: record } of this.#of('O')) {
       const revision = readable(() => documentCodec.decode(id, record).revision) ?? 0
       counters.nextRevision = Math.max(counters.nextRevision, revision + numbersSkipped)
@@ -224,15 +234,54 @@ class Derivation {
         this.#want(keys.scheduledKey(standing.dueAtMs ?? keys.noInstantMs, seq), empty)
         return
       case 'running':
-        this.#standing(keys.runningKey(seq), job, stored)
+        if (job.claim === undefined) this.#standing(keys.runningKey(seq), job, stored)
+        else this.#inClaim(job.claim, job, stored)
         return
       case 'ready':
-        if (group === undefined) this.#want(readyKeyOf(job), needsRecord(standing) ? Buffer.of(1) : empty)
+        if (group === undefined) this.#ready(job)
         else this.#readyOf(group, job)
         return
       default:
         this.#finished(job, standing.state)
     }
+  }
+
+  #ready(job: StoredJob): void {
+    const hasStanding = needsRecord(job.standing)
+    const { queue } = job.spec
+    const place = readyPlaceOf(job)
+    this.#wantOne('R')
+    const found = findReady(this.#transaction, queue, place)
+    if (found !== undefined && (found.value.length === 1) === hasStanding) return
+    this.#derived.changes++
+    this.#later.push(() => {
+      if (found !== undefined && found.count > 1) cutReady(this.#transaction, queue, place)
+      this.#transaction.put(readyKeyOf(job), hasStanding ? Buffer.of(1) : empty)
+    })
+  }
+
+  /** One that has got a journal, as far as its entries say, has a record of its own from now on. */
+  #inClaim(claim: number, job: StoredJob, stored: StoredJob): void {
+    if (job === stored) {
+      this.#wantOne('x')
+      return
+    }
+    this.#wantOne('X')
+    const key = keys.runningKey(job.seq)
+    this.#derived.changes++
+    this.#later.push(() => {
+      this.#removeFromClaim(keys.claimKey(claim), (seq) => seq !== job.seq)
+      this.#transaction.put(key, standingCodec.encode(key, job.standing))
+    })
+  }
+
+  #removeFromClaim(key: Buffer, stays: (seq: number) => boolean): void {
+    const value = this.#transaction.get(key)
+    if (value === undefined) return
+    const { startedAtMs, runs } = claimCodec.decode(key, value)
+    const seqs = [...seqsOfRuns(runs)].filter(stays)
+    if (seqs.length === 0) this.#transaction.remove(key)
+    else this.#transaction.put(key, claimCodec.encode(key, { startedAtMs, runs: runsOf(seqs) }))
   }
 
   #readyOf(group: Group, job: StoredJob): void {
@@ -307,12 +356,45 @@ class Derivation {
     this.#write()
   }
 
+  #removeExtraReady(): void {
+    let entries = 0
+    for (const { value } of this.#of('R')) entries += jobsOfReadyEntry(value)
+    if (entries <= (this.#expected.get('R') ?? 0)) return
+    for (const { key, seq } of readyPlaces(this.#transaction, kindRange('R'))) {
+      const found = readJob(this.#transaction, seq)
+      const isReady = found?.standing.state === 'ready' && groupOf(found.spec) === undefined
+      if (isReady && readyKeyOf(found).equals(key)) continue
+      const [queue, place] = [keys.queueOfReadyKey(key), keys.placeOfReadyKey(key)]
+      this.#derived.changes++
+      this.#later.push(() => {
+        const entry = findReady(this.#transaction, queue, place)
+        if (entry !== undefined && entry.count > 1) cutReady(this.#transaction, queue, place)
+        else this.#transaction.remove(keys.readyKey(queue, place))
+      })
+    }
+    this.#write()
+  }
+
+  /** A job is found in one place: where it has a record, or another claim comes first, it is not in this one. */
+  #removeExtraClaimed(): void {
+    let entries = 0
+    for (const { key, value } of this.#of('x')) entries += [...seqsOfRuns(claimCodec.decode(key, value).runs)].length
+    if (entries <= (this.#expected.get('x') ?? 0)) return
+    for (const { key: found, value } of this.#of('x')) {
+      const key = Buffer.from(found)
+      const isHeld = (seq: number) => readJob(this.#transaction, seq)?.claim === keys.seqOfKey(key)
+      const { runs } = claimCodec.decode(key, value)
+      const seqs = new Set([...seqsOfRuns(runs)].filter(isHeld))
+      this.#derived.changes++
+      this.#later.push(() => this.#removeFromClaim(key, (seq) => seqs.has(seq)))
+    }
+    this.#write()
+  }
+
   #removeJobEntries(): void {
     const job = (seq: number) => readJob(this.#transaction, seq)
-    this.#removeExtra('R', (key) => {
-      const found = job(keys.seqOfReadyKey(key))
-      return found?.standing.state === 'ready' && groupOf(found.spec) === undefined && readyKeyOf(found).equals(key)
-    })
+    this.#removeExtraReady()
+    this.#removeExtraClaimed()
     this.#removeExtra('G', (key) => {
       const found = job(keys.seqOfReadyKey(key))
       const id = found === undefined ? undefined : groupOf(found.spec)
@@ -325,7 +407,10 @@ class Derivation {
       if (found?.standing.state !== 'scheduled') return false
       return keys.dueOfScheduledKey(key) === (found.standing.dueAtMs ?? keys.noInstantMs)
     })
-    this.#removeExtra('X', (key) => job(keys.seqOfKey(key))?.standing.state === 'running')
+    this.#removeExtra('X', (key) => {
+      const found = job(keys.seqOfKey(key))
+      return found?.standing.state === 'running' && found.claim === undefined
+    })
     this.#removeExtra('S', (key) => {
       const found = job(keys.seqOfKey(key))
       return found !== undefined && needsRecord(found.standing)
@@ -539,6 +624,9 @@ class Derivation {
   #putCounters(): void {
     const key = keys.metaKey('counters')
     this.#counters.nextSeq = Math.max(this.#counters.nextSeq, this.#lastSeq + 1)
+    for (const last of this.#transaction.keys({ ...keys.claimRange, reverse: true, limit: 1 })) {
+      this.#counters.nextClaim = Math.max(this.#counters.nextClaim, keys.seqOfKey(last) + 1)
+    }
     this.#put(key, countersCodec.encode(key, this.#counters))
     this.#write()
   }

@@ -24,15 +24,14 @@ import { finishedStates, type JobState } from '../core/lifecycle.ts'
 import { instantMsMax, moveBatchMax } from '../core/limits.ts'
 import type { DocumentMessage, Effects } from '../core/pool.ts'
 import type { TransactionOperation, TransactionResult } from '../core/transaction.ts'
-import { dueOfScheduledKey, dueRange, type KeyRange, runningKey, runningRange, scheduledRange } from '../store/keys.ts'
-import { standingCodec } from '../store/records.ts'
+import { dueOfScheduledKey, dueRange, type KeyRange, runningRange, scheduledRange } from '../store/keys.ts'
 import type { Store, Transaction, TransactOptions } from '../store/store.ts'
 import { type AdmissionRules, admit } from './admission.ts'
 import type { QueueListener } from './after-commit.ts'
 import { type Ending, endAttempt } from './attempts.ts'
 import { type BulkChange, BulkChanges } from './bulk.ts'
 import { cancelJob, moveJob, requireTarget, retryJob } from './changes-by-hand.ts'
-import type { AttemptEnd, AttemptTrace, ClaimedJob } from './claimed-job.ts'
+import { type AttemptEnd, type AttemptTrace, type ClaimedJob, HeldJob } from './claimed-job.ts'
 import { type ClaimRoom, claimReady } from './claiming.ts'
 import { type CommitParts, QueueCommit } from './commit.ts'
 import { Damage, jobErrorOf } from './damage.ts'
@@ -47,7 +46,7 @@ import { encodePayload, type JobDraft } from './job-draft.ts'
 import type { AnswerTo, JournalQuestion } from './journal.ts'
 import { readJournal } from './journal-entries.ts'
 import { DurableOutbox } from './outbox.ts'
-import { rangesOf, seqIn } from './places.ts'
+import { placesIn, rangesOf } from './places.ts'
 import { Questions } from './questions.ts'
 import { isPaused, QueueRegistry } from './queue-registry.ts'
 import { QueueViews } from './queue-views.ts'
@@ -106,7 +105,13 @@ export class DurableQueue {
     this.#parts = parts
     const usedBytes = () => parts.store.usedBytes
     this.#growth = new Growth(usedBytes)
-    this.#commitParts = { ...parts, registry: this.#registry, rates: this.#rates, growth: this.#growth }
+    this.#commitParts = {
+      ...parts,
+      registry: this.#registry,
+      rates: this.#rates,
+      growth: this.#growth,
+      claims: new Map()
+    }
     this.#drafting = new Drafting(parts)
     this.#admission = {
       registry: this.#registry,
@@ -286,10 +291,10 @@ export class DurableQueue {
     { job: claimed, ending, trace }: AttemptEnd,
     plan?: EffectsPlan
   ): boolean {
-    const job = readAttempt(transaction, claimed)
+    const job = HeldJob.jobOf(claimed, commit.transaction.claims) ?? readAttempt(transaction, claimed)
     if (job === undefined) return false
     // What earlier attempts said stays with a job that no thread has begun.
-    if (ending.type !== 'givenBack') job.standing = { ...job.standing, ...trace }
+    if (ending.type !== 'givenBack') Object.assign(job.standing, trace)
     const end = plan === undefined ? ending : this.#afterEffects(commit, plan, claimed.document, ending)
     endAttempt(commit, job, end, this.#parts.random())
     return true
@@ -344,13 +349,10 @@ export class DurableQueue {
    */
   async storeTraces(traces: readonly { job: ClaimedJob; trace: AttemptTrace }[]): Promise<void> {
     // An operation each: they share a commit as far as one commit may grow.
-    const stored = traces.map(({ job: { seq, attempt }, trace }) =>
-      this.#commit((_commit, transaction) => {
-        const key = runningKey(seq)
-        const value = transaction.get(key)
-        if (value === undefined) return
-        const standing = standingCodec.decode(key, value)
-        if (standing.made === attempt) transaction.put(key, standingCodec.encode(key, { ...standing, ...trace }))
+    const stored = traces.map(({ job, trace }) =>
+      this.#commit((commit, transaction) => {
+        const running = readAttempt(transaction, job)
+        if (running !== undefined) commit.amend(running, trace)
       })
     )
     await Promise.all(stored)
@@ -546,7 +548,8 @@ export class DurableQueue {
 
   /** @returns undefined: its document is damaged, so it has failed */
   #claimed(job: StoredJob, commit: QueueCommit): ClaimedJob | undefined {
-    const { seq, spec, standing } = job
+    const { seq, spec, standing, claim } = job
+    if (claim !== undefined) return new HeldJob(job, claim, this.#registry.nameOf(spec.queue))
     let document: DocumentMessage | undefined
     try {
       document = documentMessage(commit, job)
@@ -593,7 +596,7 @@ export class DurableQueue {
         this.#lastCommitAtMs = nowMs
         return new QueueCommit(transaction, nowMs, this.#commitParts)
       })
-      return operation(commit, transaction)
+      return operation(commit, commit.transaction)
     }, options)
   }
 
@@ -623,28 +626,35 @@ export class DurableQueue {
    */
   async #visit(
     state: JobState,
-    { start, end }: KeyRange,
+    range: KeyRange,
     change: (commit: QueueCommit, job: StoredJob) => boolean,
     batchesMax = Number.POSITIVE_INFINITY
   ): Promise<number> {
     let changed = 0
     let batches = 0
-    for (let from: Buffer | undefined = start; from !== undefined && batches < batchesMax; batches++) {
-      const batchStart: Buffer = from
-      const batch = await this.#commit((commit, transaction) => {
-        const keys = [...transaction.keys({ start: batchStart, end, limit: moveBatchMax })]
-        const changes = keys.filter((key) => {
-          const job = readJob(transaction, seqIn(state, key))
+    let last: Buffer | undefined
+    do {
+      const behind = last
+      const batch: { changes: number; last: Buffer | undefined } = await this.#commit((commit, transaction) => {
+        const places = firstOf(placesIn(transaction, state, range, behind), moveBatchMax)
+        const changes = places.filter(({ seq }) => {
+          const job = readJob(transaction, seq)
           // An earlier one of the batch may have taken it along, as one that it depended on.
           return job?.standing.state === state && change(commit, job)
         })
-        return { changes: changes.length, last: keys.length < moveBatchMax ? undefined : keys.at(-1) }
+        return { changes: changes.length, last: places.length < moveBatchMax ? undefined : places.at(-1)!.key }
       })
       changed += batch.changes
-      from = batch.last === undefined ? undefined : Buffer.concat([batch.last, Buffer.of(0)])
-    }
+      last = batch.last
+    } while (last !== undefined && ++batches < batchesMax)
     return changed
   }
+}
+
+function firstOf<T>(all: Iterable<T>, max: number): T[] {
+  const first: T[] = []
+  for (const each of all) if (first.push(each) === max) break
+  return first
 }
 
 function effectsOf(ending: Ending): Effects | undefined {

@@ -2,7 +2,7 @@
 import type { QueueHealth } from '../core/api.ts'
 import { dueRange, runningRange, seqOfKey } from '../store/keys.ts'
 import type { Reader } from '../store/store.ts'
-import { rangesOf, seqIn } from './places.ts'
+import { placesIn, rangesOf } from './places.ts'
 import { readJob, type StoredJob } from './stored-job.ts'
 
 const looksMax = 2_000
@@ -32,15 +32,21 @@ function readySinceMs({ spec, standing }: StoredJob): number {
 function oldestReady(reader: Reader, queue: number): StoredJob | undefined {
   let first = Number.POSITIVE_INFINITY
   for (const range of rangesOf('ready', queue)) {
-    for (const key of reader.keys({ ...range, limit: looksMax })) first = Math.min(first, seqIn('ready', key))
+    let looks = 0
+    for (const { seq } of placesIn(reader, 'ready', range)) {
+      first = Math.min(first, seq)
+      if (++looks === looksMax) break
+    }
   }
   return first === Number.POSITIVE_INFINITY ? undefined : readJob(reader, first)
 }
 
 function firstRunning(reader: Reader, queue: number): StoredJob | undefined {
-  for (const key of reader.keys({ ...runningRange, limit: looksMax })) {
-    const job = readJob(reader, seqOfKey(key))
+  let looks = 0
+  for (const { seq } of placesIn(reader, 'running', runningRange)) {
+    const job = readJob(reader, seq)
     if (job?.spec.queue === queue) return job
+    if (++looks === looksMax) break
   }
   return undefined
 }

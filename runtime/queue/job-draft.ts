@@ -176,6 +176,8 @@ export function encodeJson(
     throw invalid(attempted, `${name} cannot be written as JSON (${(error as Error).message})`)
   }
   if (text === undefined) throw invalid(attempted, `${name} must be a JSON value, got a function or a symbol`)
+  // A text of so few characters has no more bytes, and no more levels.
+  if (text.length <= 2 * jsonDepthMax && 3 * text.length <= bytesMax) return text
   const bytes = Buffer.byteLength(text)
   if (bytes > bytesMax) {
     throw new RuntimeError(

@@ -13,12 +13,12 @@
 import { RuntimeError } from '../core/errors.ts'
 import { instantToMs } from '../core/instant.ts'
 import type { JobSelection } from '../core/job.ts'
-import { type FinishedState, isFinished } from '../core/lifecycle.ts'
+import { type FinishedState, isFinished, type JobState } from '../core/lifecycle.ts'
 import { listPageBytesMax } from '../core/limits.ts'
 import { digestTest } from '../store/digest.ts'
 import { finishedKey, finishedRange, jobRange, type KeyRange, noInstantMs, seqOfKey } from '../store/keys.ts'
 import type { Reader } from '../store/store.ts'
-import { rangesOf, seqIn, spansQueues } from './places.ts'
+import { type Place, placesIn, rangesOf, spansQueues } from './places.ts'
 import type { QueueRegistry } from './queue-registry.ts'
 import { readJob, recordHolds, type StoredJob } from './stored-job.ts'
 
@@ -56,15 +56,14 @@ export function walkJobs(reader: Reader, registry: QueueRegistry, request: WalkR
   let looks = 0
   let bytes = 0
   let last: Buffer | undefined
-  for (const { key, value } of entriesOf(reader, walk, cursorOf(request.cursor, walk))) {
+  for (const { key, value, seq } of placesOf(reader, walk, cursorOf(request.cursor, walk))) {
     const isFull = jobs.length >= limit || bytes >= listPageBytesMax
     if (last !== undefined && (isFull || looks >= request.looksMax)) {
       return { jobs, cursor: last.toString('base64url'), looks }
     }
     last = key
     looks++
-    if (walk.hasDigests && !mayPass(value)) continue
-    const seq = walk.seqOf(key)
+    if (walk.hasDigests && !mayPass(value!)) continue
     if (texts.length > 0) {
       looks += recordCost
       if (!recordHolds(reader, seq, texts)) continue
@@ -103,20 +102,19 @@ interface Walk {
   ranges: KeyRange[]
   order: 'forward' | 'newestFirst'
   hasDigests: boolean
-  seqOf: (key: Buffer) => number
+  state: JobState | undefined
 }
 
 function walkOf({ state, since, until }: JobSelection, queue: number | undefined, registry: QueueRegistry): Walk {
   if (state === undefined) {
-    return { ranges: [jobRange], order: 'newestFirst', hasDigests: false, seqOf: seqOfKey }
+    return { ranges: [jobRange], order: 'newestFirst', hasDigests: false, state }
   }
   const queues = spansQueues(state) ? [0] : queue === undefined ? registry.numbers : [queue]
-  const seqOf = (key: Buffer) => seqIn(state, key)
   if (!isFinished(state)) {
-    return { ranges: queues.flatMap((number) => rangesOf(state, number)), order: 'forward', hasDigests: false, seqOf }
+    return { ranges: queues.flatMap((number) => rangesOf(state, number)), order: 'forward', hasDigests: false, state }
   }
   const ranges = queues.map((number) => spanOf(state, number, instantToMs(since), instantToMs(until)))
-  return { ranges, order: 'newestFirst', hasDigests: true, seqOf }
+  return { ranges, order: 'newestFirst', hasDigests: true, state }
 }
 
 /** The jobs of a place that finished from `sinceMs` on, before `untilMs`. */
@@ -149,17 +147,21 @@ function isIn(key: Buffer, { start, end }: KeyRange): boolean {
 
 type Entry = { key: Buffer; value: Buffer }
 
-/** The entries of the walk, from behind the cursor. */
-function entriesOf(reader: Reader, { ranges, order }: Walk, cursor: Buffer | undefined): Iterable<Entry> {
-  if (order === 'newestFirst') {
-    return newestFirst(ranges.map((range) => reader.entries({ ...before(range, cursor), reverse: true })))
-  }
+/** The places of the walk, from behind the cursor. */
+function placesOf(reader: Reader, walk: Walk, cursor: Buffer | undefined): Iterable<Place> {
+  return walk.order === 'newestFirst' ? placesBefore(reader, walk, cursor) : placesBehind(reader, walk, cursor)
+}
+
+function* placesBefore(reader: Reader, { ranges }: Walk, cursor: Buffer | undefined): Iterable<Place> {
+  const lists = ranges.map((range) => reader.entries({ ...before(range, cursor), reverse: true }))
+  for (const { key, value } of newestFirst(lists)) yield { key, value, seq: seqOfKey(key) }
+}
+
+function* placesBehind(reader: Reader, { ranges, state }: Walk, cursor: Buffer | undefined): Iterable<Place> {
   const first = cursor === undefined ? 0 : ranges.findIndex((range) => isIn(cursor, range))
-  const behind = ranges.slice(first).map(({ start, end }, index) => ({
-    start: cursor !== undefined && index === 0 ? Buffer.concat([cursor, Buffer.of(0)]) : start,
-    end
-  }))
-  return oneAfterTheOther(behind.map((range) => reader.entries(range)))
+  for (const [index, range] of ranges.slice(first).entries()) {
+    yield* placesIn(reader, state!, range, index === 0 ? cursor : undefined)
+  }
 }
 
 const timeAndSeqBytes = 12
@@ -170,10 +172,6 @@ function before({ start, end }: KeyRange, cursor: Buffer | undefined): KeyRange 
   const place = start.subarray(0, cursor.length - Math.min(timeAndSeqBytes, cursor.length - 1))
   const older = Buffer.concat([place, cursor.subarray(place.length)])
   return { start, end: older.compare(end) < 0 ? older : end }
-}
-
-function* oneAfterTheOther(lists: Iterable<Entry>[]): Iterable<Entry> {
-  for (const list of lists) yield* list
 }
 
 /** Merges lists that each run from the newest to the oldest. */

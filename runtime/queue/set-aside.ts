@@ -5,6 +5,7 @@
  * ```
  *  job                      it is gone; jobs that wait for it are told that it failed
  *  standing                 the job fails with RECORD_DAMAGED; one that had finished stays so, without its result
+ *  claim                    its jobs fail with RECORD_DAMAGED: they are in no place then
  *  journal, signal, parent  the job fails with RECORD_DAMAGED, unless it had finished
  *  document                 stays, so that it is never taken for a new one; its reminders are set aside, its jobs fail
  *  group, counts, id, window of deduplication, marker   derived again
@@ -34,8 +35,10 @@ import {
 import type { Transaction } from '../store/store.ts'
 import type { QueueCommit } from './commit.ts'
 import { deriveAgain } from './derived-entries.ts'
+import { groupOf } from './job-group.ts'
+import { findReady } from './ready-runs.ts'
 import { isSetAside, keepAside } from './set-aside-records.ts'
-import { makeId, readFreshJob, readJob } from './stored-job.ts'
+import { makeId, readFreshJob, readJob, readyPlaceOf } from './stored-job.ts'
 
 /** What was done. */
 export interface SetAside {
@@ -73,6 +76,8 @@ class Repair {
   readonly #standings = new Map<number, Buffer>()
   readonly #parts = new Map<number, Buffer>()
   readonly #wereRunning = new Set<number>()
+  /** One of those that are lost. */
+  #lostClaim: Buffer | undefined
 
   constructor(commit: QueueCommit, rules: SetAsideRules) {
     this.#commit = commit
@@ -85,6 +90,7 @@ class Repair {
     this.#tellLostJobs()
     this.#setAsideWithJobs()
     this.#restoreFinished()
+    if (this.#lostClaim !== undefined) this.#findWithoutPlace(this.#lostClaim)
     for (const seq of this.#standings.keys()) this.#restore(seq)
     for (const [seq, key] of this.#parts) if (!this.#standings.has(seq)) this.#end(seq, key)
     const { nowMs } = this.#commit
@@ -121,6 +127,7 @@ class Repair {
     if (letter === 'J') this.#jobs.set(seq, key)
     if (letter === 'S' || letter === 'X') this.#standings.set(seq, key)
     if (letter === 'X') this.#wereRunning.add(seq)
+    if (letter === 'x') this.#lostClaim = key
     if (letter === 'L' || letter === 'H' || letter === 'P') this.#parts.set(seq, key)
     if (letter === 'E') this.#commit.after.tellEventsLost()
   }
@@ -172,6 +179,19 @@ class Repair {
       const dependencies = parents.total === 0 ? null : parents
       const finishedAtMs = keys.instantOfFinishedKey(key)
       this.#write(seq, { ...job.standing, state, dueAtMs: null, finishedAtMs, error, dependencies })
+    }
+  }
+
+  /** What is ready, as far as its records say, and in no place was held by a claim that is lost. It must not run again. */
+  #findWithoutPlace(claim: Buffer): void {
+    for (const key of this.#transaction.keys(keys.jobRange)) {
+      const seq = keys.seqOfKey(key)
+      if (this.#standings.has(seq)) continue
+      const job = readJob(this.#transaction, seq)
+      const isReady = job?.standing.state === 'ready' && groupOf(job.spec) === undefined
+      if (!isReady || findReady(this.#transaction, job.spec.queue, readyPlaceOf(job)) !== undefined) continue
+      this.#standings.set(seq, claim)
+      this.#wereRunning.add(seq)
     }
   }
 

@@ -8,9 +8,11 @@ import {
   type Standing,
   seqCodec,
   specCodec,
-  standingCodec
+  standingCodec,
+  standingOfClaimed
 } from '../store/records.ts'
 import type { Reader } from '../store/store.ts'
+import { claimOf } from './running-claims.ts'
 
 export interface StoredJob {
   seq: number
@@ -18,6 +20,8 @@ export interface StoredJob {
   /** Length of the spec's record. */
   specBytes: number
   standing: Standing
+  /** Of a running job without a record of its own: the claim that holds it. */
+  claim?: number | undefined
 }
 
 /**
@@ -68,7 +72,12 @@ export function requireJob(reader: Reader, id: string, tag: string, attempted: s
 export function readJob(reader: Reader, seq: number): StoredJob | undefined {
   const job = readFreshJob(reader, seq)
   if (job === undefined) return undefined
-  return { ...job, standing: readStanding(reader, seq) ?? waitingStanding(reader, seq, job.spec) }
+  const standing = readStanding(reader, seq)
+  if (standing !== undefined) return { ...job, standing }
+  if (waitsForItsTime(reader, job)) return { ...job, standing: initialStanding(job.spec, 'scheduled') }
+  const held = claimOf(reader, seq)
+  if (held === undefined) return job
+  return { ...job, standing: standingOfClaimed(job.spec, held.startedAtMs), claim: held.claim }
 }
 
 /** The job, if it runs and is in this attempt. */
@@ -85,9 +94,10 @@ export function recordHolds(reader: Reader, seq: number, texts: readonly Buffer[
 
 /** A job whose ready entry says that it has no standing of its own. */
 export function readFreshJob(reader: Reader, seq: number): StoredJob | undefined {
-  const value = reader.get(jobKey(seq))
+  const key = jobKey(seq)
+  const value = reader.get(key)
   if (value === undefined) return undefined
-  const spec = specCodec.decode(jobKey(seq), value)
+  const spec = specCodec.decode(key, value)
   return { seq, spec, specBytes: value.length, standing: initialStanding(spec, 'ready') }
 }
 
@@ -121,10 +131,9 @@ function readStanding(reader: Reader, seq: number): Standing | undefined {
   return undefined
 }
 
-/** Never started: it waits for its time while that entry exists, else it is ready. */
-function waitingStanding(reader: Reader, seq: number, spec: JobSpec): Standing {
-  const waits = spec.runAtMs !== null && reader.has(scheduledKey(spec.runAtMs, seq))
-  return initialStanding(spec, waits ? 'scheduled' : 'ready')
+/** Of a job without a standing: else it is ready, or has just been claimed. */
+function waitsForItsTime(reader: Reader, { seq, spec }: StoredJob): boolean {
+  return spec.runAtMs !== null && reader.has(scheduledKey(spec.runAtMs, seq))
 }
 
 function seqOfChosenId(reader: Reader, id: string): number | undefined {

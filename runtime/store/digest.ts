@@ -65,6 +65,17 @@ export function digestTest({ errorCode, method, jobName, key }: DigestFilter): (
       hashes.every((hash, at) => hash === undefined || digest.readUInt32BE(6 + 4 * at) === hash))
 }
 
+/** Few texts, such as the paths of methods, come again and again. */
+const hashes = new Map<string, number>()
+const hashesMax = 1_000
+
 function hashOf(text: string | null): number {
-  return text === null ? 0 : crc32(text)
+  if (text === null) return 0
+  let hash = hashes.get(text)
+  if (hash === undefined) {
+    hash = crc32(text)
+    if (hashes.size >= hashesMax) hashes.clear()
+    hashes.set(text, hash)
+  }
+  return hash
 }

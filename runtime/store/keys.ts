@@ -7,7 +7,9 @@
  *  'J'   seq:6                                            job: what was asked for (records.ts, `JobSpec`)
  *  'S'   seq:6                                            standing of a job that has been started and is not running
  *  'X'   seq:6                                            running: its standing
- *  'R'   queue:2 front:1 rank:4 order:6                   ready, without a key, in the order in which it will run; empty, or 1 byte: has 'S'
+ *  'x'   claim:6                                          running, of one claim, with nothing of their own (records.ts, `ClaimRecord`)
+ *  'R'   queue:2 front:1 rank:4 order:6                   ready, without a key, in the order in which it will run; empty, or 1 byte: has 'S',
+ *                                                         or count:4 of the jobs with this number and the next ones (ready-runs.ts)
  *  'G'   queue:2 group:6 front:1 rank:4 order:6           ready, of a group; flags:1 (1 has 'S', 2 aged) limit:4, 0 for none
  *  'W'   due:6 seq:6                                      scheduled, by due time in epoch ms, 2^48 - 1 for none; empty
  *  'F'   state:1 queue:2 finished:6 seq:6                 finished, by time; digest.ts, or empty in format 1
@@ -35,8 +37,8 @@
  *  'd'   key of another entry                             what was there and failed its checksum (records.ts, `SetAsideRecord`)
  * ```
  *
- * A job's state is the place that holds its seq: 'W' scheduled, 'R' or 'G' ready, 'X' running, 'F' finished; it is in exactly
- * one. The ready key is a function of the job alone, so a job that becomes ready again returns to its old place:
+ * A job's state is the place that holds its seq: 'W' scheduled, 'R' or 'G' ready, 'X' or 'x' running, 'F' finished; it is in
+ * exactly one. The ready key is a function of the job alone, so a job that becomes ready again returns to its old place:
  * - `front` is 0 for `atFront`, 1 otherwise
  * - `rank` sorts larger priorities first, see {@link rankOf}; 0 at front
  * - `order` is the seq, or at front `2^48 - 1 - seq`, so that the last one put at front is first
@@ -54,6 +56,7 @@ const kind = {
   job: 0x4a,
   standing: 0x53,
   running: 0x58,
+  claim: 0x78,
   ready: 0x52,
   keyedReady: 0x47,
   scheduled: 0x57,
@@ -99,6 +102,11 @@ export function standingKey(seq: number): Buffer {
 
 export function runningKey(seq: number): Buffer {
   return seqKey(kind.running, seq)
+}
+
+/** @param claim its number, never given twice */
+export function claimKey(claim: number): Buffer {
+  return seqKey(kind.claim, claim)
 }
 
 /** What decides the order of ready jobs. */
@@ -413,6 +421,7 @@ export const preparedRange = rangeOf(Buffer.of(smallKind.prepared))
 export const nextEventRange = rangeOf(Buffer.of(smallKind.nextEvent))
 export const jobRange = rangeOf(Buffer.of(kind.job))
 export const runningRange = rangeOf(Buffer.of(kind.running))
+export const claimRange = rangeOf(Buffer.of(kind.claim))
 export const scheduledRange = rangeOf(Buffer.of(kind.scheduled))
 export const queueRange = rangeOf(Buffer.of(smallKind.queue))
 export const endingRange = rangeOf(Buffer.of(kind.ending))

@@ -3,20 +3,22 @@
  * that a flipped bit or a value under the wrong key is seen when it is read. Records are arrays, without field names;
  * a field is only ever added at the end, and `formatVersion` grows when an old reader could misread a new record.
  */
-import { crc32 } from 'node:zlib'
-import { Packr } from 'msgpackr'
+import { Packr, RESERVE_START_SPACE } from 'msgpackr'
 import { type BackoffRule, backoffDefault } from '../core/backoff.ts'
 import { RuntimeError } from '../core/errors.ts'
 import type { AttemptView, DependencyCounts, JobError, JobLogLine, ParentFailureRule } from '../core/job.ts'
 import type { JournalEntry } from '../core/journal.ts'
 import type { FinishedState, JobState } from '../core/lifecycle.ts'
 import { finishedStates, jobStates } from '../core/lifecycle.ts'
+import { checksumOf } from './checksum.ts'
+import { packPlain, unpackPlain } from './plain-values.ts'
 
 /**
  * 2: keys, dependencies, rate limits and retention; an older version would not see the jobs of keys.
  * 3: documents and journals; an older version would run two jobs of one document at a time.
+ * 4: entries that several ready or running jobs share; an older version would see but one of them.
  */
-export const formatVersion = 3
+export const formatVersion = 4
 
 /** What was asked for at enqueue. Written once; only a retry with new params writes it again. */
 export interface JobSpec {
@@ -213,6 +215,14 @@ export interface Counters {
   links: number
   /** Of the states of documents. */
   nextRevision: number
+  nextClaim: number
+}
+
+/** Running jobs of one claim of which nothing else is known than that it started them. */
+export interface ClaimRecord {
+  startedAtMs: number
+  /** Their numbers: the first of each run of consecutive ones, and how many it has. */
+  runs: number[]
 }
 
 /** The state of a document. */
@@ -294,6 +304,11 @@ const untouched: Standing = {
 /** The standing of a job that has only been enqueued. */
 export function initialStanding(spec: JobSpec, state: 'scheduled' | 'ready'): Standing {
   return { ...untouched, state, dueAtMs: spec.runAtMs }
+}
+
+/** The standing of a job of which nothing has become but that it was started. */
+export function standingOfClaimed(spec: JobSpec, startedAtMs: number): Standing {
+  return { ...untouched, state: 'running', made: 1, dueAtMs: spec.runAtMs, startedAtMs }
 }
 
 /** A scheduler event that has never run and is not planned. The order of the fields is the format. */
@@ -454,7 +469,16 @@ export const growthCodec: Codec<GrowthRecord> = {
   decode: (key, value) => unseal(key, value) as GrowthRecord
 }
 
-export const initialCounters: Counters = { nextSeq: 1, nextQueue: 1, nextGroup: 1, links: 0, nextRevision: 1 }
+export const initialCounters: Counters = {
+  nextSeq: 1,
+  nextQueue: 1,
+  nextGroup: 1,
+  links: 0,
+  nextRevision: 1,
+  nextClaim: 1
+}
+
+export const claimCodec = codec<ClaimRecord>({ startedAtMs: 0, runs: [] })
 
 export const countersCodec = codec<Counters>(initialCounters)
 
@@ -520,20 +544,18 @@ const packr = new Packr({ useRecords: false, encodeUndefinedAsNil: true })
 const crcBytes = 4
 
 function seal(key: Buffer, record: unknown): Buffer {
-  const body = packr.pack(record)
-  const value = Buffer.allocUnsafe(crcBytes + body.length)
-  value.writeUInt32BE(crc32(body, crc32(key)), 0)
-  body.copy(value, crcBytes)
+  const plain = Array.isArray(record) ? packPlain(record, crcBytes) : undefined
+  const value = plain ?? packr.pack(record, RESERVE_START_SPACE + crcBytes)
+  value.writeUInt32BE(checksumOf(key, value, crcBytes), 0)
   return value
 }
 
 /** @throws RuntimeError `STORAGE_FAILED` where the checksum does not hold. */
 export function unseal(key: Buffer, value: Buffer): unknown {
-  const body = value.subarray(crcBytes)
-  if (value.length <= crcBytes || value.readUInt32BE(0) !== crc32(body, crc32(key))) {
+  if (value.length <= crcBytes || value.readUInt32BE(0) !== checksumOf(key, value, crcBytes)) {
     throw new RecordDamaged(key)
   }
-  return packr.unpack(body)
+  return unpackPlain(value, crcBytes) ?? packr.unpack(value.subarray(crcBytes))
 }
 
 /** Kinds of entries whose value has no checksum: what they say follows from other records. All others are sealed. */

@@ -22,6 +22,8 @@ export { keyBytesMax, type Reader } from './engine.ts'
 export interface Transaction extends Reader {
   put(key: Buffer, value: Buffer): void
   remove(key: Buffer): void
+  /** Something will be written before the commit: as after a write, the operation must not throw any more. */
+  willWrite(): void
 }
 
 /**
@@ -327,5 +329,9 @@ class OpenTransaction implements Transaction {
     this.writes++
     this.bytes += key.length
     this.#engine.remove(key)
+  }
+
+  willWrite(): void {
+    this.writes++
   }
 }

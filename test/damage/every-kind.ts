@@ -143,7 +143,8 @@ export async function fillWithEveryKind({ queue, clock }: OpenQueue, plainJobs: 
   await queue.outbox.prepare({ outbox: 'shop', operations: [{ op: 'enqueue', job: { method: 'a.b' } }] })
   await enqueue(...Array.from({ length: plainJobs }, (_, n) => ({ params: { n } })))
   await enqueue(...Array.from({ length: 10 }, (_, n) => ({ params: { n }, delay: 3600 + n })))
-  await queue.claim('default', 2)
+  const [said] = await queue.claim('default', 3)
+  await queue.storeTraces([{ job: said!, trace }])
   await queue.retry('done', { of: 'edited' })
   pass(1000)
 

@@ -9,8 +9,9 @@ import { type TestContext, test } from 'node:test'
 import { RuntimeError } from '../../runtime/core/errors.ts'
 import type { JobView } from '../../runtime/core/job.ts'
 import type { ClaimedJob } from '../../runtime/queue/claimed-job.ts'
+import { seqsOfRuns } from '../../runtime/queue/running-claims.ts'
 import { metaKey, seqOfKey, setAsideKey } from '../../runtime/store/keys.ts'
-import { isSealed, setAsideCodec, specCodec } from '../../runtime/store/records.ts'
+import { claimCodec, isSealed, setAsideCodec, specCodec } from '../../runtime/store/records.ts'
 import type { Store } from '../../runtime/store/store.ts'
 import { type OpenQueue, openQueue } from '../queue/open-queue.ts'
 import { assertInvariants } from '../queue/store-invariants.ts'
@@ -126,7 +127,7 @@ test('issue 7.5: whatever record is damaged under a running queue, it is set asi
     await become(store, before)
     clock.nowMs = beforeMs
     const opened = await base.reopen()
-    return { opened, running: await opened.queue.claim('default', 2) }
+    return { opened, running: await opened.queue.claim('default', 8) }
   }
   const { opened, running } = await fresh()
   const there = opened.queue.list({ limit: 500 }).jobs.map(({ id }) => id)
@@ -182,6 +183,11 @@ test('issue 7.5: whatever record is damaged under a running queue, it is set asi
         `${name} is ${job?.state}`
       )
     }
+    if (kept !== undefined && kind === 'x') {
+      for (const seq of seqsOfRuns(claimCodec.decode(record.key, record.value).runs)) {
+        assert.equal(jobs.get(idOf.get(seq)!)?.error?.code, 'RECORD_DAMAGED', `${name}: job ${seq}`)
+      }
+    }
     const gone = there.filter((id) => sound.has(id) && !jobs.has(id))
     assert(gone.length <= (kind === 'J' ? 2 : 0), `${name}: ${gone} are gone`)
     for (const [id, job] of jobs) {
@@ -196,5 +202,5 @@ test('issue 7.5: whatever record is damaged under a running queue, it is set asi
   )
   t.diagnostic(`never read: ${unread.join(', ') || 'none'}`)
   assert(unread.length < 5)
-  for (const kind of 'CDEHIJKLMOPQSUXr') assert(kinds.has(kind), `kind ${kind}`)
+  for (const kind of 'CDEHIJKLMOPQSUXrx') assert(kinds.has(kind), `kind ${kind}`)
 })

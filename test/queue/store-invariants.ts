@@ -14,9 +14,11 @@ import {
 } from '../../runtime/core/lifecycle.ts'
 import { checkAgreement } from '../../runtime/queue/agreement.ts'
 import { emptyJournal } from '../../runtime/queue/journal-entries.ts'
+import { readyRunMax } from '../../runtime/queue/ready-runs.ts'
 import { bytesOfDigest, keepsItself } from '../../runtime/store/digest.ts'
 import * as keys from '../../runtime/store/keys.ts'
 import {
+  claimCodec,
   countersCodec,
   documentCodec,
   groupCodec,
@@ -44,6 +46,8 @@ type Entry = { key: Buffer; value: Buffer }
 
 interface Job {
   seq: number
+  /** An entry of its claim holds it. */
+  isClaimed: boolean
   spec: JobSpec
   standing: Standing
   hasRecord: boolean
@@ -81,6 +85,8 @@ class Scan {
   readonly #configs: ReadonlyMap<string, QueueConfig>
   readonly #jobs = new Map<number, Job>()
   readonly #queues = new Map<number, string>()
+  /** Jobs that claims hold, with the time of that. */
+  readonly #claimed = new Map<number, number>()
   readonly #groups = new Map<string, Group>()
 
   constructor(reader: Reader, tag: string, configs: ReadonlyMap<string, QueueConfig>) {
@@ -91,6 +97,19 @@ class Scan {
     for (const { key, value } of this.#of('Q')) {
       this.#queues.set(keys.numberOfQueueKey(key), queueCodec.decode(key, value).name)
     }
+    for (const { key, value } of this.#of('x')) {
+      const { startedAtMs, runs } = claimCodec.decode(key, value)
+      assert(runs.length > 0, 'a claim without jobs')
+      for (let at = 0, next = 0; at < runs.length; at += 2) {
+        const [first, count] = [runs[at]!, runs[at + 1]!]
+        assert(first > next || at === 0, 'runs of a claim are in order, and do not touch')
+        next = first + count
+        for (let seq = first; seq < next; seq++) {
+          assert(!this.#claimed.has(seq), `two claims hold job ${seq}`)
+          this.#claimed.set(seq, startedAtMs)
+        }
+      }
+    }
     const records = new Map([...this.#of('S'), ...this.#of('X')].map(({ key, value }) => [hex(key), value]))
     for (const { key, value } of this.#of('J')) {
       const seq = keys.seqOfKey(key)
@@ -98,11 +117,18 @@ class Scan {
       const found = [keys.standingKey(seq), keys.runningKey(seq)].filter((each) => records.has(hex(each)))
       assert(found.length <= 1, `job ${seq} has two standings`)
       const due = spec.runAtMs !== null && this.#has(keys.scheduledKey(spec.runAtMs, seq))
+      const startedAtMs = this.#claimed.get(seq)
+      const isClaimed = startedAtMs !== undefined
+      assert(!(isClaimed && (due || found.length > 0)), `job ${seq} is held by a claim and is elsewhere`)
+      const initial = initialStanding(spec, due ? 'scheduled' : 'ready')
       const standing =
-        found[0] === undefined
-          ? initialStanding(spec, due ? 'scheduled' : 'ready')
-          : standingCodec.decode(found[0], records.get(hex(found[0]))!)
-      this.#jobs.set(seq, { seq, spec, standing, hasRecord: found.length === 1 && standing.state !== 'running' })
+        found[0] !== undefined
+          ? standingCodec.decode(found[0], records.get(hex(found[0]))!)
+          : isClaimed
+            ? { ...initial, state: 'running' as const, made: 1, startedAtMs }
+            : initial
+      const hasRecord = found.length === 1 && standing.state !== 'running'
+      this.#jobs.set(seq, { seq, spec, standing, hasRecord, isClaimed })
     }
     for (const { key, value } of this.#of('K')) {
       const group = { scope: key.readUInt16BE(1), name: key.toString('utf8', 3), record: groupCodec.decode(key, value) }
@@ -178,23 +204,32 @@ class Scan {
     )
     this.#holds(
       'X',
-      this.#in('running').map(({ seq }) => keys.runningKey(seq)),
+      this.#in('running')
+        .filter(({ isClaimed }) => !isClaimed)
+        .map(({ seq }) => keys.runningKey(seq)),
       'running'
     )
+    for (const seq of this.#claimed.keys()) assert(this.#jobs.has(seq), `job ${seq}, which a claim holds, is gone`)
+    for (const { seq, spec, standing, isClaimed } of this.#jobs.values()) {
+      if (!isClaimed) continue
+      const isPlain = spec.rules?.key === undefined && spec.rules?.document === undefined && standing.startTurn === null
+      assert(isPlain, `job ${seq} has more to say than that it was claimed`)
+    }
     const ready = this.#in('ready')
     const unkeyed = ready.filter((job) => groupNameOf(job) === undefined)
     const keyed = ready.filter((job) => groupNameOf(job) !== undefined)
-    this.#holds(
-      'R',
-      unkeyed.map((job) => keys.readyKey(job.spec.queue, placeOf(job))),
-      'ready'
+    const runs = this.#readyRuns()
+    assert.deepEqual(
+      runs.map(({ key }) => hex(key)).sort(),
+      unkeyed.map((job) => hex(keys.readyKey(job.spec.queue, placeOf(job)))).sort(),
+      "ready ('R')"
     )
     this.#holds(
       'G',
       keyed.map((job) => keys.keyedReadyKey(job.spec.queue, this.#groupOf(job)!.record.number, placeOf(job))),
       'ready, of keys'
     )
-    for (const { key, value } of [...this.#of('R'), ...this.#of('G')]) {
+    for (const { key, value } of [...runs, ...this.#of('G')]) {
       const job = this.#jobs.get(keys.seqOfReadyKey(key))!
       const { hasRecord, spec } = job
       const limit = Buffer.alloc(4)
@@ -213,6 +248,20 @@ class Scan {
       ),
       'finished'
     )
+  }
+
+  /** An entry for each job, also of those that share one. */
+  #readyRuns(): Entry[] {
+    return this.#of('R').flatMap(({ key, value }) => {
+      if (value.length !== 4) return [{ key, value }]
+      const count = value.readUInt32BE(0)
+      const { atFront, rank, seq } = keys.placeOfReadyKey(key)
+      assert(count > 1 && count <= readyRunMax && !atFront, `a run of ${count} jobs`)
+      return Array.from({ length: count }, (_, at) => ({
+        key: keys.readyKey(keys.queueOfReadyKey(key), { atFront, rank, seq: seq + at }),
+        value: Buffer.alloc(0)
+      }))
+    })
   }
 
   #checkTotals(): void {

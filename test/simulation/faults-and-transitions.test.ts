@@ -5,8 +5,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { lifecycle } from '../../runtime/core/lifecycle.ts'
+import { placesIn } from '../../runtime/queue/places.ts'
 import { readJob } from '../../runtime/queue/stored-job.ts'
-import { runningRange, seqOfKey } from '../../runtime/store/keys.ts'
+import { runningRange } from '../../runtime/store/keys.ts'
 import type { Fault } from './simulated-disk.ts'
 import { type Answer, SimulatedWorld } from './simulated-world.ts'
 import { lookAt, type Transition, transitions } from './transitions.ts'
@@ -105,7 +106,7 @@ async function finish({ world }: Played, name: string): Promise<void> {
 }
 
 function runningIn({ reader }: SimulatedWorld): string[] {
-  return [...reader.keys(runningRange)].map((key) => readJob(reader, seqOfKey(key))!.spec.id)
+  return [...placesIn(reader, 'running', runningRange)].map(({ seq }) => readJob(reader, seq)!.spec.id)
 }
 
 async function cell(transition: Transition, at: number, faultName: string): Promise<void> {

@@ -101,6 +101,7 @@ const layouts: Record<string, Layout> = {
   jobKey: bySeq(keys.jobKey),
   standingKey: bySeq(keys.standingKey),
   runningKey: bySeq(keys.runningKey),
+  claimKey: bySeq(keys.claimKey),
   untoldKey: bySeq(keys.untoldKey),
   readyKey: {
     keyOf: (of) => keys.readyKey(of.queue, of),
@@ -256,6 +257,7 @@ interface RangeLayout {
 const ranges: Record<string, RangeLayout> = {
   jobRange: { rangeOf: () => keys.jobRange, holds: ['jobKey'], by: [] },
   runningRange: { rangeOf: () => keys.runningRange, holds: ['runningKey'], by: [] },
+  claimRange: { rangeOf: () => keys.claimRange, holds: ['claimKey'], by: [] },
   scheduledRange: { rangeOf: () => keys.scheduledRange, holds: ['scheduledKey'], by: [] },
   queueRange: { rangeOf: () => keys.queueRange, holds: ['queueKey'], by: [] },
   eventRange: { rangeOf: () => keys.eventRange, holds: ['eventKey'], by: [] },

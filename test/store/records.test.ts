@@ -3,14 +3,16 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { crc32 } from 'node:zlib'
 import fc from 'fast-check'
-import { Packr } from 'msgpackr'
+import { Packr, pack, unpack } from 'msgpackr'
 import { type BackoffRule, backoffDefault } from '../../runtime/core/backoff.ts'
 import { jobErrorCodes, RuntimeError } from '../../runtime/core/errors.ts'
 import type { JobError, JobLogLine } from '../../runtime/core/job.ts'
 import type { JournalEntry } from '../../runtime/core/journal.ts'
 import { finishedStates, jobStates } from '../../runtime/core/lifecycle.ts'
 import { attemptsMax, durationMsMax, instantMsMax, priorityMax, priorityMin } from '../../runtime/core/limits.ts'
+import { checksumOf } from '../../runtime/store/checksum.ts'
 import {
+  claimKey,
   countsKey,
   documentKey,
   eventKey,
@@ -30,8 +32,11 @@ import {
   throttleKey,
   untoldKey
 } from '../../runtime/store/keys.ts'
+import { packPlain, unpackPlain } from '../../runtime/store/plain-values.ts'
 import {
+  type ClaimRecord,
   type Counters,
+  claimCodec,
   countersCodec,
   type DocumentRecord,
   documentCodec,
@@ -245,8 +250,10 @@ const counters: fc.Arbitrary<Counters> = record({
   nextQueue: count,
   nextGroup: number,
   nextRevision: fc.nat(),
+  nextClaim: number,
   links: number
 })
+const claim: fc.Arbitrary<ClaimRecord> = record({ startedAtMs: instant, runs: fc.array(number, { maxLength: 20 }) })
 const document: fc.Arbitrary<DocumentRecord> = record({
   state: fc.json(),
   version: count,
@@ -305,6 +312,7 @@ const kinds = [
     values: standing,
     codec: standingCodec
   }),
+  kind({ name: 'claim', keys: seqs.map(claimKey), values: claim, codec: claimCodec }),
   kind({ name: 'queue', keys: queueNumbers.map(queueKey), values: queue, codec: queueCodec }),
   kind({ name: 'totals', keys: queueNumbers.map(countsKey), values: totals, codec: totalsCodec }),
   kind({
@@ -462,7 +470,7 @@ describe('record: written by format 1', () => {
         assert.deepEqual(oldQueue, { ...of, pausedUntilMs: null })
         const meta = metaKey('counters')
         const oldCounters = countersCodec.decode(meta, cutAfter(2, meta, countersCodec.encode(meta, numbers)))
-        assert.deepEqual(oldCounters, { ...numbers, nextGroup: 1, links: 0, nextRevision: 1 })
+        assert.deepEqual(oldCounters, { ...numbers, nextGroup: 1, nextClaim: 1, links: 0, nextRevision: 1 })
       })
     )
   })
@@ -491,7 +499,7 @@ describe('record: written by format 2', () => {
         assert.deepEqual(oldGroup, { ...ofGroup, ready: [], turnOf: 0 })
         const meta = metaKey('counters')
         const oldCounters = countersCodec.decode(meta, cutAfter(4, meta, countersCodec.encode(meta, numbers)))
-        assert.deepEqual(oldCounters, { ...numbers, nextRevision: 1 })
+        assert.deepEqual(oldCounters, { ...numbers, nextRevision: 1, nextClaim: 1 })
       })
     )
   })
@@ -524,5 +532,62 @@ describe('record: details', () => {
   it('the message names the entry, so that it can be found', () => {
     const key = jobKey(258)
     assert.throws(() => specCodec.decode(key, Buffer.from('nonsense')), /J:000000000102.*restore a backup/)
+  })
+})
+
+describe('how records are written', () => {
+  const plain = fc.oneof(
+    fc.constantFrom(
+      null,
+      true,
+      false,
+      [],
+      0,
+      -0,
+      127,
+      128,
+      2 ** 32 - 1,
+      2 ** 32,
+      -1,
+      -33,
+      1.5,
+      Number.MAX_SAFE_INTEGER
+    ),
+    fc.integer(),
+    fc.double({ noNaN: true }),
+    fc.string({ unit: 'binary', maxLength: 80 }),
+    fc.string({ maxLength: 80 }),
+    fc.string({ minLength: 1_000, maxLength: 2_000 })
+  )
+
+  it('lists of plain values are read as they were written', () => {
+    fc.assert(
+      fc.property(fc.array(plain, { maxLength: 15 }), (values) => {
+        const expected = values.map((value) => (value === 0 ? 0 : value))
+        const foreign = unpackPlain(pack(values), 0)
+        if (foreign !== undefined) assert.deepEqual(foreign, expected)
+        const packed = packPlain(values, 4)
+        if (packed === undefined) return
+        assert.deepEqual(unpack(packed.subarray(4)), expected)
+        assert.deepEqual(unpackPlain(packed, 4), expected)
+      }),
+      { numRuns: 2_000 }
+    )
+    assert.ok(packPlain(['é'.repeat(64), null, 1_700_000_000_000], 4) !== undefined)
+    assert.equal(packPlain(['x'.repeat(5_000)], 4), undefined)
+    assert.equal(packPlain([[1]], 4), undefined)
+  })
+
+  it('a checksum is the CRC-32 of key and body', () => {
+    fc.assert(
+      fc.property(
+        fc.uint8Array({ maxLength: 30 }),
+        fc.uint8Array({ minLength: 4, maxLength: 400, size: 'max' }),
+        (keyBytes, valueBytes) => {
+          const [key, value] = [Buffer.from(keyBytes), Buffer.from(valueBytes)]
+          assert.equal(checksumOf(key, value, 4), crc32(value.subarray(4), crc32(key)))
+        }
+      )
+    )
   })
 })

@@ -1,0 +1,69 @@
+/**
+ * A transaction in which some entries are held back (ready-runs.ts, running-claims.ts). Who looks at them, or walks through any
+ * entries, finds them written: so nobody reads what is not true any more, and nothing is written inside of a walk.
+ */
+import type { Scan } from '../store/engine.ts'
+import { claimRange } from '../store/keys.ts'
+import type { Transaction } from '../store/store.ts'
+import { isReadyKey, ReadyRuns } from './ready-runs.ts'
+import { type ClaimMemory, RunningClaims } from './running-claims.ts'
+
+const claimMark = claimRange.start[0]
+
+export class HeldTransaction implements Transaction {
+  readonly ready: ReadyRuns
+  readonly claims: RunningClaims
+  readonly #transaction: Transaction
+
+  constructor(transaction: Transaction, memory: ClaimMemory) {
+    this.#transaction = transaction
+    this.ready = new ReadyRuns(transaction)
+    this.claims = new RunningClaims(transaction, memory)
+  }
+
+  flush(): void {
+    this.ready.flush()
+    this.claims.flush()
+  }
+
+  get(key: Buffer): Buffer | undefined {
+    this.#flushFor(key)
+    return this.#transaction.get(key)
+  }
+
+  has(key: Buffer): boolean {
+    this.#flushFor(key)
+    return this.#transaction.has(key)
+  }
+
+  entries(scan: Scan): Iterable<{ key: Buffer; value: Buffer }> {
+    this.flush()
+    return this.#transaction.entries(scan)
+  }
+
+  keys(scan: Scan): Iterable<Buffer> {
+    this.flush()
+    return this.#transaction.keys(scan)
+  }
+
+  put(key: Buffer, value: Buffer): void {
+    this.#flushFor(key)
+    if (key[0] === claimMark) this.claims.forget()
+    this.#transaction.put(key, value)
+  }
+
+  remove(key: Buffer): void {
+    this.#flushFor(key)
+    if (key[0] === claimMark) this.claims.forget()
+    this.#transaction.remove(key)
+  }
+
+  willWrite(): void {
+    this.#transaction.willWrite()
+  }
+
+  #flushFor(key: Buffer): void {
+    if (key[0] === claimMark) this.claims.flush()
+    else if (isReadyKey(key)) this.ready.flush()
+  }
+}
