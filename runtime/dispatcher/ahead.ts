@@ -13,12 +13,10 @@ import type { Outcome } from '../core/pool.ts'
 import type { ClaimRoom } from '../queue/claiming.ts'
 
 /** So long the threads are given work for; a job that becomes ready now is late by about as much. */
-const aheadMs = 5
-export const aheadMax = 500
+const aheadMs = 10
+export const aheadMax = 1_000
 /** Shorter spans say little: jobs end in groups. */
 const spanMsMin = 1
-/** A claim costs about the same for one job as for many, so it is put off until it takes this share of what may be claimed. */
-const claimShareMin = 0.25
 
 export class Ahead {
   readonly #threads: number
@@ -41,10 +39,17 @@ export class Ahead {
     this.#measure()
     if (running === 0) this.#span = undefined
     const threads = Math.max(this.#threads - running, 0)
-    if (this.#suspects.size > 0) return { threads, jobs: threads }
-    const most = Math.min(Math.max(Math.round(this.#rate * aheadMs), this.#threads), this.#threads + aheadMax)
-    const jobs = most - running
-    return jobs <= 0 || (threads === 0 && jobs < most * claimShareMin) ? { threads, jobs: threads } : { threads, jobs }
+    return this.enoughFor(running) ? { threads, jobs: threads } : { threads, jobs: this.#most - running }
+  }
+
+  /** Threads have work for a while: a claim costs about the same for few jobs as for many, and so does a settle. */
+  enoughFor(running: number): boolean {
+    return running > this.#threads && running * 2 > this.#most
+  }
+
+  get #most(): number {
+    if (this.#suspects.size > 0) return this.#threads
+    return Math.min(Math.max(Math.round(this.#rate * aheadMs), this.#threads), this.#threads + aheadMax)
   }
 
   /** A claim has brought so many jobs. */

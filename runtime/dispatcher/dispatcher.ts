@@ -47,6 +47,8 @@ interface Running {
 }
 
 const retryWhenFullMs = 1_000
+/** While threads have work for longer, what has ended may wait so long for others to share a commit with. */
+const gatherMs = 2
 const wakeWaitMsMax = 60_000
 /**
  * Between the message that a method is called and its first line the machine may do something else. Where a limit counts
@@ -61,8 +63,10 @@ export class Dispatcher {
   readonly #traces: TraceStore
   readonly #running = new Map<string, Running>()
   readonly #ahead: Ahead
-  /** Ended in this turn; settled together at its end. */
+  /** Ended, and to be settled together. */
   #ends: AttemptEnd[] = []
+  /** Until then more may join {@link Dispatcher.#ends}. */
+  #cancelGathering: (() => void) | undefined
   /**
    * `claiming` and `claimAgain` are `open` while a claim is under way, the latter when something became ready meanwhile.
    * `quiet`: what runs may finish. `interrupting`: the time for that is over.
@@ -292,10 +296,11 @@ export class Dispatcher {
       else this.#ahead.ended(id)
       this.#finish(id, outcome)
     }
-    this.#settle()
+    if (!this.#ahead.enoughFor(this.#running.size)) this.#settle()
+    else this.#cancelGathering ??= this.#parts.timers.after(gatherMs, () => this.#settle())
   }
 
-  /** The job is to be settled with {@link Dispatcher.#settle}, in this turn. */
+  /** The job is to be settled with {@link Dispatcher.#settle}. */
   #finish(id: string, ending: Ending): void {
     const running = this.#take(id)
     if (running === undefined) return
@@ -307,6 +312,8 @@ export class Dispatcher {
   }
 
   #settle(): void {
+    this.#cancelGathering?.()
+    this.#cancelGathering = undefined
     const ends = this.#ends
     if (ends.length === 0) return
     this.#ends = []
