@@ -67,9 +67,8 @@ export class HostProcess {
   readonly #options: HostProcessOptions
   readonly #child: ChildProcess
   readonly #outbox: Outbox<ToHost>
-  readonly #jobs = new Map<string, HostJob>()
-  /** The same by the number of their attempt. */
-  readonly #runs = new Map<number, HostJob>()
+  /** By the number of their attempt. Only kills and answers go by id, and look for it. */
+  readonly #jobs = new Map<number, HostJob>()
   #lastRun = 0
   #limit: number
   /** Tells lines that have no end yet. */
@@ -147,17 +146,16 @@ export class HostProcess {
     for (const { id } of jobs) {
       this.#lastRun += 1
       const job: HostJob = { id, run: this.#lastRun, isStarted: false, printed: 0, questions: undefined }
-      this.#jobs.set(id, job)
-      this.#runs.set(job.run, job)
+      this.#jobs.set(job.run, job)
     }
     if (jobs.length === 1) this.#outbox.post({ type: 'run', run, job: first })
     else this.#outbox.post({ type: 'runMany', run, jobs: packJobs(jobs) })
   }
 
   kill(id: string): void {
-    const job = this.#jobs.get(id)
+    const job = this.#find(id)
     if (job === undefined) return
-    this.#forget(job)
+    this.#jobs.delete(job.run)
     this.#outbox.post({ type: 'kill', id })
     this.#afterJobs()
   }
@@ -170,7 +168,7 @@ export class HostProcess {
   }
 
   answer(id: string, number: number, answer: JobAnswer): void {
-    const job = this.#jobs.get(id)
+    const job = this.#find(id)
     const asked = job?.questions?.get(number)
     if (job === undefined || asked === undefined) return
     job.questions?.delete(number)
@@ -188,7 +186,6 @@ export class HostProcess {
   /** Forgets its jobs, of which nothing more is told, and ends the process. */
   stop(): Promise<void> {
     this.#jobs.clear()
-    this.#runs.clear()
     this.endNow()
     return this.end
   }
@@ -223,7 +220,7 @@ export class HostProcess {
       this.#hearOutcomes(message.runs, message.outcomes)
       return
     }
-    const job = this.#runs.get(message.run)
+    const job = this.#jobs.get(message.run)
     if (job === undefined) return
     const { id } = job
     job.isStarted = true
@@ -253,9 +250,9 @@ export class HostProcess {
     this.#flushOutput()
     const ended: Ended[] = []
     for (const [index, run] of runs.entries()) {
-      const job = this.#runs.get(run)
+      const job = this.#jobs.get(run)
       if (job === undefined) continue
-      this.#forget(job)
+      this.#jobs.delete(run)
       ended.push({ id: job.id, outcome: unpackOutcome(outcomes[index]!) })
     }
     if (ended.length === 0) return
@@ -263,9 +260,9 @@ export class HostProcess {
     this.#afterJobs()
   }
 
-  #forget({ id, run }: HostJob): void {
-    this.#jobs.delete(id)
-    this.#runs.delete(run)
+  #find(id: string): HostJob | undefined {
+    for (const job of this.#jobs.values()) if (job.id === id) return job
+    return undefined
   }
 
   #afterJobs(): void {
@@ -291,7 +288,6 @@ export class HostProcess {
     }
     const ended: Ended[] = [...this.#jobs.values()].map((job) => ({ id: job.id, outcome: outcomeOf(job) }))
     this.#jobs.clear()
-    this.#runs.clear()
     if (ended.length > 0) listener.outcomes(ended)
     this.#options.ended(this)
   }

@@ -328,7 +328,11 @@ export class ThreadPool implements Pool {
     this.#read(frame)
     if (frame.isOver) return
     this.#takeBack(frame)
-    for (const run of frame.runs.slice(frame.read)) this.#settle(run, threadEndOutcome(undefined))
+    if (frame.read < frame.runs.length) {
+      // Piscina takes a thread that ends by `throw null` for one that is done.
+      this.#lost(frame, undefined)
+      return
+    }
     const msPerJob = (performance.now() - frame.beganMs) / Math.max(frame.runs.length, 1)
     this.#msPerJob = this.#msPerJob === Number.POSITIVE_INFINITY ? msPerJob : (this.#msPerJob + msPerJob) / 2
     this.#close(frame)
@@ -597,7 +601,11 @@ export class ThreadPool implements Pool {
     this.#know(piscina)
     this.#threadEnds += 1
     if (this.#threadEnds % threadEndsPerProcessMax === 0) this.#options.stuck?.()
-    if (thread.frame === undefined) this.#threadFailed(piscina, new Error(`worker exited with code: ${code}`))
+    const { frame } = thread
+    const reason = new Error(`worker exited with code: ${code}`)
+    if (frame === undefined) this.#threadFailed(piscina, reason)
+    // Piscina has said so already, unless it was about to give the frame to a thread that was ending.
+    else setImmediate(() => this.#lost(frame, reason))
   }
 
   /**
