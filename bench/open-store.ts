@@ -52,6 +52,7 @@ export async function openStore(dataDir: string, options: RuntimeOptions): Promi
       upkeepAt: (atMs) => upkeep.dueAt(atMs),
       cancelled: () => {},
       eventFinished: () => {},
+      committed: () => {},
       eventsLost: () => {},
       isAwaited: () => false,
       ended: () => {}

@@ -36,7 +36,11 @@ export function untilToMs(until: Duration | Date, nowMs: number): number {
   return spanMs === undefined ? instantToMs(until)! : Math.min(nowMs + spanMs, instantMsMax)
 }
 
+/** What is told of one commit, and of jobs that are quick, is of the same instant. */
+let last = { atMs: 0, text: new Date(0).toISOString() }
+
 /** @returns ISO 8601 text in UTC, as every instant is shown. */
 export function iso(atMs: number): string {
-  return new Date(atMs).toISOString()
+  if (atMs !== last.atMs) last = { atMs, text: new Date(atMs).toISOString() }
+  return last.text
 }

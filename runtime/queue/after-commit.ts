@@ -22,6 +22,8 @@ export interface QueueListener {
   cancelled(queue: string, id: string): void
   /** The last job of a scheduler event has finished or was removed, and another instant of it waits for that. */
   eventFinished(event: string): void
+  /** Jobs may have changed. */
+  committed(): void
   /** What was kept of some scheduler events is lost: they are to be planned as new ones. */
   eventsLost(): void
   /** Whether somebody waits for the end of a job. */
@@ -177,6 +179,7 @@ export class AfterCommit {
     const { listener, registry, rates } = this.#parts
     for (const [queue, moves] of this.#moves) rates.count(registry.nameOf(queue), moves, this.#nowMs)
     for (const action of this.#later) action()
+    listener.committed()
     for (const queue of this.#ready) listener.ready(registry.nameOf(queue))
     for (const [queue, atMs] of this.#readyAtMs) listener.readyAt(registry.nameOf(queue), atMs)
     if (this.#dueAtMs !== Number.POSITIVE_INFINITY) listener.scheduled(this.#dueAtMs)

@@ -26,6 +26,7 @@ const nobody: QueueListener = {
   cancelled: () => {},
   eventFinished: () => {},
   eventsLost: () => {},
+  committed() {},
   isAwaited: () => false,
   ended: () => {}
 }

@@ -21,7 +21,7 @@ import type { Catalogue } from '../pool/catalogue.ts'
 import type { DurableQueue } from '../queue/durable-queue.ts'
 import type { TraceOf } from '../queue/transaction.ts'
 import type { Events, Scheduler } from '../scheduler/scheduler.ts'
-import { QueueWaiters } from './queue-waiters.ts'
+import { isIdle, type QueueWaiters } from './queue-waiters.ts'
 import type { Waiter, Waiters } from './waiters.ts'
 
 export interface JobServiceParts {
@@ -33,6 +33,7 @@ export interface JobServiceParts {
   readEvents: () => Events
   events: EventStream
   waiters: Waiters
+  queueWaiters: QueueWaiters
   timers: Timers
   status: () => StatusView
   doctor: () => Promise<DoctorView>
@@ -132,20 +133,18 @@ export class JobService implements Service {
     }
   }
   readonly #parts: JobServiceParts
-  readonly #queueWaiters: QueueWaiters
   /** What a running job has said so far. */
   readonly #traceOf: TraceOf = (queue, id) => this.#parts.dispatchers.get(queue)?.trace(id)
 
   constructor(parts: JobServiceParts) {
     this.#parts = parts
     this.events = parts.events
-    this.#queueWaiters = new QueueWaiters(parts.events, (queue) => isIdle(parts.queue.queue(queue)))
   }
 
   /** The supervisor ends: those who wait for a job or a queue are told. */
   stop(): void {
     this.#parts.waiters.stop()
-    this.#queueWaiters.stop()
+    this.#parts.queueWaiters.stop()
   }
 
   async #enqueue(request: EnqueueRequest, caller: Caller | undefined): Promise<EnqueueResult> {
@@ -204,7 +203,7 @@ export class JobService implements Service {
     const view = this.#parts.queue.queue(queue)
     if (isIdle(view)) return view
     await this.#until<void>({
-      waitWith: (waiter) => this.#queueWaiters.add(queue, waiter),
+      waitWith: (waiter) => this.#parts.queueWaiters.add(queue, waiter),
       timeout,
       caller,
       timedOut: (waited) => drainTimeout(this.#parts.queue.queue(queue), waited),
@@ -308,10 +307,6 @@ function refuseRunning(
 ): asserts state is Exclude<typeof state, 'running'> {
   if (state !== 'running') return
   throw new RuntimeError('JOB_STATE', `Cannot ${attempted} running jobs: cancel them instead.`)
-}
-
-function isIdle({ counts }: QueueView): boolean {
-  return counts.ready === 0 && counts.running === 0
 }
 
 interface Wait<Value> {

@@ -1,24 +1,17 @@
 /**
- * Callers who wait for a queue to be idle. Costs nothing while nobody waits.
- *
- * Whatever happens to a job may make a queue idle, also a queue other than the one that the event names (a job that is
- * moved), so any event but talk makes it look again: once for all events of a commit.
+ * Callers who wait for a queue to be idle. Any commit may make it so, also one about jobs of another queue (a job that is
+ * moved), so each of them has those looked at for which somebody waits. Costs nothing while nobody does.
  */
-import { type EventStream, jobEventTypes } from '../core/events.ts'
+import type { QueueView } from '../core/job.ts'
 import type { Waiter } from './waiters.ts'
 
-const types = jobEventTypes.filter((type) => type !== 'progress' && type !== 'log' && type !== 'started')
-
 export class QueueWaiters {
-  readonly #events: EventStream
   readonly #isIdle: (queue: string) => boolean
   readonly #waiting = new Map<string, Set<Waiter<void>>>()
-  #unsubscribe: (() => void) | undefined
   #looksSoon = false
 
   /** @param isIdle whether the store says so now */
-  constructor(events: EventStream, isIdle: (queue: string) => boolean) {
-    this.#events = events
+  constructor(isIdle: (queue: string) => boolean) {
     this.#isIdle = isIdle
   }
 
@@ -27,7 +20,6 @@ export class QueueWaiters {
     const waiting = this.#waiting.get(queue) ?? new Set()
     waiting.add(waiter)
     this.#waiting.set(queue, waiting)
-    this.#unsubscribe ??= this.#events.subscribe({ types }, () => this.#lookSoon())
     return () => {
       waiting.delete(waiter)
       if (waiting.size === 0) this.#drop(queue, waiting)
@@ -42,10 +34,11 @@ export class QueueWaiters {
     }
   }
 
-  #lookSoon(): void {
-    if (this.#looksSoon) return
+  /** Jobs may have changed. */
+  committed(): void {
+    if (this.#looksSoon || this.#waiting.size === 0) return
     this.#looksSoon = true
-    // The events of one commit are told one after the other.
+    // Who waits learns of it after all others that the commit is told to.
     queueMicrotask(() => {
       this.#looksSoon = false
       this.#look()
@@ -63,8 +56,10 @@ export class QueueWaiters {
   #drop(queue: string, waiting: Set<Waiter<void>>): void {
     if (this.#waiting.get(queue) !== waiting) return
     this.#waiting.delete(queue)
-    if (this.#waiting.size > 0) return
-    this.#unsubscribe?.()
-    this.#unsubscribe = undefined
   }
+}
+
+/** No job of it is ready or running. */
+export function isIdle({ counts }: QueueView): boolean {
+  return counts.ready === 0 && counts.running === 0
 }

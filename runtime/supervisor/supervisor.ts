@@ -30,6 +30,7 @@ import { formatVersion } from '../store/records.ts'
 import { ArmedTimers } from '../wheel/armed-timers.ts'
 import { examine } from './doctor.ts'
 import { JobService } from './job-service.ts'
+import { isIdle, QueueWaiters } from './queue-waiters.ts'
 import { Waiters } from './waiters.ts'
 
 export interface SupervisorOptions {
@@ -141,12 +142,14 @@ export class Supervisor {
         upkeepAt: (atMs) => upkeep.dueAt(atMs),
         cancelled: (name, id) => dispatchers.get(name)?.cancelled(id),
         eventFinished: (id) => scheduler.eventFinished(id),
+        committed: () => queueWaiters.committed(),
         eventsLost: () => scheduler.planAgain(),
         isAwaited: (id) => waiters.isAwaited(id),
         ended: (id, job) => waiters.ended(id, job)
       }
     })
     const waiters = new Waiters()
+    const queueWaiters = new QueueWaiters((name) => isIdle(queue.queue(name)))
     const dueJobs = new DueWork((nowMs) => queue.promoteDue(nowMs), timers, clock)
     const upkeep = new DueWork((nowMs) => queue.upkeep(nowMs), timers, clock)
     const scheduler = new Scheduler({ queue, catalogue, timers, clock })
@@ -158,7 +161,21 @@ export class Supervisor {
     const recovered = await queue.start()
     failPoint('start.recovered')
     const supervisor = new Supervisor(
-      { config, clock, directory, catalogue, timers, queue, dispatchers, dueJobs, upkeep, scheduler, waiters, events },
+      {
+        config,
+        clock,
+        directory,
+        catalogue,
+        timers,
+        queue,
+        dispatchers,
+        dueJobs,
+        upkeep,
+        scheduler,
+        waiters,
+        queueWaiters,
+        events
+      },
       recovered,
       onShutdown,
       () => readEventsOf({ ...readConfig(), queues: config.queues }, skipInvalidEvents)
@@ -296,6 +313,7 @@ interface SupervisorParts {
   dueJobs: DueWork
   upkeep: DueWork
   waiters: Waiters
+  queueWaiters: QueueWaiters
   scheduler: Scheduler
   events: EventStream
 }

@@ -198,6 +198,7 @@ async function over(
       cancelled: (_, id) => told.cancelled.push(id),
       eventFinished: () => {},
       eventsLost: () => {},
+      committed() {},
       isAwaited: () => false,
       ended: () => {}
     }

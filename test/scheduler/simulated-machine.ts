@@ -149,6 +149,7 @@ export class SimulatedMachine {
       cancelled: (_: string, id: string) => this.#drop(id),
       eventFinished: (id: string) => this.scheduler.eventFinished(id),
       eventsLost: () => {},
+      committed() {},
       isAwaited: () => false,
       ended: () => {}
     }

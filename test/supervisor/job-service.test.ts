@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { RuntimeError } from '../../runtime/core/errors.ts'
-import { EventStream, type JobEventType } from '../../runtime/core/events.ts'
+import { EventStream } from '../../runtime/core/events.ts'
 import type { QueueView } from '../../runtime/core/job.ts'
 import { JobService, type JobServiceParts } from '../../runtime/supervisor/job-service.ts'
+import { isIdle, QueueWaiters } from '../../runtime/supervisor/queue-waiters.ts'
 import { Waiters } from '../../runtime/supervisor/waiters.ts'
 import { ArmedTimers } from '../../runtime/wheel/armed-timers.ts'
 import { queueView } from '../cli/fake-service.ts'
@@ -66,18 +67,25 @@ function serviceOver(stopping = false) {
   const time = new FakeTime()
   const trace = { progress: null, logs: [] }
   const waiters = new Waiters()
+  const queueWaiters = new QueueWaiters((name) => isIdle(queue.queue(name)))
   const service = new JobService({
     queue: queue as unknown as JobServiceParts['queue'],
     dispatchers: new Map([['long', { trace: (id: string) => (id === 'runs' ? trace : undefined) }]]) as never,
     events,
     timers: new ArmedTimers(time.clock, time.alarm),
     waiters,
+    queueWaiters,
     nowMs: () => nowMs,
     isStopping: () => stopping
   } as unknown as JobServiceParts)
-  const tell = (type: JobEventType, queue = 'default') =>
-    events.emit({ type, job: 'j', queue, method: 'a.b', at: '2026-01-31T12:00:00.000Z' })
-  return { service, methods: service.methods, queue, events, tell, time, trace, waiters }
+  /** @returns how often queues were looked at because of it */
+  const commit = async () => {
+    const before = queue.looks
+    queueWaiters.committed()
+    await new Promise((resolve) => setImmediate(resolve))
+    return queue.looks - before
+  }
+  return { service, methods: service.methods, queue, events, commit, time, trace, waiters, queueWaiters }
 }
 
 describe('enqueue with isAsync: false (issue 5.9)', () => {
@@ -189,58 +197,40 @@ describe('changes of many jobs (issue 5.7)', () => {
 
 describe('queue.drain (issue 5.7)', () => {
   it('is answered at once where nothing is ready or running', async () => {
-    const { methods, queue, events } = serviceOver()
+    const { methods, queue, commit } = serviceOver()
     queue.counts.default!.scheduled = 3
     assert.equal((await methods['queue.drain']({ queue: 'default' })).counts.scheduled, 3)
-    assert.equal(events.listened, false)
+    assert.equal(await commit(), 0)
   })
 
-  it('is answered when the last job has left, by whatever event, also of another queue', async () => {
-    const leaving: [JobEventType, string][] = [
-      ['completed', 'default'],
-      ['failed', 'default'],
-      ['cancelled', 'default'],
-      ['removed', 'default'],
-      ['moved', 'long'],
-      ['retrying', 'default'],
-      ['ready', 'long']
-    ]
-    for (const [type, of] of leaving) {
-      const { methods, queue, events, tell } = serviceOver()
-      queue.counts.default!.running = 1
-      let answered = false
-      const drained = methods['queue.drain']({ queue: 'default' }).then(() => {
-        answered = true
-      })
-      tell('enqueued')
-      await new Promise((resolve) => setImmediate(resolve))
-      assert.equal(answered, false)
-      queue.counts.default!.running = 0
-      tell(type, of)
-      await drained
-      assert.equal(events.listened, false, 'costs nothing any more')
-    }
+  it('is answered after the commit with which the last job has left', async () => {
+    const { methods, queue, commit } = serviceOver()
+    queue.counts.default!.running = 1
+    let answered = false
+    const drained = methods['queue.drain']({ queue: 'default' }).then(() => {
+      answered = true
+    })
+    await commit()
+    assert.equal(answered, false)
+    queue.counts.default!.running = 0
+    await commit()
+    await drained
+    assert.equal(await commit(), 0, 'costs nothing any more')
   })
 
-  it('looks once for all events of a commit, and not at talk', async () => {
-    const { methods, queue, tell } = serviceOver()
+  it('looks once for commits that are told together', async () => {
+    const { methods, queue, queueWaiters, commit } = serviceOver()
     queue.counts.default!.ready = 1
     const drained = methods['queue.drain']({ queue: 'default' })
-    queue.looks = 0
-    for (let n = 0; n < 100; n++) tell('completed', 'long')
-    tell('progress')
-    await new Promise((resolve) => setImmediate(resolve))
-    assert.equal(queue.looks, 1)
+    for (let n = 0; n < 100; n++) queueWaiters.committed()
+    assert.equal(await commit(), 1)
     queue.counts.default!.ready = 0
-    tell('progress')
-    await new Promise((resolve) => setImmediate(resolve))
-    assert.equal(queue.looks, 1)
-    tell('removed')
+    await commit()
     await drained
   })
 
   it('gives up after its time, and says what is left', async () => {
-    const { methods, queue, events, time } = serviceOver()
+    const { methods, queue, commit, time } = serviceOver()
     Object.assign(queue.counts.default!, { ready: 2, running: 1 })
     const drained = methods['queue.drain']({ queue: 'default', timeout: '5s' })
     time.runUntil(6_000)
@@ -250,7 +240,7 @@ describe('queue.drain (issue 5.7)', () => {
       assert.deepEqual(error.data, { queue: 'default', ready: 2, running: 1 })
       return true
     })
-    assert.equal(events.listened, false)
+    assert.equal(await commit(), 0)
   })
 
   it('is told when the supervisor stops', async () => {
@@ -266,7 +256,7 @@ describe('queue.drain (issue 5.7)', () => {
 
 describe('a caller that is gone', () => {
   it('leaves nothing of its waits behind (issue 7.6)', async () => {
-    const { methods, queue, events, time } = serviceOver()
+    const { methods, queue, commit, time } = serviceOver()
     queue.counts.default!.ready = 1
     const gone = new Set<() => void>()
     const caller = {
@@ -282,9 +272,9 @@ describe('a caller that is gone', () => {
     methods['queue.drain']({ queue: 'default', timeout: 60 }, caller).then(settled, settled)
     await Promise.resolve()
     assert.equal(gone.size, 1)
-    assert.equal(events.listened, true)
+    assert.equal(await commit(), 1)
     for (const leave of gone) leave()
-    assert.equal(events.listened, false)
+    assert.equal(await commit(), 0)
     time.runUntil(120_000)
     await new Promise((resolve) => setImmediate(resolve))
     assert.equal(isSettled, false)
