@@ -93,7 +93,8 @@ export class HostProcess {
       ...inheritedFlags()
     })
     this.#outbox = new Outbox((messages) => {
-      if (this.#child.connected) this.#child.send(messages)
+      // A process that has ended while this is written says so itself.
+      if (this.#child.connected) this.#child.send(messages, () => undefined)
     })
     // What the process had printed before it said this is read in the same turn, but perhaps after it.
     this.#child.on('message', (messages: FromHost[]) => {

@@ -605,7 +605,12 @@ export class ThreadPool implements Pool {
     const reason = new Error(`worker exited with code: ${code}`)
     if (frame === undefined) this.#threadFailed(piscina, reason)
     // Piscina has said so already, unless it was about to give the frame to a thread that was ending.
-    else setImmediate(() => this.#lost(frame, reason))
+    else
+      setImmediate(() => {
+        if (frame.isOver) return
+        frame.abort.abort()
+        this.#lost(frame, reason)
+      })
   }
 
   /**
