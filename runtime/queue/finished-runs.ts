@@ -72,6 +72,10 @@ export interface StandingsRun {
 
 interface PlacesRun {
   key: Buffer
+  state: FinishedState
+  queue: number
+  finishedAtMs: number
+  first: number
   /** undefined: of a job that has left. */
   digests: (Buffer | undefined)[]
 }
@@ -202,6 +206,9 @@ export class FinishedRuns {
   readonly #standings = new Map<number, StandingsRun>()
   /** By the key. */
   readonly #places = new Map<string, PlacesRun>()
+  /** The last ones that were asked for, as those of their neighbours are next. */
+  #lastStandings: StandingsRun | undefined
+  #lastPlaces: PlacesRun | undefined
 
   constructor(transaction: Transaction) {
     this.#transaction = transaction
@@ -226,6 +233,7 @@ export class FinishedRuns {
     if (changed === undefined) {
       changed = { ...run, results: [...run.results] }
       this.#standings.set(run.first, changed)
+      this.#lastStandings = changed
     }
     changed.results[seq - run.first] = undefined
   }
@@ -233,24 +241,39 @@ export class FinishedRuns {
   /** @returns the digest that the place of a job held */
   takePlace(state: FinishedState, queue: number, finishedAtMs: number, seq: number): Buffer | undefined {
     this.#writeCompleted()
-    const found = findFinished(this.#transaction, state, queue, finishedAtMs, seq)
-    if (found === undefined) return undefined
-    if (found.count === 1) {
-      this.#transaction.remove(found.key)
-      return found.digest
+    let run = this.#lastPlaces
+    if (run === undefined || !isInPlaces(run, state, queue, finishedAtMs, seq)) {
+      const found = findFinished(this.#transaction, state, queue, finishedAtMs, seq)
+      if (found === undefined) return undefined
+      if (found.count === 1) {
+        this.#transaction.remove(found.key)
+        return found.digest
+      }
+      run = this.#open(found)
     }
     this.#transaction.willWrite()
-    const name = found.key.toString('latin1')
-    let run = this.#places.get(name)
-    if (run === undefined) {
-      const digests = Array.from({ length: found.count }, (_, at) => digestAt(found.value, at))
-      run = { key: found.key, digests }
-      this.#places.set(name, run)
-    }
-    const at = seq - seqOfKey(found.key)
+    const at = seq - run.first
     const digest = run.digests[at]
     run.digests[at] = undefined
     return digest
+  }
+
+  #open({ key, value, count }: FinishedEntry): PlacesRun {
+    const name = key.toString('latin1')
+    let run = this.#places.get(name)
+    if (run === undefined) {
+      run = {
+        key,
+        state: stateOfFinishedKey(key),
+        queue: queueOfFinishedKey(key),
+        finishedAtMs: instantOfFinishedKey(key),
+        first: seqOfKey(key),
+        digests: Array.from({ length: count }, (_, at) => digestAt(value, at))
+      }
+      this.#places.set(name, run)
+    }
+    this.#lastPlaces = run
+    return run
   }
 
   flush(): void {
@@ -260,11 +283,22 @@ export class FinishedRuns {
 
   #find(seq: number): StandingsRun | undefined {
     this.#writeCompleted()
-    const run = findStandings(this.#transaction, seq)
-    return run === undefined ? undefined : (this.#standings.get(run.first) ?? run)
+    const last = this.#lastStandings
+    if (last !== undefined && seq >= last.first && seq < last.first + last.results.length) return last
+    const found = findStandings(this.#transaction, seq)
+    if (found === undefined) return undefined
+    this.#lastStandings = this.#standings.get(found.first) ?? found
+    return this.#lastStandings
+  }
+
+  /** The entries have been changed by others. */
+  forget(): void {
+    this.#lastStandings = undefined
+    this.#lastPlaces = undefined
   }
 
   #writeChanged(): void {
+    this.forget()
     for (const run of this.#standings.values()) {
       if (run.results[0] === undefined) this.#transaction.remove(sharedStandingsKey(run.first))
       for (const [from, to] of stretchesOf(run.results)) {
@@ -272,12 +306,11 @@ export class FinishedRuns {
       }
     }
     this.#standings.clear()
-    for (const { key, digests } of this.#places.values()) {
+    for (const { key, state, queue, finishedAtMs, first, digests } of this.#places.values()) {
       if (digests[0] === undefined) this.#transaction.remove(key)
-      const [state, queue, atMs] = [stateOfFinishedKey(key), queueOfFinishedKey(key), instantOfFinishedKey(key)]
       for (const [from, to] of stretchesOf(digests)) {
         const value = Buffer.concat(digests.slice(from, to) as Buffer[])
-        this.#transaction.put(finishedKey(state, queue, atMs, seqOfKey(key) + from), value)
+        this.#transaction.put(finishedKey(state, queue, finishedAtMs, first + from), value)
       }
     }
     this.#places.clear()
@@ -330,6 +363,16 @@ export class FinishedRuns {
     const [startedAtMs, finishedAtMs] = [standing.startedAtMs!, standing.finishedAtMs!]
     this.#writeStandings(seq, { startedAtMs, finishedAtMs }, results)
   }
+}
+
+function isInPlaces(run: PlacesRun, state: FinishedState, queue: number, finishedAtMs: number, seq: number): boolean {
+  return (
+    seq >= run.first &&
+    seq < run.first + run.digests.length &&
+    run.finishedAtMs === finishedAtMs &&
+    run.queue === queue &&
+    run.state === state
+  )
 }
 
 function follows(one: Completed, other: Completed): boolean {

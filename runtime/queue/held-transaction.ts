@@ -53,19 +53,23 @@ export class HeldTransaction implements Transaction {
   }
 
   put(key: Buffer, value: Buffer): void {
-    this.#flushFor(key)
-    if (key[0] === claimMark) this.claims.forget()
+    this.#willChange(key)
     this.#transaction.put(key, value)
   }
 
   remove(key: Buffer): void {
-    this.#flushFor(key)
-    if (key[0] === claimMark) this.claims.forget()
+    this.#willChange(key)
     this.#transaction.remove(key)
   }
 
   willWrite(): void {
     this.#transaction.willWrite()
+  }
+
+  #willChange(key: Buffer): void {
+    this.#flushFor(key)
+    if (key[0] === claimMark) this.claims.forget()
+    else if (key[0] === sharedMark) this.finished.forget()
   }
 
   #flushFor(key: Buffer): void {
