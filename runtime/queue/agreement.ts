@@ -21,10 +21,12 @@ import {
   type QueueTotals,
   reminderCodec,
   seqCodec,
+  sharedStandingsCodec,
   throttleCodec
 } from '../store/records.ts'
 import type { Reader } from '../store/store.ts'
 import { endsByItselfAtMs, needsRecord, readTotals } from './commit.ts'
+import { findFinished, jobsOfFinishedEntry } from './finished-runs.ts'
 import { concurrencyOf, documentScope, type GroupId, groupOf, holdsGroup } from './job-group.ts'
 import { findReady, jobsOfReadyEntry } from './ready-runs.ts'
 import { isSetAside } from './set-aside-records.ts'
@@ -130,7 +132,8 @@ class Look {
     this.#lastSeq = Math.max(this.#lastSeq, seq)
     this.#totalsOf(spec.queue).counts[standing.state]++
     this.#place(job, name)
-    if (needsRecord(standing)) this.#expect(keys.standingKey(seq), `the standing of ${name}`)
+    if (job.isShared === true) this.#expectOne('s')
+    else if (needsRecord(standing)) this.#expect(keys.standingKey(seq), `the standing of ${name}`)
     if (!isMadeId(spec.id, this.#tag)) {
       const key = keys.idKey(spec.id)
       const value = this.#expect(key, `the entry of the id of ${name}`)
@@ -202,11 +205,12 @@ class Look {
   }
 
   #finished({ seq, spec, standing }: StoredJob, state: FinishedState, name: string): void {
-    const digest = this.#expect(
-      keys.finishedKey(state, spec.queue, standing.finishedAtMs!, seq),
-      `the place of ${name} among the ${state}`
-    )
-    if (digest === undefined) return
+    this.#expectOne('F')
+    const digest = findFinished(this.#reader, state, spec.queue, standing.finishedAtMs!, seq)?.digest
+    if (digest === undefined) {
+      this.#say(`the place of ${name} among the ${state} is not there`)
+      return
+    }
     if (keepsItself(digest) !== (spec.rules?.keepMs?.[state] !== undefined) && digest.length > 0) {
       this.#say(`the place of ${name} among the ${state} is wrong about how long it is kept`)
     }
@@ -365,7 +369,7 @@ class Look {
 
   /** Endings of windows may stay behind; those of jobs and reminders may not. */
   #checkCounts(): void {
-    for (const letter of ['G', 'W', 'X', 'S', 'F', 'I', 'N'] as const) {
+    for (const letter of ['G', 'W', 'X', 'S', 'I', 'N'] as const) {
       this.#checkExtra(letter, this.#count(letter))
     }
     let ready = 0
@@ -378,6 +382,12 @@ class Look {
       for (let at = 1; at < runs.length; at += 2) claimed += runs[at]!
     }
     this.#checkExtra('x', claimed)
+    let finished = 0
+    for (const { value } of this.#of('F')) finished += jobsOfFinishedEntry(value)
+    this.#checkExtra('F', finished)
+    let shared = 0
+    for (const { key, value } of this.#of('s')) shared += sharedStandingsCodec.decode(key, value).count
+    this.#checkExtra('s', shared)
     let endings = 0
     for (const key of this.#reader.keys(keys.endingRange)) if (!('id' in keys.subjectOfEndingKey(key))) endings++
     this.#checkExtra('Z', endings)

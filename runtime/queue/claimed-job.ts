@@ -50,7 +50,7 @@ export class HeldJob implements ClaimedJob {
     const claim = claimed.#claim
     const startedAtMs = claims.startOf(claim, seq)
     if (startedAtMs === undefined) return undefined
-    return { seq, spec, specBytes, standing: standingOfClaimed(spec, startedAtMs), claim }
+    return { seq, spec, specBytes, standing: standingOfClaimed(spec, startedAtMs), claim, isShared: false }
   }
 }
 

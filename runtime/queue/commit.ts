@@ -5,7 +5,7 @@
  * Invariants after every commit
  * - a job is in exactly one place (see store/keys.ts), and its queue's count of that state includes it once
  * - a standing record exists exactly for the jobs that were started, depend on others or have a journal and do not run, and
- *   for the finished; a running one has its standing in its place, or is held by the entry of its claim
+ *   for the finished, some of which share one; a running one has its standing in its place, or is held by the entry of its claim
  * - a job that ends by itself, by `expires` or its own retention, has an entry for that instant ('Z')
  * - a finished job that its queue's retention looks after is in the `retained` totals
  */
@@ -31,6 +31,7 @@ import {
 } from '../store/keys.ts'
 import {
   type Counters,
+  copyOfStanding,
   countersCodec,
   type EventRecord,
   initialCounters,
@@ -50,6 +51,7 @@ import type { CommitState, Reader, Transaction } from '../store/store.ts'
 import { AfterCommit, type AfterCommitParts } from './after-commit.ts'
 import { forgetLinks, roomForOne, tellChildren, toldPerCommitMax } from './dependencies.ts'
 import { readEvent, writeEvent } from './event-records.ts'
+import { mayShare } from './finished-runs.ts'
 import { followUpOf } from './follow-up.ts'
 import type { Growth } from './growth.ts'
 import { HeldTransaction } from './held-transaction.ts'
@@ -160,8 +162,9 @@ export class QueueCommit implements CommitState {
   add(draft: JobDraft, parents = 0): StoredJob {
     const seq = this.counters.nextSeq++
     const number = this.numberOf(draft.queue.name)
-    const spec: JobSpec = { ...draft.spec, queue: number, id: draft.id ?? makeId(this.#parts.tag, seq) }
-    const job = { seq, spec, specBytes: 0, standing: standingOf(spec, parents) }
+    const spec = specOf(draft.spec, number, draft.id ?? makeId(this.#parts.tag, seq))
+    const standing = standingOf(spec, parents)
+    const job: StoredJob = { seq, spec, specBytes: 0, standing, claim: undefined, isShared: false }
     this.writeSpec(job)
     if (draft.id !== null) this.transaction.put(idKey(draft.id), seqCodec.encode(idKey(draft.id), seq))
     this.#place(job)
@@ -225,7 +228,14 @@ export class QueueCommit implements CommitState {
     if (next === undefined) throw new Error(`no arrow ${event} leads out of ${job.standing.state}`)
     this.#unplace(job)
     const before = job.standing
-    job.standing = { ...before, ...changes, ...end, state: next }
+    const standing = copyOfStanding(before)
+    Object.assign(standing, changes)
+    if (end !== undefined) {
+      standing.dueAtMs = end.dueAtMs
+      standing.finishedAtMs = end.finishedAtMs
+    }
+    standing.state = next
+    job.standing = standing
     if (spec !== undefined) {
       job.spec = { ...job.spec, ...spec }
       this.writeSpec(job)
@@ -236,7 +246,6 @@ export class QueueCommit implements CommitState {
 
   /** Performs an arrow to an end, with all that follows from it. */
   finish(job: StoredJob, event: 'complete' | 'fail' | 'cancel', changes: Partial<Omit<Standing, 'state'>>): void {
-    // Fields that are added to a spread object of any shape cost more than all else here, so these come by themselves.
     this.#change(job, event, changes, undefined, { dueAtMs: null, finishedAtMs: this.nowMs })
     const { spec, standing } = job
     const state = standing.state as FinishedState
@@ -276,8 +285,9 @@ export class QueueCommit implements CommitState {
   /** @param by `retention`: the window in which no second job of its id is made goes on; `hand`: it ends */
   forget(job: StoredJob, by: 'hand' | 'retention'): void {
     const { seq, spec, standing } = job
+    const hasRecord = needsRecord(standing) && job.isShared !== true
     this.#unplace(job)
-    if (needsRecord(standing)) this.transaction.remove(standingKey(seq))
+    if (hasRecord) this.transaction.remove(standingKey(seq))
     if (!isMadeId(spec.id, this.#parts.tag)) this.transaction.remove(idKey(spec.id))
     this.transaction.remove(jobKey(seq))
     if (spec.event !== null && !isFinished(standing.state)) this.#eventFinished(job, spec.event)
@@ -440,12 +450,19 @@ export class QueueCommit implements CommitState {
 
   #placeFinished(job: StoredJob, state: FinishedState): void {
     const { seq, spec, standing } = job
-    const digest = digestOf(job, state, this.#writeStanding(job), this.#parts.tag)
-    this.transaction.put(finishedKey(state, spec.queue, standing.finishedAtMs!, seq), digest)
-    if (keepsItself(digest)) return
     const retained = this.totals(spec.queue).retained[state]
+    if (mayShare(spec, standing)) {
+      const bytes = bytesOf(job, standing.result?.length ?? 0, this.#parts.tag)
+      this.transaction.finished.place(seq, spec, standing, bytes)
+      job.isShared = true
+      retained.bytes += bytes
+    } else {
+      const digest = digestOf(job, state, this.#writeStanding(job), this.#parts.tag)
+      this.transaction.put(finishedKey(state, spec.queue, standing.finishedAtMs!, seq), digest)
+      if (keepsItself(digest)) return
+      retained.bytes += bytesOfDigest(digest)
+    }
     retained.count++
-    retained.bytes += bytesOfDigest(digest)
     const rule = this.configOf(spec.queue)?.retention[state]
     if (rule === undefined) return
     if (retained.count > (rule.count ?? retained.count) || retained.bytes > (rule.bytes ?? retained.bytes)) {
@@ -455,10 +472,10 @@ export class QueueCommit implements CommitState {
     }
   }
 
-  #unplaceFinished({ seq, spec, standing }: StoredJob, state: FinishedState): void {
-    const key = finishedKey(state, spec.queue, standing.finishedAtMs!, seq)
-    const digest = this.transaction.get(key)
-    this.transaction.remove(key)
+  #unplaceFinished(job: StoredJob, state: FinishedState): void {
+    const { seq, spec, standing } = job
+    const digest = this.transaction.finished.takePlace(state, spec.queue, standing.finishedAtMs!, seq)
+    this.#leaveStandings(job)
     if (digest === undefined || keepsItself(digest)) return
     const retained = this.totals(spec.queue).retained[state]
     retained.count--
@@ -473,10 +490,17 @@ export class QueueCommit implements CommitState {
     return true
   }
 
+  #leaveStandings(job: StoredJob): void {
+    if (job.isShared !== true) return
+    this.transaction.finished.leaveStandings(job.seq)
+    job.isShared = false
+  }
+
   /** @returns the length of the record; 0 where none is needed */
   #writeStanding(job: StoredJob): number {
     const { seq, standing } = job
     this.#leaveClaim(job)
+    this.#leaveStandings(job)
     if (standing.state !== 'running' && !needsRecord(standing)) return 0
     const key = standing.state === 'running' ? runningKey(seq) : standingKey(seq)
     const value = standingCodec.encode(key, standing)
@@ -488,15 +512,41 @@ export class QueueCommit implements CommitState {
 /** What stands beside the place of a finished job. @param recordBytes of its standing */
 export function digestOf(job: StoredJob, state: FinishedState, recordBytes: number, tag: string): Buffer {
   const { spec, standing } = job
-  const idBytes = isMadeId(spec.id, tag) ? 0 : entryBytes + Buffer.byteLength(spec.id)
   return encodeDigest({
-    bytes: job.specBytes + recordBytes + idBytes + 3 * entryBytes + journalBytesOf(standing, journalEntryBytes),
+    bytes: bytesOf(job, recordBytes, tag),
     keepsItself: spec.rules?.keepMs?.[state] !== undefined,
     errorCode: state === 'completed' ? null : (standing.error?.code ?? null),
     method: spec.method,
     jobName: spec.jobName,
     key: spec.rules?.key ?? null
   })
+}
+
+/** Of the entries of a finished job. @param recordBytes of its standing, or of its part of that which it shares */
+function bytesOf({ spec, specBytes, standing }: StoredJob, recordBytes: number, tag: string): number {
+  const idBytes = isMadeId(spec.id, tag) ? 0 : entryBytes + Buffer.byteLength(spec.id)
+  return specBytes + recordBytes + idBytes + 3 * entryBytes + journalBytesOf(standing, journalEntryBytes)
+}
+
+/** Field by field; see {@link copyOfStanding}. */
+function specOf(of: JobDraft['spec'], queue: number, id: string): JobSpec {
+  return {
+    id,
+    method: of.method,
+    queue,
+    params: of.params,
+    enqueuedAtMs: of.enqueuedAtMs,
+    runAtMs: of.runAtMs,
+    atFront: of.atFront,
+    priority: of.priority,
+    timeoutMs: of.timeoutMs,
+    attemptsMax: of.attemptsMax,
+    backoff: of.backoff,
+    jobName: of.jobName,
+    softTimeoutMs: of.softTimeoutMs,
+    event: of.event,
+    rules: of.rules
+  }
 }
 
 /** Of a job that has just been enqueued. */

@@ -28,6 +28,7 @@ import {
   RecordDamaged,
   reminderCodec,
   seqCodec,
+  sharedStandingsCodec,
   signalCodec,
   standingCodec,
   throttleCodec,
@@ -37,6 +38,7 @@ import type { Transaction } from '../store/store.ts'
 import { isAgedOfDocument } from './agreement.ts'
 import { digestOf, endsByItselfAtMs, needsRecord } from './commit.ts'
 import { parentRecord } from './dependencies.ts'
+import { FinishedRuns, findFinished, finishedPlaces, jobsOfFinishedEntry } from './finished-runs.ts'
 import { concurrencyOf, documentScope, type GroupId, groupNamed, groupOf, holdsGroup } from './job-group.ts'
 import { bytesOfEntry, emptyJournal } from './journal-entries.ts'
 import { cutReady, findReady, jobsOfReadyEntry, readyPlaces } from './ready-runs.ts'
@@ -186,7 +188,8 @@ class Derivation {
     this.#lastSeq = Math.max(this.#lastSeq, seq)
     this.#totalsOf(spec.queue).counts[standing.state]++
     this.#place(job, stored)
-    if (needsRecord(standing)) this.#standing(keys.standingKey(seq), job, stored)
+    if (stored.isShared === true) this.#inShared(job, stored)
+    else if (needsRecord(standing)) this.#standing(keys.standingKey(seq), job, stored)
     if (!isMadeId(spec.id, this.#rules.tag)) this.#want(keys.idKey(spec.id), seqCodec.encode(keys.idKey(spec.id), seq))
     const endsAtMs = endsByItselfAtMs(job)
     if (endsAtMs !== undefined) this.#want(keys.jobEndingKey(endsAtMs, seq), empty)
@@ -222,6 +225,27 @@ class Derivation {
   #standing(key: Buffer, job: StoredJob, stored: StoredJob): void {
     const before = this.#transaction.get(key)
     this.#want(key, job === stored && before !== undefined ? before : standingCodec.encode(key, job.standing))
+  }
+
+  /** As of {@link Derivation.#inClaim}. */
+  #inShared(job: StoredJob, stored: StoredJob): void {
+    if (job === stored) {
+      this.#wantOne('s')
+      return
+    }
+    const key = keys.standingKey(job.seq)
+    this.#wantOne('S')
+    this.#derived.changes++
+    this.#later.push(() => {
+      this.#cutFinished((runs) => runs.leaveStandings(job.seq))
+      this.#transaction.put(key, standingCodec.encode(key, job.standing))
+    })
+  }
+
+  #cutFinished(cut: (runs: FinishedRuns) => void): void {
+    const runs = new FinishedRuns(this.#transaction)
+    cut(runs)
+    runs.flush()
   }
 
   #place(job: StoredJob, stored: StoredJob): void {
@@ -295,13 +319,21 @@ class Derivation {
   }
 
   #finished(job: StoredJob, state: FinishedState): void {
-    const key = finishedKeyOf(job, state)
-    const before = this.#transaction.get(key)
-    const keeps = job.spec.rules?.keepMs?.[state] !== undefined
+    const { seq, spec, standing } = job
+    const found = findFinished(this.#transaction, state, spec.queue, standing.finishedAtMs!, seq)
+    const before = found?.digest
+    const keeps = spec.rules?.keepMs?.[state] !== undefined
     const isRight = before !== undefined && (before.length === 0 || keepsItself(before) === keeps)
-    const recordBytes = this.#transaction.get(keys.standingKey(job.seq))?.length ?? 0
+    const recordBytes = this.#transaction.get(keys.standingKey(seq))?.length ?? standing.result?.length ?? 0
     const digest = isRight ? before : digestOf(job, state, recordBytes, this.#rules.tag)
-    this.#want(key, digest)
+    this.#wantOne('F')
+    if (!isRight) {
+      this.#derived.changes++
+      this.#later.push(() => {
+        this.#cutFinished((runs) => runs.takePlace(state, spec.queue, standing.finishedAtMs!, seq))
+        this.#transaction.put(finishedKeyOf(job, state), digest)
+      })
+    }
     if (keepsItself(digest)) return
     const retained = this.#totalsOf(job.spec.queue).retained[state]
     retained.count++
@@ -391,10 +423,45 @@ class Derivation {
     this.#write()
   }
 
+  /** Of those that stand for several, the part that belongs to nothing. */
+  #removeExtraFinished(): void {
+    let entries = 0
+    for (const { value } of this.#of('F')) entries += jobsOfFinishedEntry(value)
+    if (entries <= (this.#expected.get('F') ?? 0)) return
+    for (const { key, seq } of finishedPlaces(this.#transaction, kindRange('F'))) {
+      const found = readJob(this.#transaction, seq)
+      const isOver = found !== undefined && isFinished(found.standing.state)
+      if (isOver && finishedKeyOf(found, found.standing.state as FinishedState).equals(key)) continue
+      const [state, queue] = [keys.stateOfFinishedKey(key), keys.queueOfFinishedKey(key)]
+      const atMs = keys.instantOfFinishedKey(key)
+      this.#derived.changes++
+      this.#later.push(() => this.#cutFinished((runs) => runs.takePlace(state, queue, atMs, seq)))
+    }
+    this.#write()
+  }
+
+  #removeExtraStandings(): void {
+    let entries = 0
+    for (const { key, value } of this.#of('s')) entries += sharedStandingsCodec.decode(key, value).count
+    if (entries <= (this.#expected.get('s') ?? 0)) return
+    for (const { key, value } of this.#of('s')) {
+      const first = keys.seqOfKey(key)
+      const { count } = sharedStandingsCodec.decode(key, value)
+      for (let seq = first; seq < first + count; seq++) {
+        if (readJob(this.#transaction, seq)?.isShared === true) continue
+        this.#derived.changes++
+        this.#later.push(() => this.#cutFinished((runs) => runs.leaveStandings(seq)))
+      }
+    }
+    this.#write()
+  }
+
   #removeJobEntries(): void {
     const job = (seq: number) => readJob(this.#transaction, seq)
     this.#removeExtraReady()
     this.#removeExtraClaimed()
+    this.#removeExtraFinished()
+    this.#removeExtraStandings()
     this.#removeExtra('G', (key) => {
       const found = job(keys.seqOfReadyKey(key))
       const id = found === undefined ? undefined : groupOf(found.spec)
@@ -414,14 +481,6 @@ class Derivation {
     this.#removeExtra('S', (key) => {
       const found = job(keys.seqOfKey(key))
       return found !== undefined && needsRecord(found.standing)
-    })
-    this.#removeExtra('F', (key) => {
-      const found = job(keys.seqOfKey(key))
-      return (
-        found !== undefined &&
-        isFinished(found.standing.state) &&
-        finishedKeyOf(found, found.standing.state).equals(key)
-      )
     })
     this.#removeExtra('I', (key, value) => job(seqCodec.decode(key, value))?.spec.id === key.toString('utf8', 1))
   }

@@ -1,29 +1,35 @@
 /**
- * A transaction in which some entries are held back (ready-runs.ts, running-claims.ts). Who looks at them, or walks through any
+ * A transaction in which some entries are held back (ready-runs.ts, running-claims.ts, finished-runs.ts). Who looks at them, or walks through any
  * entries, finds them written: so nobody reads what is not true any more, and nothing is written inside of a walk.
  */
 import type { Scan } from '../store/engine.ts'
-import { claimRange } from '../store/keys.ts'
+import { claimRange, finishedRange, sharedStandingsRange } from '../store/keys.ts'
 import type { Transaction } from '../store/store.ts'
+import { FinishedRuns } from './finished-runs.ts'
 import { isReadyKey, ReadyRuns } from './ready-runs.ts'
 import { type ClaimMemory, RunningClaims } from './running-claims.ts'
 
 const claimMark = claimRange.start[0]
+const finishedMark = finishedRange('completed', 0).start[0]
+const sharedMark = sharedStandingsRange.start[0]
 
 export class HeldTransaction implements Transaction {
   readonly ready: ReadyRuns
   readonly claims: RunningClaims
+  readonly finished: FinishedRuns
   readonly #transaction: Transaction
 
   constructor(transaction: Transaction, memory: ClaimMemory) {
     this.#transaction = transaction
     this.ready = new ReadyRuns(transaction)
     this.claims = new RunningClaims(transaction, memory)
+    this.finished = new FinishedRuns(transaction)
   }
 
   flush(): void {
     this.ready.flush()
     this.claims.flush()
+    this.finished.flush()
   }
 
   get(key: Buffer): Buffer | undefined {
@@ -47,14 +53,12 @@ export class HeldTransaction implements Transaction {
   }
 
   put(key: Buffer, value: Buffer): void {
-    this.#flushFor(key)
-    if (key[0] === claimMark) this.claims.forget()
+    this.#willChange(key)
     this.#transaction.put(key, value)
   }
 
   remove(key: Buffer): void {
-    this.#flushFor(key)
-    if (key[0] === claimMark) this.claims.forget()
+    this.#willChange(key)
     this.#transaction.remove(key)
   }
 
@@ -62,8 +66,15 @@ export class HeldTransaction implements Transaction {
     this.#transaction.willWrite()
   }
 
+  #willChange(key: Buffer): void {
+    this.#flushFor(key)
+    if (key[0] === claimMark) this.claims.forget()
+    else if (key[0] === sharedMark) this.finished.forget()
+  }
+
   #flushFor(key: Buffer): void {
     if (key[0] === claimMark) this.claims.flush()
+    else if (key[0] === finishedMark || key[0] === sharedMark) this.finished.flush()
     else if (isReadyKey(key)) this.ready.flush()
   }
 }

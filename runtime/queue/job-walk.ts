@@ -18,6 +18,7 @@ import { listPageBytesMax } from '../core/limits.ts'
 import { digestTest } from '../store/digest.ts'
 import { finishedKey, finishedRange, jobRange, type KeyRange, noInstantMs, seqOfKey } from '../store/keys.ts'
 import type { Reader } from '../store/store.ts'
+import { finishedPlaces } from './finished-runs.ts'
 import { type Place, placesIn, rangesOf, spansQueues } from './places.ts'
 import type { QueueRegistry } from './queue-registry.ts'
 import { readJob, recordHolds, type StoredJob } from './stored-job.ts'
@@ -145,16 +146,21 @@ function isIn(key: Buffer, { start, end }: KeyRange): boolean {
   return key.compare(start) >= 0 && key.compare(end) < 0
 }
 
-type Entry = { key: Buffer; value: Buffer }
-
 /** The places of the walk, from behind the cursor. */
 function placesOf(reader: Reader, walk: Walk, cursor: Buffer | undefined): Iterable<Place> {
   return walk.order === 'newestFirst' ? placesBefore(reader, walk, cursor) : placesBehind(reader, walk, cursor)
 }
 
-function* placesBefore(reader: Reader, { ranges }: Walk, cursor: Buffer | undefined): Iterable<Place> {
-  const lists = ranges.map((range) => reader.entries({ ...before(range, cursor), reverse: true }))
-  for (const { key, value } of newestFirst(lists)) yield { key, value, seq: seqOfKey(key) }
+function placesBefore(reader: Reader, { ranges, hasDigests }: Walk, cursor: Buffer | undefined): Iterable<Place> {
+  const lists = ranges.map((range) => {
+    const older = before(range, cursor)
+    return hasDigests ? finishedPlaces(reader, older, { reverse: true }) : jobPlaces(reader, older)
+  })
+  return newestFirst(lists)
+}
+
+function* jobPlaces(reader: Reader, range: KeyRange): Iterable<Place> {
+  for (const { key, value } of reader.entries({ ...range, reverse: true })) yield { key, value, seq: seqOfKey(key) }
 }
 
 function* placesBehind(reader: Reader, { ranges, state }: Walk, cursor: Buffer | undefined): Iterable<Place> {
@@ -175,27 +181,27 @@ function before({ start, end }: KeyRange, cursor: Buffer | undefined): KeyRange 
 }
 
 /** Merges lists that each run from the newest to the oldest. */
-function* newestFirst(lists: Iterable<Entry>[]): Iterable<Entry> {
+function* newestFirst(lists: Iterable<Place>[]): Iterable<Place> {
   if (lists.length === 1) {
     yield* lists[0]!
     return
   }
   const iterators = lists.map((list) => list[Symbol.iterator]())
   try {
-    const heads = iterators.map((iterator) => iterator.next().value as Entry | undefined)
+    const heads = iterators.map((iterator) => iterator.next().value as Place | undefined)
     for (;;) {
       const newest = heads.reduce<number>((best, head, index) => (isNewer(head, heads[best]) ? index : best), 0)
       const head = heads[newest]
       if (head === undefined) return
       yield head
-      heads[newest] = iterators[newest]!.next().value as Entry | undefined
+      heads[newest] = iterators[newest]!.next().value as Place | undefined
     }
   } finally {
     for (const iterator of iterators) iterator.return?.()
   }
 }
 
-function isNewer(entry: Entry | undefined, other: Entry | undefined): boolean {
+function isNewer(entry: Place | undefined, other: Place | undefined): boolean {
   if (entry === undefined || other === undefined) return entry !== undefined
   const { key } = entry
   const than = other.key

@@ -12,6 +12,7 @@ import {
   seqOfReadyKey
 } from '../store/keys.ts'
 import type { Reader } from '../store/store.ts'
+import { finishedPlaces } from './finished-runs.ts'
 import { isReadyKey, readyPlaces } from './ready-runs.ts'
 import { claimedSeqs } from './running-claims.ts'
 
@@ -33,7 +34,7 @@ export function spansQueues(state: JobState): boolean {
   return state !== 'ready' && !isFinished(state)
 }
 
-/** Of a job: the key of its place, and what stands beside it if the entry is its own. */
+/** Of a job: the key of its place, and what stands beside it if it is its own. */
 export interface Place {
   key: Buffer
   value?: Buffer
@@ -49,6 +50,7 @@ export interface Place {
 export function placesIn(reader: Reader, state: JobState, range: KeyRange, behind?: Buffer): Iterable<Place> {
   if (state === 'running') return runningPlaces(reader, behind)
   if (state === 'ready' && isReadyKey(range.start)) return readyPlaces(reader, range, behind)
+  if (isFinished(state)) return finishedPlaces(reader, range, { bound: behind })
   return ownPlaces(reader, state, behind === undefined ? range : { start: after(behind), end: range.end })
 }
 

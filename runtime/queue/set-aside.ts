@@ -5,6 +5,7 @@
  * ```
  *  job                      it is gone; jobs that wait for it are told that it failed
  *  standing                 the job fails with RECORD_DAMAGED; one that had finished stays so, without its result
+ *  shared standings         as a standing of each of the jobs, all of which had finished
  *  claim                    its jobs fail with RECORD_DAMAGED: they are in no place then
  *  journal, signal, parent  the job fails with RECORD_DAMAGED, unless it had finished
  *  document                 stays, so that it is never taken for a new one; its reminders are set aside, its jobs fail
@@ -29,12 +30,14 @@ import {
   RecordDamaged,
   type Standing,
   seqCodec,
+  sharedStandingsCodec,
   standingCodec,
   unseal
 } from '../store/records.ts'
 import type { Transaction } from '../store/store.ts'
 import type { QueueCommit } from './commit.ts'
 import { deriveAgain } from './derived-entries.ts'
+import { FinishedRuns, findStandings, finishedPlaces, standingInRun } from './finished-runs.ts'
 import { groupOf } from './job-group.ts'
 import { findReady } from './ready-runs.ts'
 import { isSetAside, keepAside } from './set-aside-records.ts'
@@ -76,7 +79,7 @@ class Repair {
   readonly #standings = new Map<number, Buffer>()
   readonly #parts = new Map<number, Buffer>()
   readonly #wereRunning = new Set<number>()
-  /** One of those that are lost. */
+  /** One of those that are lost, or of shared standings. */
   #lostClaim: Buffer | undefined
 
   constructor(commit: QueueCommit, rules: SetAsideRules) {
@@ -127,7 +130,7 @@ class Repair {
     if (letter === 'J') this.#jobs.set(seq, key)
     if (letter === 'S' || letter === 'X') this.#standings.set(seq, key)
     if (letter === 'X') this.#wereRunning.add(seq)
-    if (letter === 'x') this.#lostClaim = key
+    if (letter === 'x' || letter === 's') this.#lostClaim = key
     if (letter === 'L' || letter === 'H' || letter === 'P') this.#parts.set(seq, key)
     if (letter === 'E') this.#commit.after.tellEventsLost()
   }
@@ -159,13 +162,37 @@ class Repair {
       }
       for (const entry of left) this.#keep(entry, 'its job is gone')
     }
+    this.#setAsideShared()
+  }
+
+  /** Of a job that is gone, its part of a record that stays. */
+  #setAsideShared(): void {
+    const left: number[] = []
+    for (const { key, value } of this.#transaction.entries(kindRange('s'))) {
+      const first = keys.seqOfKey(key)
+      const { count } = sharedStandingsCodec.decode(key, value)
+      for (let seq = first; seq < first + count; seq++) {
+        if (!this.#transaction.has(keys.jobKey(seq))) left.push(seq)
+      }
+    }
+    const runs = new FinishedRuns(this.#transaction)
+    for (const seq of left) {
+      const standing = runs.standingOf(seq)!
+      runs.leaveStandings(seq)
+      const key = keys.standingKey(seq)
+      this.#keep({ key, value: standingCodec.encode(key, standing) }, 'its job is gone')
+    }
+    runs.flush()
   }
 
   /** Where a job has finished, and when, is in its place. */
   #restoreFinished(): void {
     const lost: Buffer[] = []
-    for (const key of this.#transaction.keys(kindRange('F'))) {
-      if (!this.#transaction.has(keys.standingKey(keys.seqOfKey(key)))) lost.push(Buffer.from(key))
+    for (const { key, seq } of finishedPlaces(this.#transaction, kindRange('F'))) {
+      const isThere =
+        this.#transaction.has(keys.standingKey(seq)) ||
+        standingInRun(findStandings(this.#transaction, seq), seq) !== undefined
+      if (!isThere) lost.push(Buffer.from(key))
     }
     for (const key of lost) {
       const seq = keys.seqOfKey(key)

@@ -12,6 +12,8 @@ import {
   standingOfClaimed
 } from '../store/records.ts'
 import type { Reader } from '../store/store.ts'
+import { findStandings, standingInRun } from './finished-runs.ts'
+import { HeldTransaction } from './held-transaction.ts'
 import { claimOf } from './running-claims.ts'
 
 export interface StoredJob {
@@ -22,6 +24,8 @@ export interface StoredJob {
   standing: Standing
   /** Of a running job without a record of its own: the claim that holds it. */
   claim?: number | undefined
+  /** Of a finished job: its standing is in an entry of several. */
+  isShared?: boolean
 }
 
 /**
@@ -73,11 +77,25 @@ export function readJob(reader: Reader, seq: number): StoredJob | undefined {
   const job = readFreshJob(reader, seq)
   if (job === undefined) return undefined
   const standing = readStanding(reader, seq)
-  if (standing !== undefined) return { ...job, standing }
-  if (waitsForItsTime(reader, job)) return { ...job, standing: initialStanding(job.spec, 'scheduled') }
+  if (standing !== undefined) {
+    job.standing = standing
+    return job
+  }
+  const shared = readSharedStanding(reader, seq)
+  if (shared !== undefined) {
+    job.standing = shared
+    job.isShared = true
+    return job
+  }
+  if (waitsForItsTime(reader, job)) {
+    job.standing = initialStanding(job.spec, 'scheduled')
+    return job
+  }
   const held = claimOf(reader, seq)
   if (held === undefined) return job
-  return { ...job, standing: standingOfClaimed(job.spec, held.startedAtMs), claim: held.claim }
+  job.standing = standingOfClaimed(job.spec, held.startedAtMs)
+  job.claim = held.claim
+  return job
 }
 
 /** The job, if it runs and is in this attempt. */
@@ -98,7 +116,14 @@ export function readFreshJob(reader: Reader, seq: number): StoredJob | undefined
   const value = reader.get(key)
   if (value === undefined) return undefined
   const spec = specCodec.decode(key, value)
-  return { seq, spec, specBytes: value.length, standing: initialStanding(spec, 'ready') }
+  return {
+    seq,
+    spec,
+    specBytes: value.length,
+    standing: initialStanding(spec, 'ready'),
+    claim: undefined,
+    isShared: false
+  }
 }
 
 /** Where the job is among the ready ones. Those of a document, which may be in several queues, do not age. */
@@ -129,6 +154,12 @@ function readStanding(reader: Reader, seq: number): Standing | undefined {
     if (value !== undefined) return standingCodec.decode(key, value)
   }
   return undefined
+}
+
+/** What has changed in this commit is in none of the entries yet. */
+function readSharedStanding(reader: Reader, seq: number): Standing | undefined {
+  if (reader instanceof HeldTransaction) return reader.finished.standingOf(seq)
+  return standingInRun(findStandings(reader, seq), seq)
 }
 
 /** Of a job without a standing: else it is ready, or has just been claimed. */

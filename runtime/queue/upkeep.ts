@@ -22,6 +22,7 @@ import { type QueueTotals, throttleCodec } from '../store/records.ts'
 import type { Reader } from '../store/store.ts'
 import { endsByItselfAtMs, expired, type QueueCommit, readTotals } from './commit.ts'
 import { hasUntold, tellSome } from './dependencies.ts'
+import { finishedPlaces } from './finished-runs.ts'
 import { fireReminder, type NextInstant } from './reminders.ts'
 import { readJob } from './stored-job.ts'
 
@@ -76,6 +77,8 @@ export class RetentionFronts {
   }
 }
 
+const togetherMax = 1_000
+
 export function upkeepPiece(
   commit: QueueCommit,
   places: readonly RetainedPlace[],
@@ -111,7 +114,7 @@ export function nextUpkeepAtMs(
     if (isOverfull(place, readTotals(reader, place.queue))) return 0
     const { ageMs } = place.rule
     if (ageMs === null) continue
-    const key = oldest(reader, place, fronts)
+    const [key] = oldest(reader, place, fronts, 1)
     if (key !== undefined) nextAtMs = Math.min(nextAtMs, instantOfFinishedKey(key) + ageMs)
   }
   return nextAtMs === Number.POSITIVE_INFINITY ? null : nextAtMs
@@ -157,24 +160,29 @@ function trim(commit: QueueCommit, place: RetainedPlace, fronts: RetentionFronts
   const totals = commit.totals(place.queue)
   const keepsAfterMs = ageMs === null ? Number.NEGATIVE_INFINITY : commit.nowMs - ageMs
   let forgotten = 0
-  while (forgotten < max) {
-    const isBeyond = isOverfull(place, totals)
-    if (!isBeyond && ageMs === null) break
-    const key = oldest(commit.transaction, place, fronts)
-    if (key === undefined || !(isBeyond || instantOfFinishedKey(key) <= keepsAfterMs)) break
-    commit.forget(readJob(commit.transaction, seqOfKey(key))!, 'retention')
-    forgotten++
+  while (forgotten < max && (isOverfull(place, totals) || ageMs !== null)) {
+    // Looked for together: a look between two of them would have the entries that they share written again for each.
+    const lookedAt = oldest(commit.transaction, place, fronts, Math.min(max - forgotten, togetherMax))
+    for (const key of lookedAt) {
+      if (!(isOverfull(place, totals) || instantOfFinishedKey(key) <= keepsAfterMs)) return forgotten
+      fronts.advance(place, key)
+      commit.forget(readJob(commit.transaction, seqOfKey(key))!, 'retention')
+      forgotten++
+    }
+    if (lookedAt.length === 0) break
   }
   return forgotten
 }
 
-/** The oldest job of a place that its retention looks after. */
-function oldest(reader: Reader, place: RetainedPlace, fronts: RetentionFronts): Buffer | undefined {
+/** The oldest jobs of a place that its retention looks after. */
+function oldest(reader: Reader, place: RetainedPlace, fronts: RetentionFronts, max: number): Buffer[] {
   const { end } = finishedRange(place.state, place.queue)
-  for (const { key, value } of reader.entries({ start: fronts.of(place), end })) {
+  const found: Buffer[] = []
+  for (const { key, value } of finishedPlaces(reader, { start: fronts.of(place), end })) {
     if (keepsItself(value)) continue
-    fronts.advance(place, key)
-    return key
+    if (found.length === 0) fronts.advance(place, key)
+    found.push(Buffer.from(key))
+    if (found.length === max) break
   }
-  return undefined
+  return found
 }

@@ -1,5 +1,5 @@
 /**
- * The value of a finished job's place ('F'): enough to pass over the jobs that a filter does not want, and to keep the
+ * The value of a finished job's place ('F'), or its part of that which neighbours share: enough to pass over the jobs that a filter does not want, and to keep the
  * retention of a queue, without reading the job itself.
  *
  * ```
@@ -25,17 +25,31 @@ export interface DigestedJob {
 
 /** The order is stored: codes are only ever appended to `core/errors.ts`. */
 const codes = Object.keys(jobErrorCodes) as JobErrorCode[]
-const digestBytes = 18
+export const digestBytes = 18
 
 export function encodeDigest({ bytes, keepsItself, errorCode, method, jobName, key }: DigestedJob): Buffer {
   const digest = Buffer.allocUnsafe(digestBytes)
-  digest.writeUInt32BE(Math.min(bytes, 2 ** 32 - 1), 0)
+  writeDigest(digest, 0, bytes, method, jobName, key)
   digest[4] = keepsItself ? 1 : 0
   digest[5] = errorCode === null ? 0 : 1 + codes.indexOf(errorCode)
-  digest.writeUInt32BE(hashOf(method), 6)
-  digest.writeUInt32BE(hashOf(jobName), 10)
-  digest.writeUInt32BE(hashOf(key), 14)
   return digest
+}
+
+/** Of a job without an error, which the retention of its queue looks after. */
+export function writeDigest(
+  digests: Buffer,
+  at: number,
+  bytes: number,
+  method: string,
+  jobName: string | null,
+  key: string | null
+): void {
+  digests.writeUInt32BE(Math.min(bytes, 2 ** 32 - 1), at)
+  digests[at + 4] = 0
+  digests[at + 5] = 0
+  digests.writeUInt32BE(hashOf(method), at + 6)
+  digests.writeUInt32BE(hashOf(jobName), at + 10)
+  digests.writeUInt32BE(hashOf(key), at + 14)
 }
 
 /** Of a job that format 1 finished, which has no digest: nothing is known. */

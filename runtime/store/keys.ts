@@ -6,13 +6,14 @@
  *  kind  key after the kind byte                          value
  *  'J'   seq:6                                            job: what was asked for (records.ts, `JobSpec`)
  *  'S'   seq:6                                            standing of a job that has been started and is not running
+ *  's'   seq:6                                            the same of finished neighbours, this one and the next ones (records.ts, `SharedStandings`)
  *  'X'   seq:6                                            running: its standing
  *  'x'   claim:6                                          running, of one claim, with nothing of their own (records.ts, `ClaimRecord`)
  *  'R'   queue:2 front:1 rank:4 order:6                   ready, without a key, in the order in which it will run; empty, or 1 byte: has 'S',
  *                                                         or count:4 of the jobs with this number and the next ones (ready-runs.ts)
  *  'G'   queue:2 group:6 front:1 rank:4 order:6           ready, of a group; flags:1 (1 has 'S', 2 aged) limit:4, 0 for none
  *  'W'   due:6 seq:6                                      scheduled, by due time in epoch ms, 2^48 - 1 for none; empty
- *  'F'   state:1 queue:2 finished:6 seq:6                 finished, by time; digest.ts, or empty in format 1
+ *  'F'   state:1 queue:2 finished:6 seq:6                 finished, by time; digests of this job and the next ones (digest.ts), or empty in format 1
  *  'I'   id in UTF-8                                      seq of the job with this id, for ids chosen by the caller
  *  'D'   id in UTF-8                                      window in which no second job of this id is made
  *  'Z'   at:6 what:1 (seq:6 | id in UTF-8)                what ends by itself: a job (0), a window (1); or a reminder (2) that is due; empty
@@ -55,6 +56,7 @@ export const noInstantMs = seqMax
 const kind = {
   job: 0x4a,
   standing: 0x53,
+  sharedStandings: 0x73,
   running: 0x58,
   claim: 0x78,
   ready: 0x52,
@@ -98,6 +100,11 @@ export function jobKey(seq: number): Buffer {
 
 export function standingKey(seq: number): Buffer {
   return seqKey(kind.standing, seq)
+}
+
+/** @param first of the jobs that share the entry */
+export function sharedStandingsKey(first: number): Buffer {
+  return seqKey(kind.sharedStandings, first)
 }
 
 export function runningKey(seq: number): Buffer {
@@ -240,6 +247,14 @@ export function finishedKey(state: FinishedState, queue: number, finishedAtMs: n
   key.writeUIntBE(finishedAtMs, 4, 6)
   key.writeUIntBE(seq, 10, 6)
   return key
+}
+
+export function stateOfFinishedKey(key: Buffer): FinishedState {
+  return finishedStates[key[1]!]!
+}
+
+export function queueOfFinishedKey(key: Buffer): number {
+  return key.readUInt16BE(2)
 }
 
 export function instantOfFinishedKey(key: Buffer): number {
@@ -420,6 +435,7 @@ export const eventRange = rangeOf(Buffer.of(smallKind.event))
 export const preparedRange = rangeOf(Buffer.of(smallKind.prepared))
 export const nextEventRange = rangeOf(Buffer.of(smallKind.nextEvent))
 export const jobRange = rangeOf(Buffer.of(kind.job))
+export const sharedStandingsRange = rangeOf(Buffer.of(kind.sharedStandings))
 export const runningRange = rangeOf(Buffer.of(kind.running))
 export const claimRange = rangeOf(Buffer.of(kind.claim))
 export const scheduledRange = rangeOf(Buffer.of(kind.scheduled))

@@ -9,8 +9,9 @@ import { RuntimeError } from '../../runtime/core/errors.ts'
 import type { EnqueueRequest, EnqueueResult, JobSelection, JobView } from '../../runtime/core/job.ts'
 import { type FinishedState, finishedStates, isFinished, jobStates } from '../../runtime/core/lifecycle.ts'
 import type { ClaimedJob } from '../../runtime/queue/claimed-job.ts'
+import { finishedPlaces } from '../../runtime/queue/finished-runs.ts'
 import { bytesOfDigest } from '../../runtime/store/digest.ts'
-import { finishedRange, metaKey, seqOfKey } from '../../runtime/store/keys.ts'
+import { finishedRange, metaKey } from '../../runtime/store/keys.ts'
 import { countersCodec } from '../../runtime/store/records.ts'
 import { type ModelJob, ModelQueue } from './model.ts'
 import { enqueue } from './model-admission.ts'
@@ -659,7 +660,7 @@ export class QueueAndModel {
   #sizesOf({ queue, state }: { queue: string; state: FinishedState }): Map<number, number> {
     const range = finishedRange(state, queues.findIndex(({ name }) => name === queue) + 1)
     return new Map(
-      [...this.open.store.reader.entries(range)].map(({ key, value }) => [seqOfKey(key), bytesOfDigest(value)])
+      [...finishedPlaces(this.open.store.reader, range)].map(({ seq, value }) => [seq, bytesOfDigest(value)])
     )
   }
 

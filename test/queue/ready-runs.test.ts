@@ -3,37 +3,8 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { findReady, jobsOfReadyEntry, ReadyRuns, readyPlaces, readyRunMax } from '../../runtime/queue/ready-runs.ts'
-import type { Scan } from '../../runtime/store/engine.ts'
 import { type ReadyPlace, readyKey, readyRange } from '../../runtime/store/keys.ts'
-import type { Transaction } from '../../runtime/store/store.ts'
-
-class PlainTransaction implements Transaction {
-  readonly #entries = new Map<string, Buffer>()
-
-  get(key: Buffer): Buffer | undefined {
-    return this.#entries.get(key.toString('hex'))
-  }
-  has(key: Buffer): boolean {
-    return this.#entries.has(key.toString('hex'))
-  }
-  put(key: Buffer, value: Buffer): void {
-    this.#entries.set(key.toString('hex'), value)
-  }
-  remove(key: Buffer): void {
-    this.#entries.delete(key.toString('hex'))
-  }
-  willWrite(): void {}
-  entries({ start, end, reverse = false, limit }: Scan): { key: Buffer; value: Buffer }[] {
-    const found = [...this.#entries]
-      .map(([key, value]) => ({ key: Buffer.from(key, 'hex'), value }))
-      .filter(({ key }) => key.compare(start) >= 0 && key.compare(end) < 0)
-      .sort((one, other) => one.key.compare(other.key) * (reverse ? -1 : 1))
-    return found.slice(0, limit)
-  }
-  keys(scan: Scan): Buffer[] {
-    return this.entries(scan).map(({ key }) => key)
-  }
-}
+import { PlainTransaction } from './plain-transaction.ts'
 
 interface Job {
   queue: number

@@ -13,9 +13,10 @@ import {
   jobStates
 } from '../../runtime/core/lifecycle.ts'
 import { checkAgreement } from '../../runtime/queue/agreement.ts'
+import { finishedRunMax } from '../../runtime/queue/finished-runs.ts'
 import { emptyJournal } from '../../runtime/queue/journal-entries.ts'
 import { readyRunMax } from '../../runtime/queue/ready-runs.ts'
-import { bytesOfDigest, keepsItself } from '../../runtime/store/digest.ts'
+import { bytesOfDigest, digestBytes, keepsItself } from '../../runtime/store/digest.ts'
 import * as keys from '../../runtime/store/keys.ts'
 import {
   claimCodec,
@@ -34,6 +35,7 @@ import {
   reminderCodec,
   type Standing,
   seqCodec,
+  sharedStandingsCodec,
   signalCodec,
   specCodec,
   standingCodec,
@@ -87,6 +89,8 @@ class Scan {
   readonly #queues = new Map<number, string>()
   /** Jobs that claims hold, with the time of that. */
   readonly #claimed = new Map<number, number>()
+  /** Standings in entries that several jobs share. */
+  readonly #shared = new Map<number, Pick<Standing, 'startedAtMs' | 'finishedAtMs' | 'result'>>()
   readonly #groups = new Map<string, Group>()
 
   constructor(reader: Reader, tag: string, configs: ReadonlyMap<string, QueueConfig>) {
@@ -110,6 +114,17 @@ class Scan {
         }
       }
     }
+    for (const { key, value } of this.#of('s')) {
+      const { startedAtMs, finishedAtMs, count, results } = sharedStandingsCodec.decode(key, value)
+      assert(count > 0 && count <= finishedRunMax, `standings of ${count} jobs`)
+      const lines = results === '' ? Array.from({ length: count }, () => '') : results.split('\n')
+      assert.equal(lines.length, count, 'results of shared standings')
+      for (const [at, line] of lines.entries()) {
+        const seq = keys.seqOfKey(key) + at
+        assert(!this.#shared.has(seq), `two entries hold the standing of job ${seq}`)
+        this.#shared.set(seq, { startedAtMs, finishedAtMs, result: line === '' ? null : line })
+      }
+    }
     const records = new Map([...this.#of('S'), ...this.#of('X')].map(({ key, value }) => [hex(key), value]))
     for (const { key, value } of this.#of('J')) {
       const seq = keys.seqOfKey(key)
@@ -121,13 +136,20 @@ class Scan {
       const isClaimed = startedAtMs !== undefined
       assert(!(isClaimed && (due || found.length > 0)), `job ${seq} is held by a claim and is elsewhere`)
       const initial = initialStanding(spec, due ? 'scheduled' : 'ready')
+      const shared = this.#shared.get(seq)
+      assert(
+        shared === undefined || !(due || isClaimed || found.length > 0),
+        `job ${seq} shares its standing and has another`
+      )
       const standing =
         found[0] !== undefined
           ? standingCodec.decode(found[0], records.get(hex(found[0]))!)
           : isClaimed
             ? { ...initial, state: 'running' as const, made: 1, startedAtMs }
-            : initial
-      const hasRecord = found.length === 1 && standing.state !== 'running'
+            : shared !== undefined
+              ? { ...initial, state: 'completed' as const, made: 1, dueAtMs: null, ...shared }
+              : initial
+      const hasRecord = shared !== undefined || (found.length === 1 && standing.state !== 'running')
       this.#jobs.set(seq, { seq, spec, standing, hasRecord, isClaimed })
     }
     for (const { key, value } of this.#of('K')) {
@@ -173,9 +195,10 @@ class Scan {
     }
     this.#holds(
       'S',
-      jobs.filter(({ hasRecord }) => hasRecord).map(({ seq }) => keys.standingKey(seq)),
+      jobs.filter(({ seq, hasRecord }) => hasRecord && !this.#shared.has(seq)).map(({ seq }) => keys.standingKey(seq)),
       'standings'
     )
+    for (const seq of this.#shared.keys()) assert(this.#jobs.has(seq), `job ${seq}, which shares its standing, is gone`)
     const chosen = jobs.filter(({ seq, spec }) => spec.id !== `${this.#tag}-${seq.toString(36)}`)
     this.#holds(
       'I',
@@ -241,13 +264,31 @@ class Scan {
           : Buffer.concat([Buffer.of((hasRecord ? 1 : 0) + (isAged ? 2 : 0)), limit])
       assert.deepEqual(value, expected, `what the ready entry of job ${spec.id} says`)
     }
-    this.#holds(
-      'F',
-      this.#in(...finishedStates).map(({ seq, spec, standing }) =>
-        keys.finishedKey(standing.state as FinishedState, spec.queue, standing.finishedAtMs!, seq)
-      ),
-      'finished'
+    assert.deepEqual(
+      this.#finishedPlaces()
+        .map(({ key }) => hex(key))
+        .sort(),
+      this.#in(...finishedStates)
+        .map(({ seq, spec, standing }) =>
+          hex(keys.finishedKey(standing.state as FinishedState, spec.queue, standing.finishedAtMs!, seq))
+        )
+        .sort(),
+      "finished ('F')"
     )
+  }
+
+  /** An entry for each job, also of those that share one. */
+  #finishedPlaces(): Entry[] {
+    return this.#of('F').flatMap(({ key, value }) => {
+      if (value.length <= digestBytes) return [{ key, value }]
+      const count = value.length / digestBytes
+      assert(Number.isInteger(count) && count <= finishedRunMax && key[1] === 0, `a place of ${count} jobs`)
+      return Array.from({ length: count }, (_, at) => {
+        const own = Buffer.from(key)
+        own.writeUIntBE(keys.seqOfKey(key) + at, own.length - 6, 6)
+        return { key: own, value: value.subarray(at * digestBytes, (at + 1) * digestBytes) }
+      })
+    })
   }
 
   /** An entry for each job, also of those that share one. */
@@ -268,7 +309,7 @@ class Scan {
     for (const [queue, name] of this.#queues) {
       const expected: QueueTotals = noTotals()
       for (const { spec, standing } of this.#jobs.values()) if (spec.queue === queue) expected.counts[standing.state]++
-      for (const { key, value } of this.#of('F')) {
+      for (const { key, value } of this.#finishedPlaces()) {
         if (key.readUInt16BE(2) !== queue || keepsItself(value)) continue
         const retained = expected.retained[finishedStates[key[1]!]!]
         retained.count++

@@ -100,6 +100,7 @@ const stateOrder = ({ state }: Parts) => finishedStates.indexOf(state)
 const layouts: Record<string, Layout> = {
   jobKey: bySeq(keys.jobKey),
   standingKey: bySeq(keys.standingKey),
+  sharedStandingsKey: bySeq(keys.sharedStandingsKey),
   runningKey: bySeq(keys.runningKey),
   claimKey: bySeq(keys.claimKey),
   untoldKey: bySeq(keys.untoldKey),
@@ -140,7 +141,12 @@ const layouts: Record<string, Layout> = {
   finishedKey: {
     keyOf: ({ state, queue, atMs, seq }) => keys.finishedKey(state, queue, atMs, seq),
     sorts: (of) => [stateOrder(of), of.queue, of.atMs, of.seq],
-    reads: (key) => ({ atMs: keys.instantOfFinishedKey(key), seq: keys.seqOfKey(key) })
+    reads: (key) => ({
+      state: keys.stateOfFinishedKey(key),
+      queue: keys.queueOfFinishedKey(key),
+      atMs: keys.instantOfFinishedKey(key),
+      seq: keys.seqOfKey(key)
+    })
   },
   idKey: { keyOf: ({ text }) => keys.idKey(text), sorts: ({ text }) => [text] },
   throttleKey: { keyOf: ({ text }) => keys.throttleKey(text), sorts: ({ text }) => [text] },
@@ -257,6 +263,7 @@ interface RangeLayout {
 const ranges: Record<string, RangeLayout> = {
   jobRange: { rangeOf: () => keys.jobRange, holds: ['jobKey'], by: [] },
   runningRange: { rangeOf: () => keys.runningRange, holds: ['runningKey'], by: [] },
+  sharedStandingsRange: { rangeOf: () => keys.sharedStandingsRange, holds: ['sharedStandingsKey'], by: [] },
   claimRange: { rangeOf: () => keys.claimRange, holds: ['claimKey'], by: [] },
   scheduledRange: { rangeOf: () => keys.scheduledRange, holds: ['scheduledKey'], by: [] },
   queueRange: { rangeOf: () => keys.queueRange, holds: ['queueKey'], by: [] },

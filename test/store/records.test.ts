@@ -27,6 +27,7 @@ import {
   reminderKey,
   rotationKey,
   runningKey,
+  sharedStandingsKey,
   signalKey,
   standingKey,
   throttleKey,
@@ -64,10 +65,12 @@ import {
   type ReminderRecord,
   reminderCodec,
   type SchedulerRecord,
+  type SharedStandings,
   type SignalRecord,
   type Standing,
   schedulerCodec,
   seqCodec,
+  sharedStandingsCodec,
   signalCodec,
   specCodec,
   standingCodec,
@@ -293,6 +296,12 @@ const prepared: fc.Arbitrary<PreparedRecord> = record({
   preparedAtMs: instant,
   undecidedAtMs: instant
 })
+const shared: fc.Arbitrary<SharedStandings> = record({
+  startedAtMs: instant,
+  finishedAtMs: instant,
+  count,
+  results: fc.array(fc.json(), { maxLength: 250 }).map((results) => results.join('\n'))
+})
 const owner: fc.Arbitrary<Owner> = record({ pid: count, birth: text })
 
 /** One kind of record: its keys, its values, and the way there and back. */
@@ -311,6 +320,12 @@ const kinds = [
     keys: fc.oneof(seqs.map(standingKey), seqs.map(runningKey)),
     values: standing,
     codec: standingCodec
+  }),
+  kind({
+    name: 'shared standings',
+    keys: seqs.map(sharedStandingsKey),
+    values: shared,
+    codec: sharedStandingsCodec
   }),
   kind({ name: 'claim', keys: seqs.map(claimKey), values: claim, codec: claimCodec }),
   kind({ name: 'queue', keys: queueNumbers.map(queueKey), values: queue, codec: queueCodec }),
