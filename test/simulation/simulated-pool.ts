@@ -1,7 +1,7 @@
 /**
  * The threads of one queue, without threads: what a job does stands in its params, and how long each thing takes is drawn. It
  * keeps the promises of core/pool.ts, and looks at those that are made to it: no more jobs than threads, one attempt of a job
- * at a time, one job of a document and of a strict key.
+ * at a time, one job of a document and of a strict key, and no attempt that is not on the disk as running.
  */
 import assert from 'node:assert/strict'
 import type { JournalEntry } from '../../runtime/core/journal.ts'
@@ -61,6 +61,8 @@ export interface PoolGround {
   watcher: PoolWatcher
   /** Documents and strict keys of which a job runs, over all queues. */
   held: Map<string, string>
+  /** Whether the disk has that attempt of the job as running. */
+  isStored: (job: JobMessage) => boolean
   /** No faults any more: nothing hangs. */
   isCalm: () => boolean
 }
@@ -111,6 +113,7 @@ export class SimulatedPool implements Pool {
     trace(`run ${job.id} ${job.attempt}`)
     assert(!this.#threads.has(job.id), `job ${job.id} runs twice`)
     assert(this.#threads.size < this.#threadsMax, `more jobs of ${job.queue} than threads`)
+    assert(this.#ground.isStored(job), `attempt ${job.attempt} of ${job.id} runs, and on the disk it does not`)
     const script = JSON.parse(job.params) as Script
     const holds =
       job.document === undefined ? script.strict && `key ${script.strict}` : `${job.document.type} ${job.document.name}`
