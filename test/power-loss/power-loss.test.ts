@@ -26,6 +26,8 @@ const beginRecords = 32
 const placingRecords = 12
 /** Of the images: opened as after a crash, with the check of every record in a process of its own, which takes longer. */
 const fullyCheckedShare = 0.05
+const workload = new URL('./workload.js', import.meta.url)
+const backupProgram = new URL('./backup-program.js', import.meta.url)
 const source = join(fileURLToPath(new URL('.', import.meta.url)).replace(/\.?build\/[^/]+\/|dist\//, ''), 'journal.c')
 const compiler = ['cc', 'gcc', 'clang'].find((name) => spawnSync(name, ['--version']).status === 0)
 const cannotRun =
@@ -43,12 +45,12 @@ function compiled(t: TestContext): string {
 }
 
 /** What a program did to its disk. */
-function recorded(t: TestContext, library: string, seed: number, name = 'workload'): JournalRecord[] {
+function recorded(t: TestContext, library: string, seed: number, url = workload): JournalRecord[] {
   const folder = temporaryFolder(t)
   const disk = join(folder, 'disk')
   execFileSync('mkdir', [disk])
   const journal = join(folder, 'journal')
-  const program = fileURLToPath(new URL(`./${name}.js`, import.meta.url))
+  const program = fileURLToPath(url)
   execFileSync(process.execPath, [program, disk, String(seed), String(operations)], {
     env: { ...process.env, LD_PRELOAD: library, POWER_LOSS_FOLDER: disk, POWER_LOSS_JOURNAL: journal },
     stdio: ['ignore', 'ignore', 'inherit']
@@ -250,7 +252,7 @@ describe('loss of power (issue 7.3)', { skip: cannotRun }, () => {
     const losses: string[] = []
     let whole = 0
     for (let seed = 1; seed <= (isLong ? 10 : 1); seed++) {
-      for (const image of imagesOfBackup(recorded(t, library, seed, 'backup-program'), root, seed)) {
+      for (const image of imagesOfBackup(recorded(t, library, seed, backupProgram), root, seed)) {
         const isThere = image.folder !== ''
         if (isThere) whole++
         const loss = lossIn(image, isThere ? await opener.open(image.folder) : { found: {}, error: null })
