@@ -5,8 +5,7 @@
  * done, and done once.
  *
  * An epoch is one data directory. It begins with a death at each step of the making of the directory, in their order. By default
- * one epoch: all points of making, and of the others every fifth; which ones depends on the seed; and some deaths right behind
- * an answer, where one that was given too early is found out. `LONG=1`: as many
+ * one epoch: all points of making, and of the others every fifth; which ones depends on the seed. `LONG=1`: as many
  * epochs, each with all points and as many random moments, as 2,000 kills take (`CRASHES_KILLS`: another number). `CRASHES_SEED` repeats the points and
  * moments of an earlier run, and `CRASHES_POINTS=commit.told,host.sent` dies at no others.
  */
@@ -33,9 +32,6 @@ const killsMin = Number(process.env.CRASHES_KILLS ?? (isLong ? 2_000 : 0))
 const randomLives = process.env.CRASHES_POINTS !== undefined ? 0 : isLong ? 40 : 2
 /** Of the points behind the making of a directory, one in so many. */
 const pointsRotation = isLong || process.env.CRASHES_POINTS !== undefined ? 1 : 5
-/** Which operation was answered is a matter of chance, so once is not enough. */
-const behindAnswers: readonly FailPoint[] =
-  process.env.CRASHES_POINTS === undefined ? Array(3).fill('answer.written') : []
 const storeCheckEvery = isLong ? 6 : 1
 /** For all that has been asked for to come to its end, once nobody dies any more. */
 const finishMsMax = 120_000
@@ -249,7 +245,7 @@ function planOf(random: () => number): { making: FailPoint[]; lives: (FailPoint 
   const first = seed % pointsRotation
   const later = allPoints.filter((point) => !isOf('create')(point))
   const chosen = later.filter((_, index) => index % pointsRotation === first)
-  const others = [...Array.from({ length: randomLives }, () => 'random' as const), ...behindAnswers]
+  const others = Array.from({ length: randomLives }, () => 'random' as const)
   return { making, lives: shuffled([...chosen, ...others], random) }
 }
 
