@@ -123,14 +123,18 @@ export class Disk {
     }
   }
 
-  /** Writes what the disk may hold if the power is lost while `last` is under way. */
-  writeImage(folder: string, last: JournalRecord | undefined, random: () => number): void {
+  /**
+   * Writes what the disk may hold if the power is lost while `last` is under way.
+   *
+   * @param random decides what is kept of contents @param ofNames and of names; default: the same
+   */
+  writeImage(folder: string, last: JournalRecord | undefined, random: () => number, ofNames = random): void {
     const isWritten = last?.kind === 'write' || last?.kind === 'durableWrite'
     const underWay = isWritten ? { file: this.#file(last.path), change: last } : undefined
     const write = (to: string, { durable, changes }: Folder) => {
       mkdirSync(to, { recursive: true })
       const kept = new Map(durable)
-      for (const change of changes.slice(0, Math.floor(random() * (changes.length + 1)))) setEntry(kept, change)
+      for (const change of changes.slice(0, Math.floor(ofNames() * (changes.length + 1)))) setEntry(kept, change)
       for (const [name, node] of [...kept].sort(([one], [two]) => (one < two ? -1 : 1))) {
         const path = join(to, name)
         if (isFolder(node)) write(path, node)

@@ -22,13 +22,21 @@ const operations = 60
 /** Of the losses: while the directory is being made, and how many records that takes, up to the first acknowledgement. */
 const beginShare = 0.3
 const beginRecords = 32
+/** The last of a backup: it gets its marker, and its place. */
+const placingRecords = 12
 /** Of the images: opened as after a crash, with the check of every record in a process of its own, which takes longer. */
 const fullyCheckedShare = 0.05
+const workload = new URL('./workload.js', import.meta.url)
+const backupProgram = new URL('./backup-program.js', import.meta.url)
 const source = join(fileURLToPath(new URL('.', import.meta.url)).replace(/\.?build\/[^/]+\/|dist\//, ''), 'journal.c')
 const compiler = ['cc', 'gcc', 'clang'].find((name) => spawnSync(name, ['--version']).status === 0)
 const cannotRun =
   process.platform !== 'linux' ? 'Linux only' : compiler === undefined ? 'there is no C compiler' : false
 const memory = existsSync('/dev/shm') ? '/dev/shm' : undefined
+
+/** Of what is not synced; see {@link Disk.writeImage}. */
+const none = () => 0
+const all = () => 1 - Number.EPSILON
 
 function compiled(t: TestContext): string {
   const library = join(temporaryFolder(t), 'journal.so')
@@ -37,12 +45,12 @@ function compiled(t: TestContext): string {
 }
 
 /** What a program did to its disk. */
-function recorded(t: TestContext, library: string, seed: number): JournalRecord[] {
+function recorded(t: TestContext, library: string, seed: number, url = workload): JournalRecord[] {
   const folder = temporaryFolder(t)
   const disk = join(folder, 'disk')
   execFileSync('mkdir', [disk])
   const journal = join(folder, 'journal')
-  const program = fileURLToPath(new URL('./workload.js', import.meta.url))
+  const program = fileURLToPath(url)
   execFileSync(process.execPath, [program, disk, String(seed), String(operations)], {
     env: { ...process.env, LD_PRELOAD: library, POWER_LOSS_FOLDER: disk, POWER_LOSS_JOURNAL: journal },
     stdio: ['ignore', 'ignore', 'inherit']
@@ -163,6 +171,42 @@ async function lossesOver(
   return { images, losses }
 }
 
+/** Disks after a loss while a backup is made, half of them behind its acknowledgement; the folder is that of the backup. */
+function* imagesOfBackup(records: readonly JournalRecord[], root: string, seed: number): Generator<Image> {
+  const random = randomFrom(seed)
+  const jobs = new Map(records.flatMap(({ path, data }) => (path === '/acknowledged' ? linesOf(data) : [])))
+  jobs.delete('backup')
+  const isOfBackup = ({ path, other }: JournalRecord) => [path, other].some((each) => each.startsWith('/backup'))
+  const [begin, end] = [records.findIndex(isOfBackup), records.findLastIndex(isOfBackup) + 1]
+  assert(begin >= 0, 'the copying process is not watched')
+  for (let number = 0; number < imagesPerRun; number++) {
+    const wasAcknowledged = number % 2 === 0
+    const among = number % 4 === 1 ? end - begin : Math.min(placingRecords, end - begin)
+    const point = wasAcknowledged ? records.length : end - Math.floor(random() * among)
+    const disk = new Disk()
+    for (const record of records.slice(0, point)) if (record.path !== '/acknowledged') disk.apply(record)
+    const folder = join(root, `backup-${number}`)
+    disk.writeImage(folder, records[point], random)
+    const name = `seed ${seed}, loss at record ${point} of ${records.length}, image ${number}`
+    const isThere = existsSync(join(folder, 'backup'))
+    yield {
+      folder: isThere ? join(folder, 'backup') : '',
+      acknowledged: wasAcknowledged || isThere ? jobs : new Map(),
+      wasOpen: wasAcknowledged,
+      name
+    }
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+function linesOf(data: Buffer): [id: string, progress: number][] {
+  return data
+    .toString('utf8')
+    .trim()
+    .split('\n')
+    .map((line) => [line.split(' ')[0]!, Number(line.split(' ')[1])])
+}
+
 describe('loss of power (issue 7.3)', { skip: cannotRun }, () => {
   test('whatever was acknowledged before it is there', { timeout: 3_600_000 }, async (t) => {
     const seeds = Array.from({ length: runs }, (_, index) => index + 1)
@@ -170,6 +214,54 @@ describe('loss of power (issue 7.3)', { skip: cannotRun }, () => {
     t.diagnostic(`${images} images`)
     assert.deepEqual(losses, [])
     assert.equal(images, runs * imagesPerRun)
+  })
+
+  test('a directory that is being made opens after a loss at each step, of names or of contents', {
+    timeout: 600_000
+  }, async (t) => {
+    const records = recorded(t, compiled(t), 1)
+    const root = mkdtempSync(join(memory ?? temporaryFolder(t), 'ar-power-'))
+    t.after(() => rmSync(root, { recursive: true, force: true }))
+    const opener = new Opener()
+    const disk = new Disk()
+    const made = records.findIndex(({ kind, path }) => kind === 'write' && path === '/acknowledged')
+    assert(made > 0)
+    const losses: string[] = []
+    for (const [at, record] of records.slice(0, made).entries()) {
+      disk.apply(record)
+      for (const names of [none, all]) {
+        const folder = join(root, `made-${at}`)
+        disk.writeImage(folder, undefined, names === all ? randomFrom(at) : all, names)
+        const { error } = await opener.open(join(folder, 'data'))
+        if (error !== null) losses.push(`loss behind record ${at}, ${record.kind} of ${record.path}: ${error}`)
+        rmSync(folder, { recursive: true, force: true })
+      }
+    }
+    await opener.stop()
+    t.diagnostic(`${2 * made} images`)
+    assert.deepEqual(losses, [])
+  })
+
+  test('a backup is there as a whole once it is acknowledged, and before that as a whole or not at all', {
+    timeout: 3_600_000
+  }, async (t) => {
+    const library = compiled(t)
+    const root = mkdtempSync(join(memory ?? temporaryFolder(t), 'ar-power-'))
+    t.after(() => rmSync(root, { recursive: true, force: true }))
+    const opener = new Opener()
+    const losses: string[] = []
+    let whole = 0
+    for (let seed = 1; seed <= (isLong ? 10 : 1); seed++) {
+      for (const image of imagesOfBackup(recorded(t, library, seed, backupProgram), root, seed)) {
+        const isThere = image.folder !== ''
+        if (isThere) whole++
+        const loss = lossIn(image, isThere ? await opener.open(image.folder) : { found: {}, error: null })
+        if (loss !== undefined) losses.push(loss)
+      }
+    }
+    await opener.stop()
+    t.diagnostic(`${whole} images have the backup`)
+    assert.deepEqual(losses, [])
   })
 
   test('a disk that does not sync when it says so is found out', { timeout: 600_000 }, async (t) => {

@@ -136,6 +136,7 @@ async function end(world: SimulatedWorld, ledger: Ledger): Promise<void> {
   await world.rest()
   throwFirst(world.defects)
   world.assertStore()
+  assert.equal((await service.status({})).state, 'running', 'there is room again')
   await ledger.checkEnd(service, world.reader)
   await world.stop(1_000)
   world.assertStore()

@@ -2,7 +2,8 @@
  * The threads of one queue, without threads: what a job does stands in its params, and how long each thing takes is drawn. It
  * keeps the promises of core/pool.ts, and looks at those that are made to it: no jobs that wait but simple ones, one attempt
  * of a job at a time, one job of a document and of a strict key. In half of the lives jobs are quick, so that some are
- * claimed ahead and wait in it; they are given back after a time, or when the host ends that they wait in.
+ * claimed ahead and wait in it; they are given back after a time, or when the host ends that they wait in. No attempt is given
+ * that is not on the disk as running.
  */
 import assert from 'node:assert/strict'
 import type { JournalEntry } from '../../runtime/core/journal.ts'
@@ -62,6 +63,8 @@ export interface PoolGround {
   watcher: PoolWatcher
   /** Documents and strict keys of which a job runs, over all queues. */
   held: Map<string, string>
+  /** Whether the disk has that attempt of the job as running. */
+  isStored: (job: JobMessage) => boolean
   /** No faults any more: nothing hangs. */
   isCalm: () => boolean
 }
@@ -114,6 +117,7 @@ export class SimulatedPool implements Pool {
       // The last breath of a machine that has died.
       if (this.#isOver) return
       assert(!this.running.includes(job.id), `job ${job.id} runs twice`)
+      assert(this.#ground.isStored(job), `attempt ${job.attempt} of ${job.id} is given, and on the disk it does not run`)
       if (this.#threads.size < this.#threadsMax) this.#begin(job)
       else this.#wait(job)
     }

@@ -12,8 +12,9 @@ import type { ServiceMethods } from '../../runtime/core/api.ts'
 import type { RuntimeConfig, RuntimeOptions } from '../../runtime/core/config.ts'
 import { splitMethodPath } from '../../runtime/core/document.ts'
 import { RuntimeError } from '../../runtime/core/errors.ts'
-import type { PoolListener } from '../../runtime/core/pool.ts'
+import type { JobMessage, PoolListener } from '../../runtime/core/pool.ts'
 import type { Catalogue } from '../../runtime/pool/catalogue.ts'
+import { findJob } from '../../runtime/queue/stored-job.ts'
 import { formatVersion } from '../../runtime/store/records.ts'
 import { Store } from '../../runtime/store/store.ts'
 import { Supervisor } from '../../runtime/supervisor/supervisor.ts'
@@ -164,7 +165,11 @@ export class SimulatedWorld {
       const { trace, random } = this
       const { watcher } = this.#options
       const nowMs = () => this.monotonicMs
-      const ground = { agenda: this.#agenda, nowMs, random, trace, watcher, held, isCalm: () => this.isCalm }
+      const isStored = ({ id, attempt }: JobMessage) => {
+        const standing = findJob(this.reader, id, tag)?.standing
+        return standing?.state === 'running' && standing.made === attempt
+      }
+      const ground = { agenda: this.#agenda, nowMs, random, trace, watcher, held, isStored, isCalm: () => this.isCalm }
       const pool = new SimulatedPool(backgroundWorkers, to, ground)
       life.pools.push(pool)
       return pool

@@ -70,6 +70,7 @@ import {
   type Standing,
   schedulerCodec,
   seqCodec,
+  setAsideCodec,
   sharedStandingsCodec,
   signalCodec,
   specCodec,
@@ -517,6 +518,48 @@ describe('record: written by format 2', () => {
         assert.deepEqual(oldCounters, { ...numbers, nextRevision: 1, nextClaim: 1 })
       })
     )
+  })
+})
+
+/** As format 3 has them: other fields may only follow. `decode` of an empty record gives all fields in their order. */
+const fieldsOfFormat3 = [
+  [
+    specCodec,
+    'id method queue params enqueuedAtMs runAtMs atFront priority timeoutMs attemptsMax backoff jobName softTimeoutMs event rules'
+  ],
+  [
+    standingCodec,
+    'state made failures crashes dueAtMs startedAtMs finishedAtMs error result progress logs history dependencies startTurn journal'
+  ],
+  [queueCodec, 'name paused pausedUntilMs'],
+  [groupCodec, 'number held turn starts place ready turnOf'],
+  [parentCodec, 'id state result anyEnd'],
+  [throttleCodec, 'untilMs state'],
+  [countersCodec, 'nextSeq nextQueue nextGroup links nextRevision'],
+  [documentCodec, 'state version revision createdAtMs updatedAtMs reminders'],
+  [reminderCodec, 'method params queue cron timezone nextAtMs lastSeq'],
+  [journalCodec, 'index kind name state result runs cuts startedAtMs finishedAtMs untilMs error order'],
+  [signalCodec, 'name payload atMs'],
+  [preparedCodec, 'outbox operations count preparedAtMs undecidedAtMs'],
+  [setAsideCodec, 'reason atMs value'],
+  [ownerCodec, 'pid birth'],
+  [
+    eventCodec,
+    'id timing fingerprint nextAtMs paused skipsNext lastAtMs lastJob lastOutcome lastDurationMs queuedAtMs runs failures skips misses'
+  ],
+  [schedulerCodec, 'paused maintenance']
+] as const
+
+describe('record: written by format 3', () => {
+  it('each field has its place, and so have the states of a job', () => {
+    const key = jobKey(1)
+    for (const [codec, fields] of fieldsOfFormat3) {
+      const found = Object.keys(codec.decode(key, sealed(key, [])))
+      const known = fields.split(' ')
+      assert.deepEqual(found.slice(0, known.length), known)
+    }
+    assert.deepEqual(jobStates.slice(0, 6), ['scheduled', 'ready', 'running', 'completed', 'failed', 'cancelled'])
+    assert.deepEqual(finishedStates.slice(0, 3), ['completed', 'failed', 'cancelled'])
   })
 })
 

@@ -202,6 +202,8 @@ async function runCell(
       if (fullErrors.includes(error) && kind !== 'sync' && status !== undefined && run.refusals.has('STORAGE_FULL')) {
         assert.equal(status.state, 'storageFull')
       }
+      // What it says after that is not to be trusted, so nothing may be tried again as if there were no room.
+      if (error === 'EIO') assert(!run.refusals.has('STORAGE_FULL'), 'a disk that fails is taken for a full one')
       project.clearRule()
       if (status !== undefined) {
         const { id } = await within('enqueue once there is room', untilEnqueued(runtime, started))
