@@ -117,7 +117,10 @@ export class SimulatedPool implements Pool {
       // The last breath of a machine that has died.
       if (this.#isOver) return
       assert(!this.running.includes(job.id), `job ${job.id} runs twice`)
-      assert(this.#ground.isStored(job), `attempt ${job.attempt} of ${job.id} is given, and on the disk it does not run`)
+      assert(
+        this.#ground.isStored(job),
+        `attempt ${job.attempt} of ${job.id} is given, and on the disk it does not run`
+      )
       if (this.#threads.size < this.#threadsMax) this.#begin(job)
       else this.#wait(job)
     }
