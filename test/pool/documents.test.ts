@@ -342,6 +342,8 @@ both(
       }
       return { thread: Number(line!.message), release }
     }
+    // Both threads are there then, and which is the first stays as it is.
+    for (const { release } of [await hold(), await hold()]) await release()
     const first = await hold()
     const home = await threadOf('home')
     assert.notEqual(home, first.thread)
