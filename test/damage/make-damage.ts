@@ -24,6 +24,12 @@ function indexEntries(file: Buffer): { start: number; end: number }[] {
   return found
 }
 
+/** Where the values are that have pages of their own. */
+function largeValues(file: Buffer): number[] {
+  const pages = Array.from({ length: file.length / pageBytes }, (_, page) => page * pageBytes)
+  return pages.filter((page) => page >= 2 * pageBytes && file.readUInt16LE(page + 18) === 4)
+}
+
 function changed(file: Buffer, what: string, change: (copy: Buffer) => void): { file: Buffer; what: string } {
   const copy = Buffer.from(file)
   change(copy)
@@ -54,6 +60,14 @@ export const damages: Readonly<Record<string, Damage>> = {
     const places = indexEntries(file)
     const { start, end } = places[integer(random, places.length)]!
     const [at, bit] = [start + integer(random, end - start), integer(random, 8)]
+    return changed(file, `bit ${bit} of byte ${at}`, (copy) => {
+      copy[at]! ^= 1 << bit
+    })
+  },
+  'a flipped bit of a large value': (file, random) => {
+    const pages = largeValues(file)
+    const [page, bit] = [pages[integer(random, pages.length)]!, integer(random, 8)]
+    const at = page + 24 + integer(random, 2_000)
     return changed(file, `bit ${bit} of byte ${at}`, (copy) => {
       copy[at]! ^= 1 << bit
     })
