@@ -391,8 +391,20 @@ export class ThreadPool implements Pool {
 
   /** Reads what has ended, in order. */
   #read(frame: Frame): void {
+    this.#readUpTo(frame, frame.runs.length)
+    if (!frame.mustRetire || frame.isOver) return
+    this.#takeBack(frame)
+    this.#endThread(frame)
+  }
+
+  /** But for the last of the frame, which is told when that is over, in a moment: whoever hears of it finds the thread free. */
+  #readButLast(frame: Frame): void {
+    this.#readUpTo(frame, Math.min(frame.runs.length, frame.size - 1))
+  }
+
+  #readUpTo(frame: Frame, end: number): void {
     const { memory } = frame.thread.hello
-    for (; frame.read < frame.runs.length; frame.read++) {
+    for (; frame.read < end; frame.read++) {
       let outcome: Outcome | undefined = frame.posted?.get(frame.read)
       if (outcome === undefined) {
         const slot = memory.read(frame.read)
@@ -403,9 +415,6 @@ export class ThreadPool implements Pool {
       }
       this.#settle(frame.runs[frame.read]!, outcome)
     }
-    if (!frame.mustRetire || frame.isOver) return
-    this.#takeBack(frame)
-    this.#endThread(frame)
   }
 
   #settle(run: Run, outcome: Outcome): void {
@@ -432,9 +441,9 @@ export class ThreadPool implements Pool {
 
   #hear(thread: Thread, message: ThreadMessage): void {
     this.#note(thread, message)
-    if (thread.frame !== undefined && (message.type === 'outcome' || message.type === 'retire')) {
-      this.#read(thread.frame)
-    }
+    if (thread.frame === undefined) return
+    if (message.type === 'retire') this.#read(thread.frame)
+    else if (message.type === 'outcome') this.#readButLast(thread.frame)
   }
 
   #drain(thread: ReadyThread): void {
@@ -488,7 +497,7 @@ export class ThreadPool implements Pool {
   #look(): void {
     this.#watch = undefined
     this.#looksInVain += 1
-    for (const frame of this.#frames) this.#read(frame)
+    for (const frame of this.#frames) this.#readButLast(frame)
     const isThreadFree = this.#waiting.length === 0 && this.#frames.size < this.#framesMax
     for (const frame of this.#frames) {
       const run = runningOf(frame)
