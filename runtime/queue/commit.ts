@@ -44,6 +44,7 @@ import {
   seqCodec,
   specCodec,
   standingCodec,
+  standingOfClaimed,
   throttleCodec,
   totalsCodec
 } from '../store/records.ts'
@@ -223,6 +224,19 @@ export class QueueCommit implements CommitState {
     spec?: Partial<Omit<JobSpec, 'id' | 'queue'>>
   ): void {
     this.#change(job, event, changes, spec, undefined)
+  }
+
+  /** What the arrow `claim` does with a ready job that asks for nothing, and goes into the entry of its claim. */
+  claimPlain(job: StoredJob): void {
+    const { seq, spec, claim } = job
+    const { claims, ready } = this.transaction
+    const counts = this.counts(spec.queue)
+    this.#claimed.push(seq)
+    counts.ready--
+    counts.running++
+    ready.take(spec.queue, readyPlaceOf(job), false)
+    claims.add(claim!, seq)
+    job.standing = standingOfClaimed(spec, this.nowMs)
   }
 
   #change(
