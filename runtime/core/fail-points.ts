@@ -24,7 +24,7 @@ export const failPoints = {
   'start.ownerTaken': 'The record of the owner is committed, owner.json is not written.',
   'start.ownerWritten': 'The data directory is open, the queue has not looked at it.',
   'start.queuesNumbered': 'The queues have their numbers; what was running has not been taken back.',
-  'start.recovered': 'What was running is ready again; the scheduler has not been started.',
+  'start.recovered': 'What was running, or the first of it, is ready again; the scheduler has not been started.',
   'start.scheduled': 'The events of the configuration are stored; no dispatcher has claimed.',
   'start.listening': 'Jobs run already; the socket does not listen yet.',
   'commit.ran': 'The operations of a commit have run, inside of its transaction.',

@@ -24,7 +24,7 @@ export interface StartedRuntime {
   service: Service
   /** Actor modules that cannot be used. */
   problems: readonly CatalogueProblem[]
-  /** Jobs that were running when the last supervisor died, and are ready again. */
+  /** Jobs that were running when the last supervisor died, and are ready again; of more than 1,000 the others soon. */
   recovered: number
   /** Resolves when it has been stopped, by whomever. */
   stopped: Promise<void>

@@ -106,7 +106,13 @@ function start(commit: QueueCommit, job: StoredJob, { isTurn, hasStanding }: Can
     commit.groups.turned(job, group, startTurn)
     if (isCounted) commit.groups.window(job)?.reserve(startTurn)
   }
-  if (!hasStanding && group === undefined && !isCounted) job.claim = claim.number
+  if (!hasStanding && group === undefined && !isCounted) {
+    job.claim = claim.number
+    if (rules === null) {
+      commit.claimPlain(job)
+      return job
+    }
+  }
   commit.move(job, 'claim', {
     made: job.standing.made + 1,
     startedAtMs: commit.nowMs,

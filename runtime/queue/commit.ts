@@ -44,6 +44,7 @@ import {
   seqCodec,
   specCodec,
   standingCodec,
+  standingOfClaimed,
   throttleCodec,
   totalsCodec
 } from '../store/records.ts'
@@ -75,6 +76,8 @@ export interface CommitParts extends AfterCommitParts {
   /** Begins the ids that the store makes. */
   tag: string
   claims: ClaimMemory
+  /** This life has claimed a job. */
+  claimed: (seq: number) => void
 }
 
 export class QueueCommit implements CommitState {
@@ -91,6 +94,7 @@ export class QueueCommit implements CommitState {
   /** As they were read; what has not changed is not written. */
   readonly #totalsBefore = new Map<number, Buffer | undefined>()
   readonly #windows = new Map<number, StartWindow>()
+  readonly #claimed: number[] = []
   #counters: Counters | undefined
   #countersBefore: Counters | undefined
   /** Finished jobs whose children are to be told; undefined while nobody does that. */
@@ -196,6 +200,11 @@ export class QueueCommit implements CommitState {
     return number
   }
 
+  /** Whether a job was claimed in this commit. */
+  hasClaimed(seq: number): boolean {
+    return this.#claimed.includes(seq)
+  }
+
   writeSpec(job: StoredJob): void {
     const key = jobKey(job.seq)
     const value = specCodec.encode(key, job.spec)
@@ -217,6 +226,19 @@ export class QueueCommit implements CommitState {
     this.#change(job, event, changes, spec, undefined)
   }
 
+  /** What the arrow `claim` does with a ready job that asks for nothing, and goes into the entry of its claim. */
+  claimPlain(job: StoredJob): void {
+    const { seq, spec, claim } = job
+    const { claims, ready } = this.transaction
+    const counts = this.counts(spec.queue)
+    this.#claimed.push(seq)
+    counts.ready--
+    counts.running++
+    ready.take(spec.queue, readyPlaceOf(job), false)
+    claims.add(claim!, seq)
+    job.standing = standingOfClaimed(spec, this.nowMs)
+  }
+
   #change(
     job: StoredJob,
     event: LifecycleEvent,
@@ -226,6 +248,7 @@ export class QueueCommit implements CommitState {
   ): void {
     const next = lifecycle[job.standing.state][event]
     if (next === undefined) throw new Error(`no arrow ${event} leads out of ${job.standing.state}`)
+    if (event === 'claim') this.#claimed.push(job.seq)
     this.#unplace(job)
     const before = job.standing
     const standing = copyOfStanding(before)
@@ -336,6 +359,7 @@ export class QueueCommit implements CommitState {
 
   afterCommit(): void {
     this.transaction.claims.remember()
+    for (const seq of this.#claimed) this.#parts.claimed(seq)
     this.after.run()
   }
 

@@ -24,7 +24,7 @@ import { finishedStates, type JobState } from '../core/lifecycle.ts'
 import { instantMsMax, moveBatchMax } from '../core/limits.ts'
 import type { DocumentMessage, Effects } from '../core/pool.ts'
 import type { TransactionOperation, TransactionResult } from '../core/transaction.ts'
-import { dueOfScheduledKey, dueRange, type KeyRange, runningRange, scheduledRange } from '../store/keys.ts'
+import { dueOfScheduledKey, dueRange, type KeyRange, scheduledRange } from '../store/keys.ts'
 import type { Store, Transaction, TransactOptions } from '../store/store.ts'
 import { type AdmissionRules, admit } from './admission.ts'
 import type { QueueListener } from './after-commit.ts'
@@ -51,6 +51,7 @@ import { Questions } from './questions.ts'
 import { isPaused, QueueRegistry } from './queue-registry.ts'
 import { QueueViews } from './queue-views.ts'
 import { Rates } from './rates.ts'
+import { Recovery } from './recovery.ts'
 import { wrongState } from './refusals.ts'
 import type { NextInstant } from './reminders.ts'
 import { type SetAside, setAsideDamaged } from './set-aside.ts'
@@ -77,6 +78,10 @@ export interface DurableQueueParts {
   listener: QueueListener
 }
 
+/** Jobs that come back before the start ends, and in a piece of upkeep after it. */
+const recoveredAtStartMax = 1_000
+const recoveredTogetherMax = 250
+
 /** Commits of one promotion. */
 const promoteBatchesMax = 10
 
@@ -94,6 +99,7 @@ export class DurableQueue {
   readonly #fronts = new RetentionFronts()
   #retained: readonly RetainedPlace[] = []
   readonly #damage: Damage
+  #recovery: Recovery | undefined
   #lastCommitAtMs = 0
   /** Scheduler events, in the same store, so that an instant and its job are one commit. */
   readonly schedule: DurableSchedule
@@ -110,7 +116,8 @@ export class DurableQueue {
       registry: this.#registry,
       rates: this.#rates,
       growth: this.#growth,
-      claims: new Map()
+      claims: new Map(),
+      claimed: (seq) => this.#recovery?.forget(seq)
     }
     this.#drafting = new Drafting(parts)
     this.#admission = {
@@ -141,9 +148,10 @@ export class DurableQueue {
 
   /**
    * Registers the queues, and brings back to ready what was running when the last supervisor died: the attempt counts as
-   * made and is shown as interrupted, but it is no failure.
+   * made and is shown as interrupted, but it is no failure. Where those are many, {@link DurableQueue.upkeep} brings back the
+   * others; see recovery.ts.
    *
-   * @returns how many jobs were brought back
+   * @returns how many jobs were running
    */
   async start(): Promise<number> {
     const { queues } = this.#parts
@@ -152,10 +160,16 @@ export class DurableQueue {
     this.#retained = [...queues.values()].flatMap(({ name, retention }) =>
       finishedStates.map((state) => ({ queue: this.#registry.numberOf(name)!, state, rule: retention[state] }))
     )
-    return this.#visit('running', runningRange, (commit, job) => {
-      endAttempt(commit, job, { type: 'interrupted' }, 0)
-      return true
-    })
+    const { reader } = this.#parts.store
+    const find = () => new Recovery(reader)
+    try {
+      this.#recovery = find()
+    } catch (error) {
+      this.#recovery = await this.#damage.after(error, async () => find())
+    }
+    const { count } = this.#recovery
+    await this.#recover(recoveredAtStartMax)
+    return count
   }
 
   /**
@@ -383,6 +397,7 @@ export class DurableQueue {
 
   /** A small piece of what upkeep.ts does, if it is due at `nowMs`. @returns when to ask again; null: not as things are */
   async upkeep(nowMs: number): Promise<number | null> {
+    await this.#recover(recoveredTogetherMax)
     const nextAtMs = await this.#nextUpkeepAtMs()
     if (nextAtMs === null || nextAtMs > nowMs) return nextAtMs
     const { nextInstant } = this.#parts
@@ -392,7 +407,16 @@ export class DurableQueue {
     return this.#nextUpkeepAtMs()
   }
 
+  /** Brings back some of those that were running when this life began. */
+  async #recover(max: number): Promise<void> {
+    const recovery = this.#recovery
+    if (recovery === undefined) return
+    if (!recovery.isOver) await this.#commit((commit) => recovery.piece(commit, max))
+    if (recovery.isOver) this.#recovery = undefined
+  }
+
   async #nextUpkeepAtMs(): Promise<number | null> {
+    if (this.#recovery !== undefined) return 0
     const look = () => nextUpkeepAtMs(this.#parts.store.reader, this.#retained, this.#fronts)
     try {
       return look()

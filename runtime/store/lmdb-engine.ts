@@ -24,6 +24,8 @@ const errorTextMax = 99
 /** What an entry takes besides its key and value. */
 const bytesOfEntry = 16
 const largeValueBytes = 2000
+/** What is longer is for the copy of LMDB. */
+const copiedBytesMax = 256
 /** Of addresses, not of memory. A larger file is mapped again as it grows. */
 const mappedBytes = 64 * 1024 ** 3
 const pageBytes = 4096
@@ -67,7 +69,15 @@ export class LmdbEngine implements Engine {
   }
 
   get(key: Buffer): Buffer | undefined {
-    return key.length > keyBytesMax ? undefined : this.#database.get(key)
+    if (key.length > keyBytesMax) return undefined
+    const found: (Buffer & { isGlobal?: boolean }) | undefined = this.#database.getBinaryFast(key)
+    if (found === undefined) return undefined
+    const { lastSize } = this.#database as unknown as { lastSize: number }
+    if (found.isGlobal !== true || lastSize > copiedBytesMax) return this.#database.getBinary(key)
+    // It is in a buffer of LMDB's, which the next look writes over; the copy that LMDB makes costs as much as the look.
+    const value = Buffer.allocUnsafe(lastSize)
+    for (let at = 0; at < lastSize; at++) value[at] = found[at]!
+    return value
   }
 
   has(key: Buffer): boolean {

@@ -445,26 +445,69 @@ const backoffPacking: Packing<BackoffRule> = {
   }
 }
 
-export const specCodec = codec<JobSpec>(
-  {
-    id: '',
-    method: '',
-    queue: 0,
-    params: '{}',
-    enqueuedAtMs: 0,
-    runAtMs: null,
-    atFront: false,
-    priority: 0,
-    timeoutMs: 0,
-    attemptsMax: 1,
-    backoff: backoffDefault,
-    jobName: null,
-    softTimeoutMs: null,
-    event: null,
-    rules: null
-  },
-  { backoff: backoffPacking }
-)
+/** What an older record of a job does not hold. */
+const specDefaults: JobSpec = {
+  id: '',
+  method: '',
+  queue: 0,
+  params: '{}',
+  enqueuedAtMs: 0,
+  runAtMs: null,
+  atFront: false,
+  priority: 0,
+  timeoutMs: 0,
+  attemptsMax: 1,
+  backoff: backoffDefault,
+  jobName: null,
+  softTimeoutMs: null,
+  event: null,
+  rules: null
+}
+const otherSpecCodec = codec<JobSpec>(specDefaults, { backoff: backoffPacking })
+const specFields = Object.keys(specDefaults).length
+
+/** As of {@link codec}; field by field, as each claim reads one for each of its jobs. */
+export const specCodec: Codec<JobSpec> = {
+  encode: (key, spec) =>
+    seal(key, [
+      spec.id,
+      spec.method,
+      spec.queue,
+      spec.params,
+      spec.enqueuedAtMs,
+      spec.runAtMs,
+      spec.atFront,
+      spec.priority,
+      spec.timeoutMs,
+      spec.attemptsMax,
+      backoffPacking.pack(spec.backoff),
+      spec.jobName,
+      spec.softTimeoutMs,
+      spec.event,
+      spec.rules
+    ]),
+  decode: (key, value) => {
+    const values = unseal(key, value) as unknown[]
+    if (values.length !== specFields) return otherSpecCodec.decode(key, value)
+    return {
+      id: values[0] as string,
+      method: values[1] as string,
+      queue: values[2] as number,
+      params: values[3] as string,
+      enqueuedAtMs: values[4] as number,
+      runAtMs: values[5] as number | null,
+      atFront: values[6] as boolean,
+      priority: values[7] as number,
+      timeoutMs: values[8] as number,
+      attemptsMax: values[9] as number,
+      backoff: backoffPacking.unpack(values[10]),
+      jobName: values[11] as string | null,
+      softTimeoutMs: values[12] as number | null,
+      event: values[13] as string | null,
+      rules: values[14] as JobRules | null
+    }
+  }
+}
 
 export const standingCodec = codec<Standing>(untouched, { state: statePacking })
 

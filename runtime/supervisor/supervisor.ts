@@ -58,7 +58,7 @@ export class Supervisor {
   readonly service: JobService
   /** Actor modules that cannot be used. */
   readonly problems: readonly CatalogueProblem[]
-  /** Jobs that were running when the last supervisor died, and are ready again. */
+  /** Jobs that were running when the last supervisor died, and are ready again; of more than 1,000 the others soon. */
   readonly recovered: number
   /** Resolves with the reason when the store failed; the process must end then. */
   readonly failed: Promise<Error>

@@ -52,6 +52,12 @@ export async function fillWithEveryKind({ queue, clock }: OpenQueue, plainJobs: 
   }
   const settle = (job: ClaimedJob, ending: Ending) => queue.settle(job, ending, trace)
 
+  const together = ['together 1', 'together 2', 'together 3', 'together 4']
+  await enqueue(...together.map((jobId) => ({ jobId })))
+  const claimed = await queue.claim('default', 4)
+  assert.equal(claimed.length, 4)
+  await queue.settleAll(claimed.map((job) => ({ job, ending: done, trace: { progress: null, logs: [] } })))
+
   await enqueue({ jobId: 'done' }, {}, { jobId: 'done of a key', key: 'k' })
   await enqueue({ jobId: 'kept', retention: { completed: { age: '1h' } } })
   for (let number = 0; number < 4; number++) await settle(await claimOne(), done)

@@ -11,7 +11,7 @@ import type { JobView } from '../../runtime/core/job.ts'
 import type { ClaimedJob } from '../../runtime/queue/claimed-job.ts'
 import { seqsOfRuns } from '../../runtime/queue/running-claims.ts'
 import { metaKey, seqOfKey, setAsideKey } from '../../runtime/store/keys.ts'
-import { claimCodec, isSealed, setAsideCodec, specCodec } from '../../runtime/store/records.ts'
+import { claimCodec, isSealed, setAsideCodec, sharedStandingsCodec, specCodec } from '../../runtime/store/records.ts'
 import type { Store } from '../../runtime/store/store.ts'
 import { type OpenQueue, openQueue } from '../queue/open-queue.ts'
 import { assertInvariants } from '../queue/store-invariants.ts'
@@ -188,6 +188,18 @@ test('issue 7.5: whatever record is damaged under a running queue, it is set asi
         assert.equal(jobs.get(idOf.get(seq)!)?.error?.code, 'RECORD_DAMAGED', `${name}: job ${seq}`)
       }
     }
+    if (kept !== undefined && kind === 's') {
+      const { count } = sharedStandingsCodec.decode(record.key, record.value)
+      assert(count > 1)
+      for (let seq = seqOfKey(record.key); seq < seqOfKey(record.key) + count; seq++) {
+        const { state, error, result } = jobs.get(idOf.get(seq)!)!
+        assert.deepEqual(
+          [state, error?.code, result],
+          ['completed', 'RECORD_DAMAGED', undefined],
+          `${name}: job ${seq}`
+        )
+      }
+    }
     const gone = there.filter((id) => sound.has(id) && !jobs.has(id))
     assert(gone.length <= (kind === 'J' ? 2 : 0), `${name}: ${gone} are gone`)
     for (const [id, job] of jobs) {
@@ -202,5 +214,5 @@ test('issue 7.5: whatever record is damaged under a running queue, it is set asi
   )
   t.diagnostic(`never read: ${unread.join(', ') || 'none'}`)
   assert(unread.length < 5)
-  for (const kind of 'CDEHIJKLMOPQSUXrx') assert(kinds.has(kind), `kind ${kind}`)
+  for (const kind of 'CDEHIJKLMOPQSUXrsx') assert(kinds.has(kind), `kind ${kind}`)
 })
