@@ -212,7 +212,7 @@ export class Dispatcher {
     if (running === undefined) return
     const leftMs = Math.max(running.job.timeoutMs - agoMs, 0)
     running.cancelDeadline = this.#parts.timers.after(leftMs, () => this.#timedOut(id))
-    this.#tell(running, 'started')
+    this.#tell(running, 'started', { at: iso(this.#parts.clock.wallMs() - agoMs) })
   }
 
   #called(id: string): void {
