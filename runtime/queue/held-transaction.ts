@@ -3,7 +3,7 @@
  * entries, finds them written: so nobody reads what is not true any more, and nothing is written inside of a walk.
  */
 import type { Scan } from '../store/engine.ts'
-import { claimRange, finishedRange, sharedStandingsRange } from '../store/keys.ts'
+import { claimRange, finishedRange, sharedStandingsRange, standingKey } from '../store/keys.ts'
 import type { Transaction } from '../store/store.ts'
 import { FinishedRuns } from './finished-runs.ts'
 import { isReadyKey, ReadyRuns } from './ready-runs.ts'
@@ -12,6 +12,7 @@ import { type ClaimMemory, RunningClaims } from './running-claims.ts'
 const claimMark = claimRange.start[0]
 const finishedMark = finishedRange('completed', 0).start[0]
 const sharedMark = sharedStandingsRange.start[0]
+const standingMark = standingKey(0)[0]
 
 export class HeldTransaction implements Transaction {
   readonly ready: ReadyRuns
@@ -33,12 +34,12 @@ export class HeldTransaction implements Transaction {
   }
 
   get(key: Buffer): Buffer | undefined {
-    this.#flushFor(key)
+    this.#flushToRead(key)
     return this.#transaction.get(key)
   }
 
   has(key: Buffer): boolean {
-    this.#flushFor(key)
+    this.#flushToRead(key)
     return this.#transaction.has(key)
   }
 
@@ -70,6 +71,12 @@ export class HeldTransaction implements Transaction {
     this.#flushFor(key)
     if (key[0] === claimMark) this.claims.forget()
     else if (key[0] === sharedMark) this.finished.forget()
+  }
+
+  /** One that completes alone has its standing to itself. */
+  #flushToRead(key: Buffer): void {
+    if (key[0] === standingMark) this.finished.flush()
+    else this.#flushFor(key)
   }
 
   #flushFor(key: Buffer): void {

@@ -115,3 +115,17 @@ test('retention forgets the first of them, by count, by bytes and by age', async
     assert.deepEqual(left, ids.slice(count - left.length).reverse())
   }
 })
+
+test('a job that completes alone is completed for what comes later in the same commit', async (t) => {
+  const open = await openQueue(queueConfig('default'))
+  t.after(() => open.close())
+  const said = { progress: null, logs: [] }
+  await open.queue.enqueue([{ method: 'a.x', jobId: 'x' }])
+  const [job] = await open.queue.claim('default', 1)
+  const [settled, cancelled] = await Promise.all([
+    open.queue.settle(job!, { type: 'completed', result: 'null' }, said),
+    open.queue.cancel('x', () => said)
+  ])
+  assert.deepEqual([settled, cancelled.state, cancelled.changed], [true, 'completed', false])
+  assert.equal(open.queue.get('x').state, 'completed')
+})
