@@ -1,8 +1,16 @@
 /**
  * The one door to LMDB. The asynchronous interface is not used: it commits what a throwing callback had written.
+ *
+ * Each process that opens the files, if only to read them, notes in the memory that all share which commit is the last one, as it
+ * found it in the file a moment before, and without a lock (mdb_env_open2 in lmdb 3.5.6). Where another process has committed
+ * meanwhile, the next transaction would begin from the commit before that and write over it. So a transaction begins with a
+ * look: its number follows that of the last commit in the file, or it is **set back**. Then nothing is written, the files are
+ * opened once more by a process that finds the last commit, and it is tried again.
  */
+import { spawnSync } from 'node:child_process'
 import { statfsSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { open, type RootDatabase } from 'lmdb'
 import { commitBytesMax } from '../core/limits.ts'
 import { type Engine, keyBytesMax, type Scan } from './engine.ts'
@@ -15,6 +23,8 @@ interface LmdbStats {
   treeLeafPageCount: number
   overflowPages: number
   free: LmdbTree
+  /** As the file says. */
+  lastTxnId: number
 }
 
 type LmdbTree = Pick<LmdbStats, 'treeBranchPageCount' | 'treeLeafPageCount' | 'overflowPages'>
@@ -34,6 +44,16 @@ const pageBytes = 4096
  * somebody looks whether it is alive.
  */
 const commitsPerLookAtReaders = 1_000
+const setBackTriesMax = 10
+const openOnceMsMax = 10_000
+const openOnce = fileURLToPath(new URL('./open-once.js', import.meta.url))
+const runFlags = process.versions.deno === undefined ? [] : ['run', '--allow-all']
+
+class SetBack extends Error {
+  constructor() {
+    super('other processes keep opening its files, and set LMDB back behind the last commit')
+  }
+}
 
 export class LmdbEngine implements Engine {
   readonly #path: string
@@ -93,14 +113,28 @@ export class LmdbEngine implements Engine {
   }
 
   transact(write: () => void): void {
+    for (let tries = 1; !this.#hasBegunAndDone(write); tries++) {
+      if (tries === setBackTriesMax) throw new SetBack()
+      spawnSync(process.execPath, [...runFlags, openOnce, this.#path], { stdio: 'ignore', timeout: openOnceMsMax })
+    }
+    if (++this.#commits % commitsPerLookAtReaders === 0) this.#database.readerCheck()
+  }
+
+  /** @returns false: it was set back, and nothing was done */
+  #hasBegunAndDone(write: () => void): boolean {
+    let isSetBack = false
     // Without braces it could return a promise, and LMDB would wait for that with the commit.
     this.#database.transactionSync(() => {
+      const { lastTxnId } = this.#database.getStats() as LmdbStats
+      isSetBack = this.#database.getWriteTxnId() !== lastTxnId + 1
+      // Without a write LMDB commits nothing, and leaves everything as it is.
+      if (isSetBack) return
       this.#writes = 0
       this.#bytes = 0
       write()
       this.#room.make(this.#writes, this.#bytes)
     })
-    if (++this.#commits % commitsPerLookAtReaders === 0) this.#database.readerCheck()
+    return !isSetBack
   }
 
   put(key: Buffer, value: Buffer): void {
@@ -116,7 +150,7 @@ export class LmdbEngine implements Engine {
 
   meaningOf(error: unknown): 'full' | 'failed' | undefined {
     if (error instanceof NoRoom) return 'full'
-    if (error instanceof RoomFailed) return 'failed'
+    if (error instanceof RoomFailed || error instanceof SetBack) return 'failed'
     if (!isOfLmdb(error)) return undefined
     return this.#isFull(error) && !hasDamagedTheHeap(error as Error) ? 'full' : 'failed'
   }
