@@ -308,9 +308,10 @@ function refuseOtherKinds(directory: string): void {
     closedFile(directory)
   ]
   for (const path of [folder, ...files]) {
-    const found = statSync(path, { throwIfNoEntry: false })
-    const isThere = lstatSync(path, { throwIfNoEntry: false }) !== undefined
-    if (!isThere || (path === folder ? found?.isDirectory() : found?.isFile())) continue
+    // One look decides whether it is there: another process may be making it.
+    const entry = lstatSync(path, { throwIfNoEntry: false })
+    const found = entry?.isSymbolicLink() ? statSync(path, { throwIfNoEntry: false }) : entry
+    if (entry === undefined || (path === folder ? found?.isDirectory() : found?.isFile())) continue
     const expected = path === folder ? 'a folder' : 'a file'
     throw invalid(
       directory,
