@@ -29,7 +29,7 @@ export function jobsOfReadyEntry(value: Buffer): number {
 }
 
 /** @returns what is stored for jobs of a run */
-export function readyRunValue(count: number): Buffer {
+function readyRunValue(count: number): Buffer {
   if (count === 1) return empty
   const value = Buffer.allocUnsafe(countBytes)
   value.writeUInt32BE(count, 0)
