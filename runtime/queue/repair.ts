@@ -26,8 +26,6 @@ const nobody: QueueListener = {
   cancelled: () => {},
   eventFinished: () => {},
   eventsLost: () => {},
-  room: () => ({ threads: 0, jobs: 0 }),
-  claimed: () => {},
   committed() {},
   isAwaited: () => false,
   ended: () => {}

@@ -198,8 +198,6 @@ async function over(
       cancelled: (_, id) => told.cancelled.push(id),
       eventFinished: () => {},
       eventsLost: () => {},
-      room: () => ({ threads: 0, jobs: 0 }),
-      claimed: () => {},
       committed() {},
       isAwaited: () => false,
       ended: () => {}
