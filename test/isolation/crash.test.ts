@@ -149,7 +149,8 @@ test('a poison job among 50 healthy ones on 4 threads: it fails, they complete, 
   const witnesses = readdirSync(folder).filter((name) => /^w\d+$/.test(name))
   assert.equal(witnesses.length, 50)
   const crashed = others.filter(({ crashes }) => crashes > 0).length
-  assert.ok(crashed <= 3, `${crashed} neighbours on 4 threads`)
+  // Once where the host held more jobs than threads, so that the culprit was not known, and once where it was among four.
+  assert.ok(crashed <= 2 * 4, `${crashed} neighbours on 4 threads`)
   t.diagnostic(`51 jobs in ${Math.round(tookMs)} ms; ${crashed} neighbours ran again, alone`)
   assert.ok(tookMs < 30_000, `${tookMs} ms`)
 
