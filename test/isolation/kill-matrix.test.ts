@@ -2,8 +2,8 @@
  * The kill matrix: the deadline holds for any code. One runtime per isolation kills the shapes one after the other, each
  * beside a healthy job and before a waiting one.
  *
- * The two bounds on times may be missed once per shape, and then are measured once more: noise of a busy machine, not mercy,
- * so the table at the end shows both. Everything else must hold at the first try: the outcome, the healthy job, and that
+ * The two bounds on times may be missed, and then are measured again, five times at most: noise of a busy machine, not mercy,
+ * so the table at the end shows all. Everything else must hold at the first try: the outcome, the healthy job, and that
  * nothing of the killed job is left 10 s after the settle.
  */
 import assert from 'node:assert/strict'
@@ -13,6 +13,7 @@ import { killShapes } from './kill-shapes.ts'
 
 const lateMsMax = 150
 const nextStartMsMax = 250
+const measuresAgainMax = 5
 /** The event that a job has started carries the time at which the pool told of it. */
 const startToldMsMax = 50
 const onLinux = { skip: process.platform === 'linux' ? false : 'looks at processes and threads in /proc' }
@@ -31,8 +32,9 @@ async function killAll(t: TestContext, isolation: 'process' | 'inline'): Promise
         rows.push(row(shape.name, figures))
         return figures
       }
-      const first = await measure()
-      requireInTime(isInTime(first) ? first : await measure())
+      let figures = await measure()
+      for (let again = 0; again < measuresAgainMax && !isInTime(figures); again++) figures = await measure()
+      requireInTime(figures)
     })
   }
   await t.test('both slots of the queue are left', () => bench.requireBothSlots())
