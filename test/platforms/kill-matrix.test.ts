@@ -24,7 +24,7 @@ const lateMsMax = 150
 /** From the settle to the first line of the next job. */
 const nextStartMsMax = 250
 const goneWithinMsMax = 10_000
-const triesMax = 3
+const triesMax = 6
 
 const deno = interpreters.find(({ name }) => name === 'deno')!
 
