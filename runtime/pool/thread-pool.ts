@@ -592,9 +592,7 @@ export class ThreadPool implements Pool {
       return
     }
     thread.hello = { port, memory: new FrameMemory(memory), taskId }
-    port.on('message', (message: ThreadMessage) => this.#hear(thread, message))
-    // While it has a frame, Piscina keeps the process alive.
-    port.unref()
+    listen(port, (message) => this.#hear(thread, message))
     this.#beginFrames()
   }
 
@@ -654,6 +652,17 @@ export class ThreadPool implements Pool {
     await Promise.race([ends, pause(threadEndGraceMs, undefined, { ref: false })])
     await Promise.all(piscinas.map(destroy))
   }
+}
+
+/** A port that has come from a thread is on Deno one of the web, not of Node. */
+function listen(port: MessagePort, hear: (message: ThreadMessage) => void): void {
+  if (typeof port.on !== 'function') {
+    Object.assign(port, { onmessage: ({ data }: { data: ThreadMessage }) => hear(data) })
+    return
+  }
+  port.on('message', hear)
+  // While it has a frame, Piscina keeps the process alive.
+  port.unref()
 }
 
 function isReady(thread: Thread): thread is ReadyThread {
