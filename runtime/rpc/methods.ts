@@ -22,7 +22,14 @@ import {
   stateSchema,
   timeoutSchema
 } from '../core/job-options.ts'
-import { bulkStepMax, documentPageMax, enqueueManyMax, listPageMax, transactionOperationsMax } from '../core/limits.ts'
+import {
+  bulkStepMax,
+  documentPageMax,
+  enqueueManyMax,
+  listPageMax,
+  pathCharsMax,
+  transactionOperationsMax
+} from '../core/limits.ts'
 import {
   backupViewSchema,
   bulkStepSchema,
@@ -579,7 +586,9 @@ export const serviceMethods = exactly({
         directory: {
           type: 'string',
           minLength: 1,
-          description: 'Absolute path on the machine of the supervisor; does not exist yet, or is empty.'
+          maxLength: pathCharsMax,
+          description:
+            'Absolute path on the machine of the supervisor; does not exist yet, or is empty. At most 1,024 characters.'
         }
       }
     },

@@ -166,6 +166,8 @@ test('issue 7.5: where a backup may not go is refused before anything is made', 
   for (const directory of ['relative', './x', '']) {
     assert.equal((await refusal(runtime.call('backup', { directory }))).code, 'PARAMS_INVALID')
   }
+  const endless = await refusal(runtime.backup(join(folder, 'x'.repeat(100_000))))
+  assert.deepEqual([endless.code, JSON.stringify(endless).length < 1_000], ['PARAMS_INVALID', true], 'not repeated')
   const unwritable = await refusal(runtime.backup(join(folder, 'file', 'below')))
   assert.equal(unwritable.code, 'BACKUP_FAILED')
   assert.deepEqual(readdirSync(folder).sort(), ['file', 'full', 'link'])

@@ -21,10 +21,10 @@ import { becomes, serveOn } from './serve-on.ts'
 const timeoutMs = 1_000
 const healthyForMs = 1_500
 const lateMsMax = 150
-/** From the settle to the first line of the next job. */
-const nextStartMsMax = 250
+/** From the settle to the first line of the next job: its thread starts beside the one that goes on. */
+const nextStartMsMax = 1_000
 const goneWithinMsMax = 10_000
-const triesMax = 6
+const triesMax = 3
 
 const deno = interpreters.find(({ name }) => name === 'deno')!
 
