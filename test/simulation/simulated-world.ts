@@ -298,6 +298,8 @@ export class SimulatedWorld {
       timers: new ArmedTimers({ wallMs: () => this.wallMs, monotonicMs: () => this.monotonicMs }, alarm),
       engine: new SimulatedEngine(this.disk, {
         faultOf: () => {
+          // Each takes a turn of its own where one of several was refused, also those that write nothing.
+          this.#activity++
           const fault = this.#options.faultOf?.(this.transactions++)
           if (fault !== undefined) this.trace(`fault ${JSON.stringify(fault)}`)
           return fault
