@@ -103,7 +103,9 @@ for (const isolation of ['process', 'inline'] as const) {
         await runtime.reload()
         current = version
       }
+      const { seen: oneHasRun } = await nextEvents(runtime, 'completed')
       for (let batch = 0; batch < versions * batchesPerVersion; batch++) {
+        if (batch === batchesPerVersion) await oneHasRun
         if (batch > 0 && batch % batchesPerVersion === 0) reloads.push(reload(batch / batchesPerVersion + 1))
         batches.push(enqueue())
         await sleep(Math.max(0, startedAtMs + (batch + 1) * batchEveryMs - performance.now()))
