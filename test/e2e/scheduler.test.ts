@@ -36,7 +36,7 @@ test('each second: an expression with seconds and all with a tick of one second 
   const project = new TestProject(t)
   project.write('actors/jobs.js', actors)
   const file = join(project.folder, 'witness.txt')
-  const entry = JSON.stringify({ method: 'jobs.witness', params: { file } })
+  const entry = JSON.stringify({ method: 'jobs.witness', params: { file }, overlap: 'allow' })
   project.write(
     'config/runtime.yaml',
     `schedulerTickInterval: 1\nschedulerEvents: { all: [${entry}], cron: { "* * * * * */1": [${entry}] } }\n`
