@@ -8,7 +8,7 @@
  * A key with nothing behind it (`workers:` with all its lines commented out) is an empty object or list where one is expected.
  */
 import type { QueueOptions, RuntimeOptions } from '../core/config.ts'
-import { compileSchema, formatPath, type SchemaCheck } from '../core/schema.ts'
+import { checkOnce, formatPath } from '../core/schema.ts'
 import { optionsSchema, queueName } from './options-schema.ts'
 import type { PlacedProblem, Position } from './problems.ts'
 import type { Written, WrittenEntry } from './written.ts'
@@ -31,16 +31,9 @@ export function checkOptions(root: Written): {
 } {
   const repeated: PlacedProblem[] = []
   const options = toValue(root, optionsSchema, [], repeated) as RuntimeOptions
-  const misfits = schemaCheck()(options).map(({ path, message }) => ({ ...locate(root, path), message }))
+  const misfits = checkOnce(optionsSchema, options).map(({ path, message }) => ({ ...locate(root, path), message }))
   const problems = [...repeated, ...onePerPlace([...misfits, ...wrongQueueNames(root)])]
   return { options, warnings: problems.length === 0 ? idleWarnings(root, options) : [], problems }
-}
-
-let compiled: SchemaCheck | undefined
-
-function schemaCheck(): SchemaCheck {
-  compiled ??= compileSchema(optionsSchema, 'all')
-  return compiled
 }
 
 function toValue(node: Written, shape: Shape, path: Path, repeated: PlacedProblem[]): unknown {

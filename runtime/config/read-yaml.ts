@@ -12,22 +12,15 @@
  * In every reading, a comment may follow a comma without a space, and an indented line of dots (`...`, "and so on" in
  * the reference's sample) is blank.
  */
-import {
-  type Document,
-  isAlias,
-  isMap,
-  isScalar,
-  isSeq,
-  Lexer,
-  LineCounter,
-  type Node,
-  Parser,
-  parseDocument,
-  visit
-} from 'yaml'
+import { createRequire } from 'node:module'
+import type * as Yaml from 'yaml'
 import { jsonDepthMax } from '../core/limits.ts'
 import type { PlacedProblem, Position } from './problems.ts'
 import type { Reading, Written, WrittenEntry } from './written.ts'
+
+const require = createRequire(import.meta.url)
+/** Loaded with the first file: that takes as long as the rest of a start. */
+const yaml = (): typeof Yaml => require('yaml')
 
 /** Nodes of one file with its aliases expanded: more is an accident or an attack (aliases of aliases grow exponentially). */
 const nodesMax = 100_000
@@ -35,7 +28,7 @@ const nodesMax = 100_000
 const syntaxProblemsMax = 20
 
 interface Parsed {
-  document: Document.Parsed
+  document: Yaml.Document.Parsed
   problems: PlacedProblem[]
   positionOf(offset: number): Position
 }
@@ -60,6 +53,7 @@ const nothing: Written = { type: 'scalar', at: { line: 1, column: 1 }, value: nu
  * compilation of a regular expression. Lexer and token parser keep a stack of their own, so they can be asked first.
  */
 function tooDeepAt(source: string): Position | undefined {
+  const { Lexer, Parser } = yaml()
   const parser = new Parser()
   for (const lexeme of new Lexer().lex(source)) {
     Array.from(parser.next(lexeme))
@@ -72,8 +66,8 @@ function tooDeepAt(source: string): Position | undefined {
 
 /** @param linesBefore lines that were put before the user's text */
 function parse(source: string, linesBefore: number): Parsed {
-  const lines = new LineCounter()
-  const document = parseDocument(source, {
+  const lines = new (yaml().LineCounter)()
+  const document = yaml().parseDocument(source, {
     lineCounter: lines,
     prettyErrors: false,
     resolveKnownTags: false,
@@ -109,7 +103,7 @@ function readTabbed(source: string): Parsed | undefined {
   const parsed = parse(source.replace(tabIndent, toSpaces), 0)
   if (parsed.problems.length > 0) return undefined
   const braced: (readonly [number, number])[] = []
-  visit(parsed.document, {
+  yaml().visit(parsed.document, {
     Collection(_, node) {
       if (node.flow === true && node.range) braced.push([node.range[0], node.range[1]])
     }
@@ -130,7 +124,7 @@ function readFragment(source: string): Parsed | undefined {
   if (parsed.problems.length > 0) return undefined
   // Between braces a text without quotes goes on over line breaks: `dataDir: x` and a stray `y` below would be "x y".
   let spansLines = false
-  visit(parsed.document, {
+  yaml().visit(parsed.document, {
     Scalar(_, node) {
       if (node.type !== 'PLAIN' || !node.range) return
       spansLines ||= parsed.positionOf(node.range[0]).line !== parsed.positionOf(node.range[1]).line
@@ -140,26 +134,28 @@ function readFragment(source: string): Parsed | undefined {
 }
 
 function convert({ document, positionOf }: Parsed): Reading {
+  const { isAlias, isMap, isScalar, isSeq } = yaml()
   const problems: PlacedProblem[] = []
   let nodes = 0
   const root = document.contents === null ? nothing : read(document.contents, 0)
   return { root, problems }
 
-  function read(node: Node | null, depth: number): Written {
+  function read(node: Yaml.Node | null, depth: number): Written {
     if (node === null) return nothing
     nodes += 1
     if (nodes > nodesMax || depth > jsonDepthMax) return refuse(node, 'is nested too deeply, or is too large.')
     const at = place(node)
-    if (isMap<Node, Node | null>(node)) {
+    if (isMap<Yaml.Node, Yaml.Node | null>(node)) {
       return { type: 'map', at, entries: node.items.flatMap((pair) => readEntry(pair.key, pair.value, depth)) }
     }
-    if (isSeq<Node | null>(node)) return { type: 'list', at, items: node.items.map((item) => read(item, depth + 1)) }
+    if (isSeq<Yaml.Node | null>(node))
+      return { type: 'list', at, items: node.items.map((item) => read(item, depth + 1)) }
     if (isScalar(node)) return { type: 'scalar', at, value: node.value }
     const target = isAlias(node) ? node.resolve(document) : undefined
     return target === undefined ? refuse(node, 'names an anchor that is not above it.') : read(target, depth + 1)
   }
 
-  function readEntry(key: Node, value: Node | null, depth: number): WrittenEntry[] {
+  function readEntry(key: Yaml.Node, value: Yaml.Node | null, depth: number): WrittenEntry[] {
     if (!isScalar(key)) {
       refuse(key, 'a key must be a text.')
       return []
@@ -169,12 +165,12 @@ function convert({ document, positionOf }: Parsed): Reading {
     return [{ key: name, at: place(key), value: read(value, depth + 1) }]
   }
 
-  function refuse(node: Node, message: string): Written {
+  function refuse(node: Yaml.Node, message: string): Written {
     if (problems.length < syntaxProblemsMax) problems.push({ at: place(node), path: '', message })
     return nothing
   }
 
-  function place(node: Node): Position {
+  function place(node: Yaml.Node): Position {
     return positionOf(node.range?.[0] ?? 0)
   }
 }

@@ -27,6 +27,39 @@ export function compileSchema(schema: SchemaObject, depth: 'first' | 'all'): Sch
   }
 }
 
+/**
+ * Checks a value that is checked once, such as a configuration. Of the schema only what `value` has is compiled: to compile a
+ * large one takes a hundred times as long as to check a value by it.
+ */
+export function checkOnce(schema: SchemaObject, value: unknown): readonly SchemaProblem[] {
+  return compileSchema(partFor(schema, [value]), 'all')(value)
+}
+
+/** What `schema` says of these values: keys that none of them has may be anything. */
+function partFor(schema: SchemaObject, values: readonly unknown[]): SchemaObject {
+  const { properties, additionalProperties, items } = schema as Record<string, SchemaObject | undefined>
+  const lists = values.filter((value) => Array.isArray(value)).flat()
+  const entries = values
+    .filter((value) => typeof value === 'object' && value !== null && !Array.isArray(value))
+    .flatMap((value) => Object.entries(value as object))
+  const others = entries.filter(([key]) => properties === undefined || !Object.hasOwn(properties, key))
+  const part = (of: SchemaObject, found: readonly unknown[]) => (found.length === 0 ? {} : partFor(of, found))
+  const valuesOf = (key: string) => entries.filter(([name]) => name === key).map(([, value]) => value)
+  return {
+    ...schema,
+    ...(items === undefined ? {} : { items: part(items, lists) }),
+    ...(properties === undefined ? {} : { properties: mapValues(properties, (of, key) => part(of, valuesOf(key))) }),
+    ...(typeof additionalProperties !== 'object'
+      ? {}
+      : {
+          additionalProperties: part(
+            additionalProperties,
+            others.map(([, value]) => value)
+          )
+        })
+  }
+}
+
 /** `jobs[3].timeout`, for messages. */
 export function formatPath(path: readonly (string | number)[]): string {
   return path.reduce<string>(
@@ -46,7 +79,10 @@ function ajvFor(depth: 'first' | 'all'): Ajv {
       strict: true,
       inlineRefs: false,
       allowUnionTypes: true,
-      strictTypes: false
+      strictTypes: false,
+      // Ours are checked by a test; to compile the schema of schemas takes as long as all of them.
+      meta: false,
+      validateSchema: false
     })
     for (const name of Object.keys(formats)) ajv.addFormat(name, true)
     // Ajv's own formats speak of one JSON type each; a duration or an instant may be a number or a text.
@@ -89,8 +125,8 @@ function withReferences(schema: SchemaObject, depth: 'first' | 'all'): SchemaObj
   return { $ref: reference }
 }
 
-function mapValues<V, R>(of: Record<string, V>, map: (value: V) => R): Record<string, R> {
-  return Object.fromEntries(Object.entries(of).map(([key, value]) => [key, map(value)]))
+function mapValues<V, R>(of: Record<string, V>, map: (value: V, key: string) => R): Record<string, R> {
+  return Object.fromEntries(Object.entries(of).map(([key, value]) => [key, map(value, key)]))
 }
 
 interface Format {

@@ -3,16 +3,13 @@
  * `runtime serve` and `createRuntime` are both this.
  */
 
-import { runtimeOver } from '../client/facade.ts'
-import { localTransport } from '../client/local-transport.ts'
 import type { Runtime, Service } from '../core/api.ts'
 import type { CatalogueProblem } from '../core/catalogue.ts'
 import type { RuntimeConfig } from '../core/config.ts'
 import { durationToMs } from '../core/duration.ts'
 import { failPoint } from '../core/fail-points.ts'
-import { RpcServer } from '../rpc/server.ts'
-import { stopDeadlineMsDefault } from '../supervisor/job-service.ts'
-import { Supervisor, type SupervisorOptions } from '../supervisor/supervisor.ts'
+import { type Catalogue, startCatalogue } from '../pool/catalogue.ts'
+import type { SupervisorOptions } from '../supervisor/supervisor.ts'
 
 export interface StartOptions extends Pick<SupervisorOptions, 'clock' | 'skipInvalidEvents' | 'readConfig'> {
   /** Told of defects in the service of a socket request. Default: they are written to standard error. */
@@ -41,9 +38,34 @@ export interface StartedRuntime {
  * @throws RuntimeError `DATA_DIR_LOCKED`, `DATA_DIR_INVALID`, `STORAGE_FULL`, `SOCKET_INVALID`
  */
 export async function startRuntime(config: RuntimeConfig, options: StartOptions = {}): Promise<StartedRuntime> {
-  const { onInternalError = reportDefect, ...supervisorOptions } = options
+  const abort = new AbortController()
+  // A process of its own looks through the actors; what else is needed is loaded meanwhile.
+  const catalogue = startCatalogue(config.actors, { abort })
+  catalogue.catch(() => {})
+  try {
+    return await startOver(config, catalogue, options)
+  } catch (error) {
+    abort.abort()
+    throw error
+  }
+}
+
+async function startOver(
+  config: RuntimeConfig,
+  catalogue: Promise<Catalogue>,
+  { onInternalError = reportDefect, ...supervisorOptions }: StartOptions
+): Promise<StartedRuntime> {
+  const [{ Supervisor }, { stopDeadlineMsDefault }, { RpcServer }, { runtimeOver }, { localTransport }] =
+    await Promise.all([
+      import('../supervisor/supervisor.ts'),
+      import('../supervisor/job-service.ts'),
+      import('../rpc/server.ts'),
+      import('../client/facade.ts'),
+      import('../client/local-transport.ts')
+    ])
   const supervisor = await Supervisor.start(config, {
     ...supervisorOptions,
+    catalogue,
     // The caller gets its answer before anything stops.
     onShutdown: (deadlineMs) => setImmediate(() => void stop({ deadlineMs }))
   })

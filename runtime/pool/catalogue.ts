@@ -19,6 +19,8 @@ import { type ScannedModule, scanModules } from './module-scan.ts'
 export interface CatalogueOptions {
   /** Longest time that importing one module may take. Default 10 s. */
   moduleMsMax?: number
+  /** Aborted: as {@link Catalogue.stop}, also before the catalogue is there. */
+  abort?: AbortController
 }
 
 export interface Catalogue extends MethodCatalogue {
@@ -60,11 +62,7 @@ class ScannedCatalogue implements Catalogue {
   #lastReload: Promise<void> = Promise.resolve()
   #folderProblems: readonly CatalogueProblem[] = []
 
-  constructor(
-    folders: readonly string[],
-    { moduleMsMax = 10_000 }: CatalogueOptions,
-    abort: AbortController = new AbortController()
-  ) {
+  constructor(folders: readonly string[], { moduleMsMax = 10_000, abort = new AbortController() }: CatalogueOptions) {
     this.#abort = abort
     this.#folders = folders.map((folder) => resolve(folder))
     this.#moduleMsMax = moduleMsMax
@@ -83,7 +81,7 @@ class ScannedCatalogue implements Catalogue {
   }
 
   async #reload(): Promise<void> {
-    const fresh = new ScannedCatalogue(this.#folders, { moduleMsMax: this.#moduleMsMax }, this.#abort)
+    const fresh = new ScannedCatalogue(this.#folders, { moduleMsMax: this.#moduleMsMax, abort: this.#abort })
     await fresh.start()
     if (this.#abort.signal.aborted) return
     const failures = fresh.#failures

@@ -15,8 +15,8 @@ import { iso } from '../core/instant.ts'
 import type { PoolListener } from '../core/pool.ts'
 import { packageVersion } from '../core/version.ts'
 import { Dispatcher } from '../dispatcher/dispatcher.ts'
-import { type Catalogue, startCatalogue } from '../pool/catalogue.ts'
-import { openPool } from '../pool/open-pool.ts'
+import type { Catalogue } from '../pool/catalogue.ts'
+import { type PoolOpener, poolOpener } from '../pool/open-pool.ts'
 import { requirePermissionModel } from '../pool/permissions.ts'
 import { DurableQueue } from '../queue/durable-queue.ts'
 import { verifier } from '../queue/verifier.ts'
@@ -35,6 +35,8 @@ import { Waiters } from './waiters.ts'
 
 export interface SupervisorOptions {
   clock?: Clock
+  /** Of the actors of the configuration; it ends with the supervisor. */
+  catalogue: Promise<Catalogue>
   /** Events that cannot fire are shown as such, and the others fire. Default: they keep it from starting. */
   skipInvalidEvents?: boolean
   /** The configuration as it is now, for `schedule.migrate`. @throws RuntimeError `CONFIG_INVALID` */
@@ -51,7 +53,7 @@ export interface Ground {
   random: () => number
   directory: OpenDataDirectory
   catalogue: Catalogue
-  openPool: typeof openPool
+  openPool: PoolOpener
 }
 
 export class Supervisor {
@@ -79,7 +81,7 @@ export class Supervisor {
   #state: 'running' | 'stopping' = 'running'
 
   /**
-   * Resolves when jobs are accepted and run.
+   * Resolves when jobs are accepted and run. Where it rejects, the catalogue is the caller's to stop.
    *
    * @throws RuntimeError `DATA_DIR_LOCKED`, `DATA_DIR_INVALID`, `STORAGE_FULL`, `CONFIG_INVALID`: permissions that this Node
    * does not enforce
@@ -89,31 +91,15 @@ export class Supervisor {
     checkFailPoint()
     readEventsOf(config, options.skipInvalidEvents ?? false)
     if ([...config.queues.values()].some(({ permissions }) => permissions !== null)) await requirePermissionModel()
-    // Both take their time in processes of their own.
-    const [directory, catalogue] = await Promise.allSettled([
-      openDataDirectory(config.dataDir, verifier),
-      startCatalogue(config.actors)
-    ])
-    if (directory.status === 'rejected' || catalogue.status === 'rejected') {
-      if (directory.status === 'fulfilled') await directory.value.close()
-      if (catalogue.status === 'fulfilled') catalogue.value.stop()
-      throw directory.status === 'rejected' ? directory.reason : (catalogue as PromiseRejectedResult).reason
-    }
-    const { clock = systemClock } = options
-    const timers = new ArmedTimers(clock)
-    const ground = {
-      clock,
-      timers,
-      random: Math.random,
-      directory: directory.value,
-      catalogue: catalogue.value,
-      openPool
-    }
+    const openPool = await poolOpener(config.queues.values())
+    const directory = await openDataDirectory(config.dataDir, verifier)
     try {
+      const { clock = systemClock } = options
+      const timers = new ArmedTimers(clock)
+      const ground = { clock, timers, random: Math.random, directory, catalogue: await options.catalogue, openPool }
       return await Supervisor.over(config, options, ground)
     } catch (error) {
-      catalogue.value.stop()
-      await directory.value.close()
+      await directory.close()
       throw error
     }
   }
@@ -121,7 +107,11 @@ export class Supervisor {
   /** As {@link Supervisor.start}, over what is open already. Where it fails, that is left open. */
   static async over(
     config: RuntimeConfig,
-    { onShutdown, skipInvalidEvents = false, readConfig = () => config }: Omit<SupervisorOptions, 'clock'>,
+    {
+      onShutdown,
+      skipInvalidEvents = false,
+      readConfig = () => config
+    }: Omit<SupervisorOptions, 'clock' | 'catalogue'>,
     { clock, timers, random, directory, catalogue, openPool }: Ground
   ): Promise<Supervisor> {
     const events = new EventStream({ clock })

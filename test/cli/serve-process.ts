@@ -11,7 +11,10 @@ import { RuntimeError } from '../../runtime/core/errors.ts'
 import { event, fakeService, queueView } from './fake-service.ts'
 
 const [mode, json] = process.argv.slice(2)
-const service = fakeService({ 'queue.list': async () => ({ queues: [queueView()] }) })
+const service = fakeService({
+  'queue.list': async () => ({ queues: [queueView()] }),
+  'schedule.list': async () => ({ state: 'active', events: [] })
+})
 const output = new Output(json === '--json', process)
 
 // The real parts hold the process by their sockets and timers.

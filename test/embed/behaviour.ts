@@ -555,7 +555,7 @@ export function behaviour(name: string, open: Open): void {
 
     test('replaces the waiting job and starts its wait again (issue 5.1: debounce)', async (test) => {
       const { runtime } = await subject(test)
-      const options = { jobId: 'calm', deduplicate: { debounce: '1s' } }
+      const options = { jobId: 'calm', deduplicate: { debounce: '3s' } }
       assert.equal((await runtime.enqueue('a.echo', 'old', options)).state, 'scheduled')
       const firstDueAt = Date.parse((await runtime.job.get('calm')).runAt!)
       await until(runtime, (await runtime.enqueue('a.echo', {}, { delay: '50ms' })).id, 'completed')

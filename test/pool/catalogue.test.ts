@@ -111,7 +111,7 @@ test('a module that throws, exits, never ends or sends messages is one problem; 
       'k-disconnects.js': 'process.disconnect(); await new Promise(() => {})',
       'z-last.js': plain
     },
-    { moduleMsMax: 500 }
+    { moduleMsMax: 1_500 }
   )
   assert.deepEqual(
     catalogue.list().map(({ method }) => method),
@@ -120,10 +120,10 @@ test('a module that throws, exits, never ends or sends messages is one problem; 
   const expected: [string, RegExp][] = [
     ['b-throws.js', /: TypeError: top level \(\/.*b-throws\.js:1:7\)$/],
     ['c-exits.js', /it ended its process while it was loaded \(exit code 7\)$/],
-    ['d-spins.js', /it is not loaded after 500 ms/],
+    ['d-spins.js', /it is not loaded after 1500 ms/],
     ['e-syntax.js', /SyntaxError/],
     ['f-imports.js', /not-installed/],
-    ['h-waits.js', /it is not loaded after 500 ms/],
+    ['h-waits.js', /it is not loaded after 1500 ms/],
     ['j-symbol.js', /Symbol\(s\)/],
     ['k-disconnects.js', /it ended its process/]
   ]

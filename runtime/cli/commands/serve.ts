@@ -72,7 +72,7 @@ export async function serve(
   const starting = start(config, { skipInvalidEvents: options.skipInvalidEvents ?? false, readConfig })
   const running = await starting
   subscribeLog(log, running.service.events)
-  for (const { event, problem } of (await running.runtime.schedule.list()).events) {
+  for (const { event, problem } of (await running.service.methods['schedule.list']({})).events) {
     if (problem !== null) log.error({ event }, problem)
   }
   for (const { file, message } of running.problems) log.error({ file }, message)

@@ -2,10 +2,12 @@
  * Tables without borders: a head, then rows, columns two spaces apart. On a terminal the last column is cut to the width
  * of the window so that a row stays a line; elsewhere nothing is cut.
  */
+import { createRequire } from 'node:module'
 import { stripVTControlCharacters } from 'node:util'
-import Table from 'cli-table3'
+import type CliTable from 'cli-table3'
 import { type Look, styled } from './look.ts'
 
+const require = createRequire(import.meta.url)
 const gap = 2
 const lastColumnMin = 12
 
@@ -19,6 +21,7 @@ const noBorders = Object.fromEntries(
 /** @param rows cells of one line each, styled or not */
 export function formatTable(look: Look, head: readonly string[], rows: readonly (readonly string[])[]): string {
   const lastWidth = lastColumnWidth(look, [head, ...rows])
+  const Table = require('cli-table3') as typeof CliTable
   const table = new Table({
     head: head.map((title) => styled(look, 'dim', title)),
     chars: noBorders,

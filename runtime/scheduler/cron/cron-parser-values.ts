@@ -5,9 +5,13 @@
  *
  * It has no year field; that one is read here.
  */
-import { CronExpressionParser } from 'cron-parser'
+import { createRequire } from 'node:module'
+import type * as CronParser from 'cron-parser'
 import { type Field, yearField } from './field.ts'
 
+const require = createRequire(import.meta.url)
+/** Loaded with the first expression: that takes long, and many have none. */
+const cronParser = (): typeof CronParser => require('cron-parser')
 const calendar = { tz: 'UTC', currentDate: new Date(0) }
 
 /**
@@ -35,7 +39,7 @@ function read(field: Field, item: string): readonly number[] | undefined {
   const places = ['0', '0', '0', '1', '1', '0']
   places[field.place!] = item
   try {
-    const { second, minute, hour, dayOfMonth, month, dayOfWeek } = CronExpressionParser.parse(
+    const { second, minute, hour, dayOfMonth, month, dayOfWeek } = cronParser().CronExpressionParser.parse(
       places.join(' '),
       calendar
     ).fields
