@@ -1,7 +1,9 @@
 /**
  * Checks plain data against JSON Schemas and says what is wrong in words: where, what was expected, what was got.
  */
-import { Ajv, type ErrorObject, type SchemaObject } from 'ajv'
+import { createRequire } from 'node:module'
+import type * as AjvModule from 'ajv'
+import type { Ajv, ErrorObject, SchemaObject } from 'ajv'
 import { didYouMean } from './did-you-mean.ts'
 import { durationToMs } from './duration.ts'
 import { instantToMs } from './instant.ts'
@@ -14,6 +16,8 @@ interface SchemaProblem {
   /** Without the place: `expected a whole number, got "x".` */
   message: string
 }
+
+const require = createRequire(import.meta.url)
 
 export type SchemaCheck = (value: unknown) => readonly SchemaProblem[]
 
@@ -32,6 +36,8 @@ export function compileSchema(schema: SchemaObject, depth: 'first' | 'all'): Sch
  * large one takes a hundred times as long as to check a value by it.
  */
 export function checkOnce(schema: SchemaObject, value: unknown): readonly SchemaProblem[] {
+  const isEmpty = isObject(value) && Object.keys(value).length === 0
+  if (isEmpty && schema.type === 'object' && schema.required === undefined) return []
   return compileSchema(partFor(schema, [value]), 'all')(value)
 }
 
@@ -39,9 +45,7 @@ export function checkOnce(schema: SchemaObject, value: unknown): readonly Schema
 function partFor(schema: SchemaObject, values: readonly unknown[]): SchemaObject {
   const { properties, additionalProperties, items } = schema as Record<string, SchemaObject | undefined>
   const lists = values.filter((value) => Array.isArray(value)).flat()
-  const entries = values
-    .filter((value) => typeof value === 'object' && value !== null && !Array.isArray(value))
-    .flatMap((value) => Object.entries(value as object))
+  const entries = values.filter(isObject).flatMap((value) => Object.entries(value))
   const others = entries.filter(([key]) => properties === undefined || !Object.hasOwn(properties, key))
   const part = (of: SchemaObject, found: readonly unknown[]) => (found.length === 0 ? {} : partFor(of, found))
   const valuesOf = (key: string) => entries.filter(([name]) => name === key).map(([, value]) => value)
@@ -71,8 +75,10 @@ export function formatPath(path: readonly (string | number)[]): string {
 const instances = new Map<'first' | 'all', Ajv>()
 
 function ajvFor(depth: 'first' | 'all'): Ajv {
-  let ajv = instances.get(depth)
+  let ajv: Ajv | undefined = instances.get(depth)
   if (ajv === undefined) {
+    // Loaded with the first schema, which a command may never need.
+    const { Ajv } = require('ajv') as typeof AjvModule
     ajv = new Ajv({
       allErrors: depth === 'all',
       verbose: true,
@@ -123,6 +129,10 @@ function withReferences(schema: SchemaObject, depth: 'first' | 'all'): SchemaObj
     ajvFor(depth).addSchema(whole, reference)
   }
   return { $ref: reference }
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function mapValues<V, R>(of: Record<string, V>, map: (value: V, key: string) => R): Record<string, R> {

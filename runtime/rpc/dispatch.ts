@@ -46,6 +46,11 @@ export function checkedParams(method: string, params: unknown = {}): object {
   return named as object
 }
 
+/** Compiles what programs ask for first, so that the first of them does not wait for it. */
+export function compileChecks(): void {
+  checkOf('enqueue')
+}
+
 function isServiceMethod(method: string): method is keyof ServiceMethods {
   return Object.hasOwn(serviceMethods, method)
 }

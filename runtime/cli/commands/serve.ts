@@ -16,6 +16,7 @@ import type { RuntimeConfig } from '../../core/config.ts'
 import { RuntimeError } from '../../core/errors.ts'
 import { packageVersion } from '../../core/version.ts'
 import type { StartOptions } from '../../embed/start-runtime.ts'
+import { compileChecks } from '../../rpc/dispatch.ts'
 import { ActorsWatch } from '../actors-watch.ts'
 import { exitByForce, killAfter } from '../end-by-force.ts'
 import { type ExitCode, exitCodes } from '../exit-code.ts'
@@ -77,6 +78,7 @@ export async function serve(
   }
   for (const { file, message } of running.problems) log.error({ file }, message)
   sayReady(output, config)
+  setImmediate(compileChecks)
   signals.each((count, signal) => stopBySignal(log, running, count, signal))
   const code = await endOf(log, running)
   watch.stop()
