@@ -20,8 +20,8 @@ import { iso } from '../core/instant.ts'
 import { logLinesMax } from '../core/limits.ts'
 import type { Ended, JobAnswer, JobMessage, JobQuestion, Pool, PoolListener } from '../core/pool.ts'
 import type { Timers } from '../core/timers.ts'
-import type { Ending } from '../queue/attempts.ts'
-import type { AttemptEnd, AttemptTrace, ClaimedJob } from '../queue/claimed-job.ts'
+import type { AttemptEnd, Ending } from '../queue/attempts.ts'
+import type { AttemptTrace, ClaimedJob, ClaimRoom } from '../queue/claimed-job.ts'
 import type { DurableQueue } from '../queue/durable-queue.ts'
 import { Ahead } from './ahead.ts'
 import { TraceStore } from './trace-store.ts'
@@ -56,6 +56,8 @@ const wakeWaitMsMax = 60_000
  */
 const firstLineMsMax = 20
 const firstLineShareMax = 0.02
+
+const noRoom: ClaimRoom = { threads: 0, jobs: 0 }
 
 export class Dispatcher {
   readonly #parts: DispatcherParts
@@ -115,11 +117,20 @@ export class Dispatcher {
       if (this.#isStopping) return
       const jobs = await this.#parts.queue.claim(this.#parts.config.name, room)
       this.#ahead.claimed(jobs.length, room)
-      if (jobs.length === 0) return
-      failPoint('claim.committed')
-      this.#run(jobs)
-      failPoint('claim.given')
-    }).finally(() => this.#claimed())
+      if (jobs.length > 0) this.#given(jobs)
+    }).finally(() => this.#afterClaim())
+  }
+
+  /** For how many jobs that become ready in a commit there is room, in the same one. A claim under way has it already. */
+  get room(): ClaimRoom {
+    return this.#state === 'open' ? this.#ahead.roomFor(this.#running.size) : noRoom
+  }
+
+  /** Jobs were claimed in the commit that made them ready. */
+  claimed(jobs: readonly ClaimedJob[]): void {
+    if (jobs.length === 0) return
+    this.#ahead.claimed(jobs.length, noRoom)
+    this.#given(jobs)
   }
 
   /** Jobs that a limit or a pause holds back may be claimed at that instant. */
@@ -168,7 +179,13 @@ export class Dispatcher {
     return this.#state === 'quiet' || this.#state === 'interrupting'
   }
 
-  #claimed(): void {
+  #given(jobs: readonly ClaimedJob[]): void {
+    failPoint('claim.committed')
+    this.#run(jobs)
+    failPoint('claim.given')
+  }
+
+  #afterClaim(): void {
     if (this.#isStopping) return
     const again = this.#state === 'claimAgain'
     this.#state = 'open'
