@@ -117,7 +117,9 @@ export class Dispatcher {
       if (this.#isStopping) return
       const jobs = await this.#parts.queue.claim(this.#parts.config.name, room)
       this.#ahead.claimed(jobs.length, room)
-      if (jobs.length > 0) this.#given(jobs)
+      if (jobs.length === 0) return
+      this.#hold(jobs)
+      this.#given(jobs)
     }).finally(() => this.#afterClaim())
   }
 
@@ -126,11 +128,12 @@ export class Dispatcher {
     return this.#state === 'open' ? this.#ahead.roomFor(this.#running.size) : noRoom
   }
 
-  /** Jobs were claimed in the commit that made them ready. */
+  /** Jobs were claimed in the commit that made them ready. They begin in the next turn: first whoever made them is answered. */
   claimed(jobs: readonly ClaimedJob[]): void {
     if (jobs.length === 0) return
     this.#ahead.claimed(jobs.length, noRoom)
-    this.#given(jobs)
+    this.#hold(jobs)
+    setImmediate(() => this.#given(jobs))
   }
 
   /** Jobs that a limit or a pause holds back may be claimed at that instant. */
@@ -192,11 +195,18 @@ export class Dispatcher {
     if (again) this.wake()
   }
 
-  #run(jobs: readonly ClaimedJob[]): void {
-    const messages: JobMessage[] = []
+  #hold(jobs: readonly ClaimedJob[]): void {
     for (const job of jobs) {
       const trace: AttemptTrace = { progress: null, logs: [] }
       this.#running.set(job.id, { job, trace, cancelDeadline: undefined, cancelNote: undefined })
+    }
+  }
+
+  #run(jobs: readonly ClaimedJob[]): void {
+    const messages: JobMessage[] = []
+    for (const job of jobs) {
+      // Cancelled or interrupted meanwhile.
+      if (this.#running.get(job.id)?.job !== job) continue
       const method = this.#parts.catalogue.known(job.method)
       if (this.#state === 'interrupting') this.#finish(job.id, { type: 'interrupted' })
       else if (method === undefined || (method.documentType === null) !== (job.document === undefined)) {
