@@ -52,6 +52,8 @@ export async function openStore(dataDir: string, options: RuntimeOptions): Promi
       upkeepAt: (atMs) => upkeep.dueAt(atMs),
       cancelled: () => {},
       eventFinished: () => {},
+      room: () => ({ threads: 0, jobs: 0 }),
+      claimed: () => {},
       committed: () => {},
       eventsLost: () => {},
       isAwaited: () => false,

@@ -10,7 +10,7 @@
  * may have been have run, none is claimed ahead: then each host that ends says which jobs ran in it.
  */
 import type { Outcome } from '../core/pool.ts'
-import type { ClaimRoom } from '../queue/claiming.ts'
+import type { ClaimRoom } from '../queue/claimed-job.ts'
 
 /** So long the threads are given work for; a job that becomes ready now is late by about as much. */
 const aheadMs = 10

@@ -20,8 +20,8 @@ import { iso } from '../core/instant.ts'
 import { logLinesMax } from '../core/limits.ts'
 import type { Ended, JobAnswer, JobMessage, JobQuestion, Pool, PoolListener } from '../core/pool.ts'
 import type { Timers } from '../core/timers.ts'
-import type { Ending } from '../queue/attempts.ts'
-import type { AttemptEnd, AttemptTrace, ClaimedJob } from '../queue/claimed-job.ts'
+import type { AttemptEnd, Ending } from '../queue/attempts.ts'
+import type { AttemptTrace, ClaimedJob, ClaimRoom } from '../queue/claimed-job.ts'
 import type { DurableQueue } from '../queue/durable-queue.ts'
 import { Ahead } from './ahead.ts'
 import { TraceStore } from './trace-store.ts'
@@ -56,6 +56,8 @@ const wakeWaitMsMax = 60_000
  */
 const firstLineMsMax = 20
 const firstLineShareMax = 0.02
+
+const noRoom: ClaimRoom = { threads: 0, jobs: 0 }
 
 export class Dispatcher {
   readonly #parts: DispatcherParts
@@ -116,10 +118,22 @@ export class Dispatcher {
       const jobs = await this.#parts.queue.claim(this.#parts.config.name, room)
       this.#ahead.claimed(jobs.length, room)
       if (jobs.length === 0) return
-      failPoint('claim.committed')
-      this.#run(jobs)
-      failPoint('claim.given')
-    }).finally(() => this.#claimed())
+      this.#hold(jobs)
+      this.#given(jobs)
+    }).finally(() => this.#afterClaim())
+  }
+
+  /** For how many jobs that become ready in a commit there is room, in the same one. A claim under way has it already. */
+  get room(): ClaimRoom {
+    return this.#state === 'open' ? this.#ahead.roomFor(this.#running.size) : noRoom
+  }
+
+  /** Jobs were claimed in the commit that made them ready. They begin in the next turn: first whoever made them is answered. */
+  claimed(jobs: readonly ClaimedJob[]): void {
+    if (jobs.length === 0) return
+    this.#ahead.claimed(jobs.length, noRoom)
+    this.#hold(jobs)
+    setImmediate(() => this.#given(jobs))
   }
 
   /** Jobs that a limit or a pause holds back may be claimed at that instant. */
@@ -168,18 +182,31 @@ export class Dispatcher {
     return this.#state === 'quiet' || this.#state === 'interrupting'
   }
 
-  #claimed(): void {
+  #given(jobs: readonly ClaimedJob[]): void {
+    failPoint('claim.committed')
+    this.#run(jobs)
+    failPoint('claim.given')
+  }
+
+  #afterClaim(): void {
     if (this.#isStopping) return
     const again = this.#state === 'claimAgain'
     this.#state = 'open'
     if (again) this.wake()
   }
 
-  #run(jobs: readonly ClaimedJob[]): void {
-    const messages: JobMessage[] = []
+  #hold(jobs: readonly ClaimedJob[]): void {
     for (const job of jobs) {
       const trace: AttemptTrace = { progress: null, logs: [] }
       this.#running.set(job.id, { job, trace, cancelDeadline: undefined, cancelNote: undefined })
+    }
+  }
+
+  #run(jobs: readonly ClaimedJob[]): void {
+    const messages: JobMessage[] = []
+    for (const job of jobs) {
+      // Cancelled or interrupted meanwhile.
+      if (this.#running.get(job.id)?.job !== job) continue
       const method = this.#parts.catalogue.known(job.method)
       if (this.#state === 'interrupting') this.#finish(job.id, { type: 'interrupted' })
       else if (method === undefined || (method.documentType === null) !== (job.document === undefined)) {

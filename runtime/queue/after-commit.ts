@@ -3,6 +3,7 @@ import type { EventStream, JobEvent, JobEventType } from '../core/events.ts'
 import { iso } from '../core/instant.ts'
 import type { JobView } from '../core/job.ts'
 import type { Reader } from '../store/store.ts'
+import type { ClaimedJob, ClaimRoom } from './claimed-job.ts'
 import { wholeJobView } from './job-view.ts'
 import type { QueueRegistry } from './queue-registry.ts'
 import type { Moves, Rates } from './rates.ts'
@@ -10,7 +11,13 @@ import type { StoredJob } from './stored-job.ts'
 
 /** Who is told what, after the commit. */
 export interface QueueListener {
-  /** Jobs of the queue can be claimed. */
+  /**
+   * Asked inside of a commit after which jobs of the queue could be claimed: for how many there is room now. They are claimed
+   * in the same commit, and {@link QueueListener.claimed} tells of them.
+   */
+  room(queue: string): ClaimRoom
+  claimed(queue: string, jobs: readonly ClaimedJob[]): void
+  /** Jobs of the queue can be claimed, for which there was no room. */
   ready(queue: string): void
   /** Jobs of the queue may be claimed at that instant, which none may now. */
   readyAt(queue: string, atMs: number): void
@@ -44,6 +51,8 @@ export class AfterCommit {
   readonly #parts: AfterCommitParts
   readonly #later: (() => void)[] = []
   readonly #ready = new Set<number>()
+  /** By queue, those of {@link AfterCommit.#ready} for which there was room. */
+  readonly #claimed = new Map<number, readonly ClaimedJob[]>()
   readonly #readyAtMs = new Map<number, number>()
   #dueAtMs = Number.POSITIVE_INFINITY
   #upkeepAtMs = Number.POSITIVE_INFINITY
@@ -135,6 +144,15 @@ export class AfterCommit {
     this.#ready.add(queue)
   }
 
+  /** The last of a commit: what it has made ready is claimed where there is room, so that a free thread waits for no other one. */
+  claimWoken(claim: (queue: number, room: ClaimRoom) => readonly ClaimedJob[]): void {
+    const { listener, registry } = this.#parts
+    for (const queue of this.#ready) {
+      const room = listener.room(registry.nameOf(queue))
+      if (room.jobs > 0) this.#claimed.set(queue, claim(queue, room))
+    }
+  }
+
   /** Once the commit is on disk: jobs of the queue may be claimed at that instant. */
   wakeAt(queue: number, atMs: number): void {
     this.#readyAtMs.set(queue, Math.min(this.#readyAtMs.get(queue) ?? Number.POSITIVE_INFINITY, atMs))
@@ -180,7 +198,11 @@ export class AfterCommit {
     for (const [queue, moves] of this.#moves) rates.count(registry.nameOf(queue), moves, this.#nowMs)
     for (const action of this.#later) action()
     listener.committed()
-    for (const queue of this.#ready) listener.ready(registry.nameOf(queue))
+    for (const queue of this.#ready) {
+      const jobs = this.#claimed.get(queue)
+      if (jobs === undefined) listener.ready(registry.nameOf(queue))
+      else listener.claimed(registry.nameOf(queue), jobs)
+    }
     for (const [queue, atMs] of this.#readyAtMs) listener.readyAt(registry.nameOf(queue), atMs)
     if (this.#dueAtMs !== Number.POSITIVE_INFINITY) listener.scheduled(this.#dueAtMs)
     if (this.#upkeepAtMs !== Number.POSITIVE_INFINITY) listener.upkeepAt(this.#upkeepAtMs)

@@ -5,6 +5,7 @@ import type { JobError } from '../core/job.ts'
 import { crashesMax, instantMsMax } from '../core/limits.ts'
 import type { Outcome } from '../core/pool.ts'
 import type { Standing } from '../store/records.ts'
+import type { AttemptTrace, ClaimedJob } from './claimed-job.ts'
 import type { QueueCommit } from './commit.ts'
 import { withAttempt } from './history.ts'
 import { keepErrors, resumesAtMs } from './journal.ts'
@@ -12,6 +13,13 @@ import type { StoredJob } from './stored-job.ts'
 
 /** How an attempt ended. `interrupted`: killed because the supervisor stops, or found running after it died. */
 export type Ending = Outcome | { type: 'interrupted' }
+
+/** How an attempt ended, and what it said. */
+export interface AttemptEnd {
+  job: ClaimedJob
+  ending: Ending
+  trace: AttemptTrace
+}
 
 /** @param random from 0 to 1, exclusive; for the jitter of the backoff */
 export function endAttempt(commit: QueueCommit, job: StoredJob, ending: Ending, random: number): void {

@@ -1,9 +1,16 @@
 import type { JobLogLine } from '../core/job.ts'
 import type { JobMessage } from '../core/pool.ts'
 import { type Standing, standingOfClaimed } from '../store/records.ts'
-import type { Ending } from './attempts.ts'
 import type { RunningClaims } from './running-claims.ts'
 import type { StoredJob } from './stored-job.ts'
+
+/** For how many jobs a claim has room. */
+export interface ClaimRoom {
+  /** Those that may be any jobs. */
+  threads: number
+  /** All of them; beyond `threads` only simple ones. */
+  jobs: number
+}
 
 /** A job that is now running; `seq` and `attempt` name this attempt when it is settled. */
 export interface ClaimedJob extends Omit<JobMessage, 'file'> {
@@ -52,13 +59,6 @@ export class HeldJob implements ClaimedJob {
     if (startedAtMs === undefined) return undefined
     return { seq, spec, specBytes, standing: standingOfClaimed(spec, startedAtMs), claim, isShared: false }
   }
-}
-
-/** How an attempt ended, and what it said. */
-export interface AttemptEnd {
-  job: ClaimedJob
-  ending: Ending
-  trace: AttemptTrace
 }
 
 /** What an attempt said while it ran. */

@@ -10,18 +10,11 @@
  */
 import { aheadParamsBytesMax, claimParamsBytesMax, moveBatchMax } from '../core/limits.ts'
 import { placeOfReadyKey, type ReadyPlace, readyRange, rotationKey } from '../store/keys.ts'
+import type { ClaimRoom } from './claimed-job.ts'
 import { expired, type QueueCommit } from './commit.ts'
 import { groupOf } from './job-group.ts'
 import { readyPlaces } from './ready-runs.ts'
 import { readFreshJob, readJob, type StoredJob } from './stored-job.ts'
-
-/** For how many jobs a claim has room. */
-export interface ClaimRoom {
-  /** Those that may be any jobs. */
-  threads: number
-  /** All of them; beyond `threads` only simple ones. */
-  jobs: number
-}
 
 interface Candidate {
   seq: number

@@ -50,6 +50,7 @@ import {
 } from '../store/records.ts'
 import type { CommitState, Reader, Transaction } from '../store/store.ts'
 import { AfterCommit, type AfterCommitParts } from './after-commit.ts'
+import type { ClaimedJob, ClaimRoom } from './claimed-job.ts'
 import { forgetLinks, roomForOne, tellChildren, toldPerCommitMax } from './dependencies.ts'
 import { readEvent, writeEvent } from './event-records.ts'
 import { mayShare } from './finished-runs.ts'
@@ -78,6 +79,8 @@ export interface CommitParts extends AfterCommitParts {
   claims: ClaimMemory
   /** This life has claimed a job. */
   claimed: (seq: number) => void
+  /** Claims jobs of a queue. */
+  claim: (commit: QueueCommit, queue: number, room: ClaimRoom) => ClaimedJob[]
 }
 
 export class QueueCommit implements CommitState {
@@ -89,6 +92,8 @@ export class QueueCommit implements CommitState {
   /** Who is told what, once it is on disk. */
   readonly after: AfterCommit
   readonly linkRoom = { left: toldPerCommitMax }
+  /** What it makes ready is left to a commit of its own. */
+  claimsNothing = false
   readonly #parts: CommitParts
   readonly #totals = new Map<number, QueueTotals>()
   /** As they were read; what has not changed is not written. */
@@ -342,6 +347,7 @@ export class QueueCommit implements CommitState {
   }
 
   beforeCommit(): void {
+    if (!this.claimsNothing) this.after.claimWoken((queue, room) => this.#parts.claim(this, queue, room))
     this.groups.settle()
     for (const [queue, window] of this.#windows) this.totals(queue).starts = window.count
     for (const [queue, totals] of this.#totals) {

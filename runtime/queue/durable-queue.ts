@@ -28,11 +28,11 @@ import { dueOfScheduledKey, dueRange, type KeyRange, scheduledRange } from '../s
 import type { Store, Transaction, TransactOptions } from '../store/store.ts'
 import { type AdmissionRules, admit } from './admission.ts'
 import type { QueueListener } from './after-commit.ts'
-import { type Ending, endAttempt } from './attempts.ts'
+import { type AttemptEnd, type Ending, endAttempt } from './attempts.ts'
 import { type BulkChange, BulkChanges } from './bulk.ts'
 import { cancelJob, moveJob, requireTarget, retryJob } from './changes-by-hand.ts'
-import { type AttemptEnd, type AttemptTrace, type ClaimedJob, HeldJob } from './claimed-job.ts'
-import { type ClaimRoom, claimReady } from './claiming.ts'
+import { type AttemptTrace, type ClaimedJob, type ClaimRoom, HeldJob } from './claimed-job.ts'
+import { claimReady } from './claiming.ts'
 import { type CommitParts, QueueCommit } from './commit.ts'
 import { Damage, jobErrorOf } from './damage.ts'
 import { parentsOf } from './dependencies.ts'
@@ -117,7 +117,8 @@ export class DurableQueue {
       rates: this.#rates,
       growth: this.#growth,
       claims: new Map(),
-      claimed: (seq) => this.#recovery?.forget(seq)
+      claimed: (seq) => this.#recovery?.forget(seq),
+      claim: (commit, queue, room) => this.#claimIn(commit, queue, room)
     }
     this.#drafting = new Drafting(parts)
     this.#admission = {
@@ -214,17 +215,17 @@ export class DurableQueue {
   async claim(queue: string, room: ClaimRoom | number): Promise<ClaimedJob[]> {
     const number = this.#registry.require(queue, 'claim from')
     const space = typeof room === 'number' ? { threads: room, jobs: room } : room
-    const { commit, jobs } = await this.#commit((commit, transaction) => {
-      const record = this.#registry.record(transaction, number)
-      if (record.pausedUntilMs !== null && record.pausedUntilMs > commit.nowMs) {
-        commit.wakeAt(number, record.pausedUntilMs)
-      }
-      const isHeld = isPaused(record, commit.nowMs) || readScheduler(transaction).maintenance
-      const claimed = isHeld ? [] : claimReady(commit, number, space)
-      return { commit, jobs: claimed.flatMap((job) => this.#claimed(job, commit) ?? []) }
-    })
+    const { commit, jobs } = await this.#commit((commit) => ({ commit, jobs: this.#claimIn(commit, number, space) }))
     // What a later operation of the same commit cancelled must not start any more.
     return jobs.filter(({ seq, attempt }) => !commit.after.hasCancelled(seq, attempt))
+  }
+
+  #claimIn(commit: QueueCommit, queue: number, room: ClaimRoom): ClaimedJob[] {
+    const { transaction, nowMs } = commit
+    const record = this.#registry.record(transaction, queue)
+    if (record.pausedUntilMs !== null && record.pausedUntilMs > nowMs) commit.wakeAt(queue, record.pausedUntilMs)
+    if (isPaused(record, nowMs) || readScheduler(transaction).maintenance) return []
+    return claimReady(commit, queue, room).flatMap((job) => this.#claimed(job, commit) ?? [])
   }
 
   /** The method runs at `atMs`: from then on its start counts in the window of a rate limit. */
@@ -631,7 +632,11 @@ export class DurableQueue {
   repair(): Promise<SetAside> {
     const { tag, queues } = this.#parts
     const nameOf = (number: number) => this.#registry.restoredName(number, queues)
-    const repaired = this.#transact((commit) => setAsideDamaged(commit, { tag, nameOf }), { alone: true })
+    const operation = (commit: QueueCommit) => {
+      commit.claimsNothing = true
+      return setAsideDamaged(commit, { tag, nameOf })
+    }
+    const repaired = this.#transact(operation, { alone: true })
     // Jobs may have finished in the past, where the look of retention does not begin any more.
     this.#fronts.reset()
     return repaired

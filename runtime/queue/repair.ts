@@ -26,6 +26,8 @@ const nobody: QueueListener = {
   cancelled: () => {},
   eventFinished: () => {},
   eventsLost: () => {},
+  room: () => ({ threads: 0, jobs: 0 }),
+  claimed: () => {},
   committed() {},
   isAwaited: () => false,
   ended: () => {}

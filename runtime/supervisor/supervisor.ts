@@ -126,6 +126,8 @@ export class Supervisor {
       nextInstant: nextInstantOf(config.schedulerTickIntervalS),
       events,
       listener: {
+        room: (name) => dispatchers.get(name)?.room ?? { threads: 0, jobs: 0 },
+        claimed: (name, jobs) => dispatchers.get(name)?.claimed(jobs),
         ready: (name) => dispatchers.get(name)?.wake(),
         readyAt: (name, atMs) => dispatchers.get(name)?.wakeAt(atMs),
         scheduled: (atMs) => dueJobs.dueAt(atMs),

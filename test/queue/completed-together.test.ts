@@ -1,7 +1,7 @@
 /** Jobs that complete together share entries (finished-runs.ts); nobody who looks or changes them sees it. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { AttemptEnd } from '../../runtime/queue/claimed-job.ts'
+import type { AttemptEnd } from '../../runtime/queue/attempts.ts'
 import { finishedRunMax } from '../../runtime/queue/finished-runs.ts'
 import { type OpenQueue, openQueue, queueConfig } from './open-queue.ts'
 import { assertInvariants, entriesByKind } from './store-invariants.ts'

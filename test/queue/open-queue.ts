@@ -198,6 +198,8 @@ async function over(
       cancelled: (_, id) => told.cancelled.push(id),
       eventFinished: () => {},
       eventsLost: () => {},
+      room: () => ({ threads: 0, jobs: 0 }),
+      claimed: () => {},
       committed() {},
       isAwaited: () => false,
       ended: () => {}

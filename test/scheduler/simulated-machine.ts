@@ -149,6 +149,8 @@ export class SimulatedMachine {
       cancelled: (_: string, id: string) => this.#drop(id),
       eventFinished: (id: string) => this.scheduler.eventFinished(id),
       eventsLost: () => {},
+      room: () => ({ threads: 0, jobs: 0 }),
+      claimed: () => {},
       committed() {},
       isAwaited: () => false,
       ended: () => {}

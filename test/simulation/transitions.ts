@@ -96,8 +96,9 @@ function listOf(reader: Reader, name: string): string {
   return value === undefined ? '' : JSON.stringify(JSON.parse(documentCodec.decode(key, value).state).list)
 }
 
+/** What a commit makes ready is running after it, where a thread is free. */
 export const transitions: readonly Transition[] = [
-  { name: 'due', arrow: ['scheduled', 'due'], setup: [job({}, { delay: 5 })], from: 'scheduled', to: 'ready' },
+  { name: 'due', arrow: ['scheduled', 'due'], setup: [pause, job({}, { delay: 5 })], from: 'scheduled', to: 'ready' },
   {
     name: 'release',
     arrow: ['scheduled', 'release'],
@@ -116,7 +117,7 @@ export const transitions: readonly Transition[] = [
   {
     name: 'retry of a scheduled job',
     arrow: ['scheduled', 'retry'],
-    setup: [job({}, { delay: 9_000 })],
+    setup: [pause, job({}, { delay: 9_000 })],
     act: retry,
     from: 'scheduled',
     to: 'ready'
@@ -216,7 +217,7 @@ export const transitions: readonly Transition[] = [
     passMs: farMs * 10,
     act: retry,
     from: 'completed',
-    to: 'ready'
+    to: 'running'
   },
   {
     name: 'retry of a failed job',
@@ -225,12 +226,12 @@ export const transitions: readonly Transition[] = [
     passMs: farMs * 10,
     act: retry,
     from: 'failed',
-    to: 'ready'
+    to: 'running'
   },
   {
     name: 'retry of a cancelled job',
     arrow: ['cancelled', 'retry'],
-    setup: [pause, job(), cancel, resume],
+    setup: [pause, job(), cancel],
     act: retry,
     from: 'cancelled',
     to: 'ready'
@@ -241,14 +242,14 @@ export const transitions: readonly Transition[] = [
     act: child(['complete']),
     look: (reader) => `${lookAt('p')(reader)} ${lookAt('j')(reader)}`,
     from: 'none none',
-    to: 'ready scheduled'
+    to: 'running scheduled'
   },
   {
     name: 'fire',
     runtime: everyMinute,
     look: (reader) => `${lookAt(`${minutely}@2026-01-01T00:01:00.000Z`)(reader)} ${readEvent(reader, minutely)?.runs}`,
     from: 'none 0',
-    to: 'ready 1'
+    to: 'running 1'
   },
   {
     name: 'reminder',
@@ -274,7 +275,7 @@ export const transitions: readonly Transition[] = [
     act: (service) => service['job.signal']({ id: 'j', name: 's', payload: 'x' }),
     look: (reader) => `${lookAt('j')(reader)} ${journalOf(reader)}`,
     from: 'scheduled signal open',
-    to: 'ready signal done'
+    to: 'running signal done'
   },
   { name: 'begin of a step', setup: [job({ calls: [{ type: 'step' }] })], look: journalOf, from: '', to: 'step open' },
   {
@@ -289,14 +290,14 @@ export const transitions: readonly Transition[] = [
     setup: [job({ calls: [{ type: 'enqueue', jobId: 'k', queue: 'default' }] })],
     look: (reader) => `${journalOf(reader)} ${lookAt('k')(reader)}`,
     from: ' none',
-    to: 'enqueue done ready'
+    to: 'enqueue done running'
   },
   {
     name: 'completion with effects',
     setup: [job({ children: [{ jobId: 'k', method: 'w.run', queue: 'long', params: { n: 2 } }] })],
     look: (reader) => `${lookAt('j')(reader)} ${lookAt('k')(reader)}`,
     from: 'running none',
-    to: 'completed ready',
+    to: 'completed running',
     recovered: 'ready none'
   },
   {
