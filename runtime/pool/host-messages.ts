@@ -59,20 +59,23 @@ export function unpackOutcome(packed: PackedOutcome): Outcome {
   return typeof packed === 'string' ? { type: 'completed', result: packed } : packed
 }
 
-/** Collects the messages of one turn, and sends them together. */
+/** Collects messages, and sends them together. */
 export class Outbox<Message> {
   readonly #send: (messages: Message[]) => void
+  readonly #later: (flush: () => void) => unknown
   #messages: Message[] = []
 
-  constructor(send: (messages: Message[]) => void) {
+  /** @param later `setImmediate`: those of one turn are sent together, `queueMicrotask`: those of one callback of the event loop */
+  constructor(send: (messages: Message[]) => void, later: (flush: () => void) => unknown) {
     this.#send = send
+    this.#later = later
   }
 
   post(message: Message): void {
-    if (this.#messages.push(message) === 1) setImmediate(() => this.flush())
+    if (this.#messages.push(message) === 1) this.#later(() => this.#flush())
   }
 
-  flush(): void {
+  #flush(): void {
     if (this.#messages.length === 0) return
     const messages = this.#messages
     this.#messages = []

@@ -24,7 +24,7 @@ closeInheritedFiles()
 const outbox = new Outbox<FromHost>((messages) => {
   process.send?.(messages)
   failPoint('host.sent')
-})
+}, setImmediate)
 /** The numbers of the attempts that the pool has. */
 const runs = new Map<string, number>()
 const listener: PoolListener = {
