@@ -6,6 +6,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { frameMsMax } from '../../runtime/core/limits.ts'
 import { FrameSplitter, type Framing } from '../../runtime/rpc/framing.ts'
 import { connectSocket } from '../../runtime/rpc/socket-path.ts'
 import { assertAllowed, type OwedAnswer, owedFor, silentJobs } from './expected.ts'
@@ -26,6 +27,7 @@ type Ending = 'end' | 'violation' | 'reset' | 'halfFrame'
 
 interface Pending extends OwedAnswer {
   jobId: string | undefined
+  text: string
 }
 
 const violations: Record<Framing, readonly string[]> = {
@@ -166,11 +168,11 @@ class Attacker {
 
   #expectOne(answer: OwedAnswer, text = ''): void {
     const jobId = /"jobId":"(fuzz-[^"]*)"/.exec(text)?.[1]
-    slotOf(this.#single, answer.id).add({ ...answer, jobId }, mayWait(text))
+    slotOf(this.#single, answer.id).add({ ...answer, jobId, text }, mayWait(text))
   }
 
   #expectBatch(answers: OwedAnswer[], text: string): void {
-    const batch = answers.map((answer) => ({ ...answer, jobId: undefined }))
+    const batch = answers.map((answer) => ({ ...answer, jobId: undefined, text }))
     slotOf(this.#batches, signatureOf(answers.map(({ id }) => id))).add(batch, mayWait(text))
   }
 
@@ -237,10 +239,21 @@ class Attacker {
         this.#wake = resolve
       })
     }
-    // Whoever broke the framing and reads slowly is not waited for.
-    const isCutOff = ending === 'violation' && performance.now() - beganMs > drainMs / 2
+    // Whoever broke the framing and reads slowly is not waited for, nor who leaves a request half for too long.
+    const waitMsMax = ending === 'violation' ? drainMs : ending === 'halfFrame' ? frameMsMax : Infinity
+    const isCutOff = performance.now() - beganMs > waitMsMax / 2
     if (this.#failure === undefined && ending !== 'reset' && !isCutOff) {
-      assert.deepEqual(this.#owes(), [], `closed (${ending}), and an answer is still owed`)
+      const owes = this.#owes()
+      const asked = owes.map((id) =>
+        [this.#single.get(id), this.#batches.get(id)].flatMap((slot) => slot?.asked.flat() ?? [])
+      )
+      const texts = asked.flat().map(({ text }) => text.slice(0, 300))
+      const afterMs = Math.round(performance.now() - beganMs)
+      assert.deepEqual(
+        owes,
+        [],
+        `closed (${ending}) after ${afterMs} ms, and an answer is still owed to ${texts.join('\n')}`
+      )
     }
     this.#socket.destroy()
     if (!this.#closed) await once(this.#socket, 'close')
