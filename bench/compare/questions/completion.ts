@@ -11,12 +11,12 @@ export const completion: Question = {
   name: 'completion',
   title: 'Complete no-op jobs',
   about:
-    'The jobs of 100 bytes wait before the clock starts; it stops when all completions are stored. A tenth as many warm up.',
+    'The jobs of 100 bytes wait before the clock starts; it stops when all completions are stored. A fifth as many warm up.',
   systems: [...queueNames, 'limit: bare piscina'],
   async measure({ system, place, extent }) {
-    const count = extent === 'quick' ? 1_000 : 50_000
+    const count = extent === 'quick' ? 1_000 : 100_000
     const started = await system.start(place)
-    await completedPerSecond(started, count / 10)
+    await completedPerSecond(started, count / 5)
     await started.rest()
     const perSecond = await completedPerSecond(started, count)
     await started.stop()
