@@ -13,8 +13,8 @@ import type { Outcome } from '../core/pool.ts'
 import type { ClaimRoom } from '../queue/claimed-job.ts'
 
 /** So long the threads are given work for; a job that becomes ready now is late by about as much. */
-const aheadMs = 10
-export const aheadMax = 1_000
+const aheadMs = 25
+export const aheadMax = 3_000
 /** Shorter spans say little: jobs end in groups. */
 const spanMsMin = 1
 
