@@ -13,7 +13,9 @@ import type { Outcome } from '../core/pool.ts'
 import type { ClaimRoom } from '../queue/claimed-job.ts'
 
 /** So long the threads are given work for; a job that becomes ready now is late by about as much. */
-const aheadMs = 25
+const aheadMs = 10
+/** And where more than one job ends in each millisecond: the two syncs of a commit are then shared by many more. */
+const aheadMsOfMany = 25
 export const aheadMax = 3_000
 /** Shorter spans say little: jobs end in groups. */
 const spanMsMin = 1
@@ -49,7 +51,8 @@ export class Ahead {
 
   get #most(): number {
     if (this.#suspects.size > 0) return this.#threads
-    return Math.min(Math.max(Math.round(this.#rate * aheadMs), this.#threads), this.#threads + aheadMax)
+    const wanted = Math.round(this.#rate * (this.#rate > 1 ? aheadMsOfMany : aheadMs))
+    return Math.min(Math.max(wanted, this.#threads), this.#threads + aheadMax)
   }
 
   /** A claim has brought so many jobs. */
