@@ -2,8 +2,9 @@
  * The kill matrix: the deadline holds for any code. One runtime per isolation kills the shapes one after the other, each
  * beside a healthy job and before a waiting one.
  *
- * The two bounds on times may be missed, and then are measured again, five times at most: noise of a busy machine, not mercy,
- * so the table at the end shows all. Everything else must hold at the first try: the outcome, the healthy job, and that
+ * The two bounds on times are wide, since tests run beside each other and a thread that is started needs a core: how long it
+ * takes is measured by `npm run bench:kills`. A shape that misses one is measured again, twice at most, and the table at the end
+ * shows all. Everything else must hold at the first try: the outcome, the healthy job, and that
  * nothing of the killed job is left 10 s after the settle.
  */
 import assert from 'node:assert/strict'
@@ -12,8 +13,8 @@ import { KillBench, type KillFigures } from './kill-bench.ts'
 import { killShapes } from './kill-shapes.ts'
 
 const lateMsMax = 150
-const nextStartMsMax = 250
-const measuresAgainMax = 5
+const nextStartMsMax = 1_000
+const measuresAgainMax = 2
 /** The event that a job has started carries the time at which the pool told of it. */
 const startToldMsMax = 50
 const onLinux = { skip: process.platform === 'linux' ? false : 'looks at processes and threads in /proc' }
