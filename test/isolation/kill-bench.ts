@@ -89,7 +89,7 @@ export class KillBench {
 
   /** Fails unless both slots of the queue take a job at the same time. */
   async requireBothSlots(): Promise<void> {
-    const jobs = [await this.#startHealthy(500), await this.#startHealthy(500)]
+    const jobs = [await this.#startHealthy(1_500), await this.#startHealthy(1_500)]
     const first = await this.runtime.job.get(jobs[0]!.id)
     assert.equal(first.state, 'running', 'The second job began only after the first')
     for (const { completed } of jobs) await completed()
