@@ -231,7 +231,9 @@ both(
     await heard.outcomeOf(last)
     pool.kill(last)
     assert.equal(completed(await outcome('a.next')), 1)
-    assert.deepEqual(heard.of(waiting), [])
+    // Where this process had no core for a while, it was given back before it was killed.
+    const others = heard.of(waiting).filter((said) => said.type !== 'outcome' || said.outcome.type !== 'givenBack')
+    assert.deepEqual(others, [])
   }
 )
 
