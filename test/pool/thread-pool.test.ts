@@ -232,7 +232,7 @@ both(
     pool.kill(last)
     assert.equal(completed(await outcome('a.next')), 1)
     // Where this process had no core for a while, it was given back before it was killed.
-    const others = heard.of(waiting).filter((said) => said.type !== 'outcome' || said.outcome.type !== 'givenBack')
+    const others = heard.of(waiting).filter((said) => said.type !== 'outcome' || said.outcome?.type !== 'givenBack')
     assert.deepEqual(others, [])
   }
 )
