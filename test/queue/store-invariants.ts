@@ -23,6 +23,7 @@ import {
   countersCodec,
   documentCodec,
   groupCodec,
+  initialCounters,
   initialStanding,
   type JobSpec,
   type JournalTotals,
@@ -424,7 +425,7 @@ class Scan {
   #checkDocuments(): void {
     const meta = keys.metaKey('counters')
     const counters = this.#of('M').find(({ key }) => key.equals(meta))
-    const { nextRevision } = countersCodec.decode(meta, counters!.value)
+    const { nextRevision } = counters === undefined ? initialCounters : countersCodec.decode(meta, counters.value)
     // A damaged one stays, and nothing more can be said of it.
     const sound = this.#of('O').filter(({ key }) => !this.#has(keys.setAsideKey(key)))
     const documents = sound.map(({ key, value }) => documentCodec.decode(key, value))

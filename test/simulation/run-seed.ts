@@ -38,6 +38,7 @@ export async function runSeed(seed: number): Promise<Story> {
   })
   const uncaught = (error: unknown) => world.defects.push(error)
   process.on('unhandledRejection', uncaught)
+  process.on('uncaughtException', uncaught)
   try {
     await live(world, ledger)
     await end(world, ledger)
@@ -49,6 +50,7 @@ export async function runSeed(seed: number): Promise<Story> {
     throw new Error(replay, { cause: error })
   } finally {
     process.off('unhandledRejection', uncaught)
+    process.off('uncaughtException', uncaught)
   }
   const { lives, transactions, waits, givenBack } = world
   const { jobs, checks } = ledger
