@@ -6,6 +6,7 @@ import { SimulatedMachine } from './simulated-machine.ts'
 const minuteMs = 60_000
 const hourMs = 60 * minuteMs
 const midnightMs = Date.UTC(2026, 0, 2)
+const nights = 8
 
 const methods = (count: number) => Array.from({ length: count }, (_, index) => `a.m${index}`)
 
@@ -13,15 +14,17 @@ test('1,000 events that are due at midnight: all enqueued by one commit, in unde
   const daily = { schedulerEvents: { daily: methods(1_000) } }
   const machine = await SimulatedMachine.open(t, daily, { startAtMs: midnightMs - 1 })
   const tookMs: number[] = []
-  for (let night = 0; night < 4; night++) {
+  for (let night = 0; night < nights; night++) {
     const commitsBefore = machine.commits.length
     await machine.passUntil(midnightMs + night * 24 * hourMs)
     const [fired, ...others] = machine.commits.slice(commitsBefore).filter(({ enqueued }) => enqueued > 0)
     assert.deepEqual([fired!.enqueued, others.length], [1_000, 0])
     tookMs.push(fired!.ms)
   }
-  assert.equal(new Set(machine.enqueued).size, 4_000)
-  assert.ok(machine.scheduler.list().events.every(({ runs, lastOutcome }) => runs === 4 && lastOutcome === 'completed'))
+  assert.equal(new Set(machine.enqueued).size, nights * 1_000)
+  assert.ok(
+    machine.scheduler.list().events.every(({ runs, lastOutcome }) => runs === nights && lastOutcome === 'completed')
+  )
   t.diagnostic(`fired in ${tookMs.map((ms) => ms.toFixed(1)).join(', ')} ms`)
   // The best of them: the others may have had to share the machine.
   assert.ok(Math.min(...tookMs) < 100)
