@@ -110,12 +110,16 @@ export class Dispatcher {
   wake(): void {
     if (this.#state === 'claiming') this.#state = 'claimAgain'
     if (this.#state !== 'open') return
-    const room = this.#ahead.roomFor(this.#running.size)
+    let room = this.#ahead.roomFor(this.#running.size)
     if (room.jobs === 0) return
     this.#state = 'claiming'
     this.#write(async () => {
       if (this.#isStopping) return
-      const jobs = await this.#parts.queue.claim(this.#parts.config.name, room)
+      const jobs = await this.#parts.queue.claim(this.#parts.config.name, () => {
+        // A commit in between may have claimed some.
+        room = this.#ahead.roomFor(this.#running.size)
+        return room
+      })
       this.#ahead.claimed(jobs.length, room)
       if (jobs.length === 0) return
       this.#hold(jobs)

@@ -196,11 +196,14 @@ export class AfterCommit {
   run(): void {
     const { listener, registry, rates } = this.#parts
     for (const [queue, moves] of this.#moves) rates.count(registry.nameOf(queue), moves, this.#nowMs)
-    // First of all: who is told next that a running job was cancelled asks for as many jobs as there is room then.
-    for (const [queue, jobs] of this.#claimed) listener.claimed(registry.nameOf(queue), jobs)
     for (const action of this.#later) action()
     listener.committed()
-    for (const queue of this.#ready) if (!this.#claimed.has(queue)) listener.ready(registry.nameOf(queue))
+    // Behind the kills: one of these may be the next attempt of a job that was cancelled.
+    for (const queue of this.#ready) {
+      const jobs = this.#claimed.get(queue)
+      if (jobs === undefined) listener.ready(registry.nameOf(queue))
+      else listener.claimed(registry.nameOf(queue), jobs)
+    }
     for (const [queue, atMs] of this.#readyAtMs) listener.readyAt(registry.nameOf(queue), atMs)
     if (this.#dueAtMs !== Number.POSITIVE_INFINITY) listener.scheduled(this.#dueAtMs)
     if (this.#upkeepAtMs !== Number.POSITIVE_INFINITY) listener.upkeepAt(this.#upkeepAtMs)
