@@ -19,7 +19,7 @@ import type { PlacedProblem, Position } from './problems.ts'
 import type { Reading, Written, WrittenEntry } from './written.ts'
 
 const require = createRequire(import.meta.url)
-/** Loaded with the first file: that takes as long as the rest of a start. */
+/** Loaded with the first file: without one nobody needs it. */
 const yaml = (): typeof Yaml => require('yaml')
 
 /** Nodes of one file with its aliases expanded: more is an accident or an attack (aliases of aliases grow exponentially). */

@@ -55,6 +55,8 @@ export const socketPathBytesMax = 107
 export const nameCharsMax = 255
 /** Longest path of a method, in characters; that of a document type is in keys of the store. */
 export const methodPathCharsMax = 512
+/** Running jobs get so long to end when the supervisor stops, unless whoever stops it says otherwise. */
+export const stopDeadlineMsDefault = 30_000
 /** Of a directory that a caller names; an error repeats it. */
 export const pathCharsMax = 1_024
 /** Job priorities: a larger number runs first. */

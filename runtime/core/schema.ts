@@ -21,24 +21,21 @@ const require = createRequire(import.meta.url)
 
 export type SchemaCheck = (value: unknown) => readonly SchemaProblem[]
 
-/** @param depth `first`: stop at the first problem, for hostile input. `all`: list every problem, for people's files. */
-export function compileSchema(schema: SchemaObject, depth: 'first' | 'all'): SchemaCheck {
-  const validate = ajvFor(depth).compile(withReferences(schema, depth))
-  return (value) => {
-    if (validate(value)) return []
-    // `if` only repeats that its `then` does not hold.
-    return (validate.errors ?? []).filter(({ keyword }) => keyword !== 'if').map((error) => toProblem(error))
-  }
+/** @returns a check that tells the first problem, as is enough for hostile input */
+export function compileSchema(schema: SchemaObject): SchemaCheck {
+  shared ??= newAjv({ allErrors: false })
+  return checkBy(shared, withReferences(schema, shared))
 }
 
 /**
- * Checks a value that is checked once, such as a configuration. Of the schema only what `value` has is compiled: to compile a
+ * Every problem of a value that is checked once, such as a configuration. Of the schema only what `value` has is compiled: to compile a
  * large one takes a hundred times as long as to check a value by it.
  */
 export function checkOnce(schema: SchemaObject, value: unknown): readonly SchemaProblem[] {
   const isEmpty = isObject(value) && Object.keys(value).length === 0
   if (isEmpty && schema.type === 'object' && schema.required === undefined) return []
-  return compileSchema(partFor(schema, [value]), 'all')(value)
+  // An instance of its own: a shared one would keep what was compiled for this value.
+  return checkBy(newAjv({ allErrors: true }), partFor(schema, [value]))(value)
 }
 
 /** What `schema` says of these values: keys that none of them has may be anything. */
@@ -72,61 +69,66 @@ export function formatPath(path: readonly (string | number)[]): string {
   )
 }
 
-const instances = new Map<'first' | 'all', Ajv>()
+let shared: Ajv | undefined
 
-function ajvFor(depth: 'first' | 'all'): Ajv {
-  let ajv: Ajv | undefined = instances.get(depth)
-  if (ajv === undefined) {
-    // Loaded with the first schema, which a command may never need.
-    const { Ajv } = require('ajv') as typeof AjvModule
-    ajv = new Ajv({
-      allErrors: depth === 'all',
-      verbose: true,
-      strict: true,
-      inlineRefs: false,
-      allowUnionTypes: true,
-      strictTypes: false,
-      // Ours are checked by a test; to compile the schema of schemas takes as long as all of them.
-      meta: false,
-      validateSchema: false
-    })
-    for (const name of Object.keys(formats)) ajv.addFormat(name, true)
-    // Ajv's own formats speak of one JSON type each; a duration or an instant may be a number or a text.
-    ajv.removeKeyword('format')
-    ajv.addKeyword({
-      keyword: 'format',
-      schemaType: 'string',
-      errors: false,
-      // Of another type: that is told by `type`. Of a format that is not ours: it stands in Ajv's own meta schema.
-      validate: (format: string, value: unknown) =>
-        (typeof value !== 'number' && typeof value !== 'string') || (formats[format]?.holds(value) ?? true)
-    })
-    instances.set(depth, ajv)
+function checkBy(ajv: Ajv, schema: SchemaObject): SchemaCheck {
+  const validate = ajv.compile(schema)
+  return (value) => {
+    if (validate(value)) return []
+    // `if` only repeats that its `then` does not hold.
+    return (validate.errors ?? []).filter(({ keyword }) => keyword !== 'if').map((error) => toProblem(error))
   }
+}
+
+function newAjv({ allErrors }: { allErrors: boolean }): Ajv {
+  // Loaded with the first schema, which a command may never need.
+  const { Ajv } = require('ajv') as typeof AjvModule
+  const ajv = new Ajv({
+    allErrors,
+    verbose: true,
+    strict: true,
+    inlineRefs: false,
+    allowUnionTypes: true,
+    strictTypes: false,
+    // Ours are checked by a test; to compile the schema of schemas takes as long as all of them.
+    meta: false,
+    validateSchema: false
+  })
+  for (const name of Object.keys(formats)) ajv.addFormat(name, true)
+  // Ajv's own formats speak of one JSON type each; a duration or an instant may be a number or a text.
+  ajv.removeKeyword('format')
+  ajv.addKeyword({
+    keyword: 'format',
+    schemaType: 'string',
+    errors: false,
+    // Of another type: that is told by `type`. Of a format that is not ours: it stands in Ajv's own meta schema.
+    validate: (format: string, value: unknown) =>
+      (typeof value !== 'number' && typeof value !== 'string') || (formats[format]?.holds(value) ?? true)
+  })
   return ajv
 }
 
-const references = { first: new Map<object, string>(), all: new Map<object, string>() }
+const references = new Map<object, string>()
 
 /**
  * The schema with each object of known properties in it as a reference. Such an object is compiled once, however often it
  * stands in whichever schemas: compiling takes most of the time of the first request.
  */
-function withReferences(schema: SchemaObject, depth: 'first' | 'all'): SchemaObject {
+function withReferences(schema: SchemaObject, ajv: Ajv): SchemaObject {
   const whole = Object.fromEntries(
     Object.entries(schema).map(([key, value]) => {
       if (key === 'properties')
-        return [key, mapValues(value as Record<string, SchemaObject>, (property) => withReferences(property, depth))]
+        return [key, mapValues(value as Record<string, SchemaObject>, (property) => withReferences(property, ajv))]
       const isSchema = key === 'items' || key === 'additionalProperties' || key === 'then'
-      return [key, isSchema && typeof value === 'object' ? withReferences(value, depth) : value]
+      return [key, isSchema && typeof value === 'object' ? withReferences(value, ajv) : value]
     })
   )
   if (schema.properties === undefined) return whole
-  let reference = references[depth].get(schema)
+  let reference = references.get(schema)
   if (reference === undefined) {
-    reference = `schema-${references[depth].size}`
-    references[depth].set(schema, reference)
-    ajvFor(depth).addSchema(whole, reference)
+    reference = `schema-${references.size}`
+    references.set(schema, reference)
+    ajv.addSchema(whole, reference)
   }
   return { $ref: reference }
 }

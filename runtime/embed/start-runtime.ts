@@ -8,6 +8,7 @@ import type { CatalogueProblem } from '../core/catalogue.ts'
 import type { RuntimeConfig } from '../core/config.ts'
 import { durationToMs } from '../core/duration.ts'
 import { failPoint } from '../core/fail-points.ts'
+import { stopDeadlineMsDefault } from '../core/limits.ts'
 import { type Catalogue, startCatalogue } from '../pool/catalogue.ts'
 import type { SupervisorOptions } from '../supervisor/supervisor.ts'
 
@@ -55,14 +56,12 @@ async function startOver(
   catalogue: Promise<Catalogue>,
   { onInternalError = reportDefect, ...supervisorOptions }: StartOptions
 ): Promise<StartedRuntime> {
-  const [{ Supervisor }, { stopDeadlineMsDefault }, { RpcServer }, { runtimeOver }, { localTransport }] =
-    await Promise.all([
-      import('../supervisor/supervisor.ts'),
-      import('../supervisor/job-service.ts'),
-      import('../rpc/server.ts'),
-      import('../client/facade.ts'),
-      import('../client/local-transport.ts')
-    ])
+  const [{ Supervisor }, { RpcServer }, { runtimeOver }, { localTransport }] = await Promise.all([
+    import('../supervisor/supervisor.ts'),
+    import('../rpc/server.ts'),
+    import('../client/facade.ts'),
+    import('../client/local-transport.ts')
+  ])
   const supervisor = await Supervisor.start(config, {
     ...supervisorOptions,
     catalogue,

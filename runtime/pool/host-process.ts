@@ -92,10 +92,10 @@ export class HostProcess {
       detached: process.platform !== 'win32',
       ...inheritedFlags()
     })
+    // Not in a later turn: a commit might come before it, and the jobs would wait for that.
     this.#outbox = new Outbox((messages) => {
       // A process that has ended while this is written says so itself.
       if (this.#child.connected) this.#child.send(messages, () => undefined)
-      // In a later turn a commit might come before it, and a job wait for that.
     }, queueMicrotask)
     // What the process had printed before it said this is read in the same turn, but perhaps after it.
     this.#child.on('message', (messages: FromHost[]) => {

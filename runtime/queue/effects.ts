@@ -58,7 +58,7 @@ let check: SchemaCheck | undefined
 
 /** Only the form; each job and each reminder is looked at later. */
 function checkForm(effects: unknown): asserts effects is Effects {
-  check ??= compileSchema(effectsSchema, 'first')
+  check ??= compileSchema(effectsSchema)
   const [problem] = check(effects)
   if (problem === undefined) return
   const place = formatPath(problem.path) || 'effects'

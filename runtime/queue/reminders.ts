@@ -56,7 +56,7 @@ let check: SchemaCheck | undefined
 
 /** A running job has sent them: nobody has checked them yet. @throws RuntimeError `PARAMS_INVALID` */
 export function checkReminders(id: DocumentId, changes: readonly unknown[]): asserts changes is ReminderChange[] {
-  check ??= compileSchema(changeSchema, 'first')
+  check ??= compileSchema(changeSchema)
   for (const change of changes) {
     const [problem] = check(change)
     if (problem !== undefined) throw invalid(`${formatPath(problem.path) || 'reminder'}: ${problem.message}`)

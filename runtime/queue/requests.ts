@@ -8,7 +8,7 @@ let check: SchemaCheck | undefined
 
 /** @throws RuntimeError `PARAMS_INVALID`: not the params of an `enqueue`; of several, `data.index` says which */
 export function checkRequests(requests: readonly unknown[]): asserts requests is readonly EnqueueRequest[] {
-  check ??= compileSchema(enqueueSchema, 'first')
+  check ??= compileSchema(enqueueSchema)
   for (const [index, request] of requests.entries()) {
     const [problem] = check(request)
     if (problem === undefined) continue

@@ -69,7 +69,7 @@ const checks = new Map<string, SchemaCheck>()
 function checkOf(method: string): SchemaCheck {
   let check = checks.get(method)
   if (check === undefined) {
-    check = compileSchema(definitionOf(method).params, 'first')
+    check = compileSchema(definitionOf(method).params)
     checks.set(method, check)
   }
   return check

@@ -1,4 +1,5 @@
 /** What the supervisor offers, method by method: each is a call of the queue, a dispatcher or the supervisor itself. */
+
 import type {
   BackupView,
   Caller,
@@ -15,6 +16,7 @@ import type { EventStream } from '../core/events.ts'
 import { untilToMs } from '../core/instant.ts'
 import type { EnqueueRequest, EnqueueResult, JobView, QueueView } from '../core/job.ts'
 import { isFinished, type JobState } from '../core/lifecycle.ts'
+import { stopDeadlineMsDefault } from '../core/limits.ts'
 import type { Timers } from '../core/timers.ts'
 import type { Dispatcher } from '../dispatcher/dispatcher.ts'
 import type { Catalogue } from '../pool/catalogue.ts'
@@ -44,8 +46,6 @@ export interface JobServiceParts {
   /** Begins to stop; returns at once. */
   shutdown: (deadlineMs: number) => void
 }
-
-export const stopDeadlineMsDefault = 30_000
 
 export class JobService implements Service {
   readonly events: EventStream

@@ -74,7 +74,7 @@ export function silentJobs(requests: number): number {
 const checks = new Map<string, SchemaCheck>()
 
 function resultCheck(method: string): SchemaCheck {
-  const check = checks.get(method) ?? compileSchema(protocolMethods[method]!.result, 'first')
+  const check = checks.get(method) ?? compileSchema(protocolMethods[method]!.result)
   checks.set(method, check)
   return check
 }

@@ -10,7 +10,7 @@ import { enqueueSchema } from '../../runtime/core/job-options.ts'
 import { jsonDepth } from '../../runtime/core/json-depth.ts'
 import { isFinished, jobStates, lifecycle } from '../../runtime/core/lifecycle.ts'
 import { isMethodPath } from '../../runtime/core/method-path.ts'
-import { compileSchema } from '../../runtime/core/schema.ts'
+import { checkOnce } from '../../runtime/core/schema.ts'
 
 describe('durations', () => {
   it('takes numbers as seconds and texts with a unit', () => {
@@ -184,8 +184,8 @@ describe('the depth of JSON text', () => {
 })
 
 describe('schemas', () => {
-  const check = compileSchema(enqueueSchema, 'all')
-  const words = (value: unknown) => check(value).map(({ path, message }) => `${path.join('.')}: ${message}`)
+  const words = (value: unknown) =>
+    checkOnce(enqueueSchema, value).map(({ path, message }) => `${path.join('.')}: ${message}`)
 
   it('say where, what was expected and what was got', () => {
     const problems = words({

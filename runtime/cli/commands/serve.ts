@@ -14,6 +14,7 @@ import type { Runtime, Service } from '../../core/api.ts'
 import type { CatalogueProblem } from '../../core/catalogue.ts'
 import type { RuntimeConfig } from '../../core/config.ts'
 import { RuntimeError } from '../../core/errors.ts'
+import { stopDeadlineMsDefault } from '../../core/limits.ts'
 import { packageVersion } from '../../core/version.ts'
 import type { StartOptions } from '../../embed/start-runtime.ts'
 import { compileChecks } from '../../rpc/dispatch.ts'
@@ -44,7 +45,6 @@ export interface Running {
   stop(options?: { deadlineMs?: number }): Promise<void>
 }
 
-const stopDeadlineMs = 30_000
 const secondSignalKillMs = 2_000
 const failureKillMs = 1_000
 const exitMs = 1_000
@@ -123,7 +123,7 @@ async function endOf(log: Log, running: Running): Promise<ExitCode> {
 }
 
 function stopBySignal(log: Log, running: Running, count: number, signal: NodeJS.Signals): void {
-  const deadlineMs = count === 1 ? stopDeadlineMs : 0
+  const deadlineMs = count === 1 ? stopDeadlineMsDefault : 0
   if (count === 2) killAfter(secondSignalKillMs)
   log.info({ signal, deadlineMs }, count === 1 ? 'stopping: running jobs may finish' : 'stopping at once')
   const progress = setInterval(() => void tellRunning(log, running), stopProgressEveryMs)
