@@ -32,8 +32,11 @@ const examples: [unknown][] = [
   [{ dataDir: 5 }],
   [{ timezone: '' }],
   [{ schedulerTickInterval: 0 }],
-  [{ workers: { q: { retention: { failed: { age: 'soon' } } }, r: { isolation: 'none' } } }],
-  [{ workers: { q: { rateLimit: { max: 1 } } }, schedulerEvents: { cron: { x: [{ method: 'a.b', missed: 1 }] } } }]
+  [{ workers: { q: { retention: { failed: { age: 'soon' } } } } }],
+  [{ workers: { q: {}, r: { isolation: 'none' } } }],
+  [{ workers: { q: { rateLimit: { max: 1 } } } }],
+  [{ actors: ['actors', 5] }],
+  [{ schedulerEvents: { cron: { x: ['a.b', { method: 'a.b', missed: 'never' }] } } }]
 ]
 
 test('issue 8.2: a value that is checked once has a problem where the whole schema finds one, and that one is among them', () => {
