@@ -16,9 +16,11 @@ if (files.length === 0) {
   console.error(`No test file matches ${process.argv.slice(2).join(', ')}`)
   process.exit(1)
 }
+// One that hangs ends the run with its name. Long forms have limits of their own.
+const limit = process.env.LONG === undefined && !isLong ? ['--test-timeout=600000'] : []
 const { status } = spawnSync(
   process.execPath,
-  ['--enable-source-maps', '--test', '--test-concurrency=2', '--test-reporter=spec', ...files],
+  ['--enable-source-maps', '--test', '--test-concurrency=2', '--test-reporter=spec', ...limit, ...files],
   { stdio: 'inherit', env: { ...process.env, ...(isLong ? { LONG: '1' } : {}) } }
 )
 process.exit(status ?? 1)

@@ -66,6 +66,9 @@ interface Thread {
   readonly ended: Promise<void>
   /** Piscina has said that it gives it tasks. */
   isCreated: boolean
+  /** Its modules are loaded. */
+  readonly loaded: Promise<void>
+  isLoaded: boolean
   hello: { port: MessagePort; memory: FrameMemory; taskId: number | null } | undefined
   frame: Frame | undefined
   /** It is killed, or has ended. */
@@ -118,6 +121,8 @@ const frameMs = 3
 /** Less than this is not worth a second thread: to wake one costs about 0.1 ms. */
 const unsplitMs = 0.5
 const frameParamsCharsMax = 128 * 1024
+/** Longer than a thread takes to load its modules on a busy machine. */
+const threadStartGraceMs = 5_000
 /** A thread may end by what an earlier job has left, a moment before it takes the next one. */
 const lostStartsMax = 3
 const threadEntry = fileURLToPath(new URL('../actor/thread.js', import.meta.url))
@@ -571,17 +576,28 @@ export class ThreadPool implements Pool {
           this.#exited(thread, code)
         })
       })
+      const loaded = new Promise<void>((resolve) => {
+        worker.once('message', (hello: ThreadHello) => {
+          this.#greeted(thread, hello)
+          // Piscina's own message that the thread is ready comes next.
+          worker.once('message', () => {
+            thread.isLoaded = true
+            resolve()
+          })
+        })
+      })
       const thread: Thread = {
         worker,
         id: worker.threadId,
         piscina,
         ended,
         isCreated: false,
+        loaded,
+        isLoaded: false,
         hello: undefined,
         frame: undefined,
         isGone: false
       }
-      worker.once('message', (hello: ThreadHello) => this.#greeted(thread, hello))
       this.#threads.set(worker, thread)
     }
   }
@@ -636,7 +652,23 @@ export class ThreadPool implements Pool {
     if (!this.#outdated.has(piscina)) return
     if ([...this.#frames].some(({ thread }) => thread.piscina === piscina)) return
     this.#outdated.delete(piscina)
-    void destroy(piscina)
+    void this.#untilStarted(piscina).then(() => destroy(piscina))
+  }
+
+  /**
+   * A thread that is ended while it loads its own modules can abort the process: Node 20 does not expect that where a module
+   * is required. What a job imports is loaded in another way.
+   */
+  async #untilStarted(piscina: Piscina): Promise<void> {
+    const starting = [...this.#threads.values()].filter((thread) => thread.piscina === piscina && !thread.isLoaded)
+    const started = Promise.all(starting.map(({ loaded, ended }) => Promise.race([loaded, ended])))
+    // Nothing else may keep the process alive until then.
+    const waiting = new AbortController()
+    await Promise.race([
+      started,
+      pause(threadStartGraceMs, undefined, { signal: waiting.signal }).catch(() => undefined)
+    ])
+    waiting.abort()
   }
 
   async #stop(): Promise<void> {
@@ -646,6 +678,7 @@ export class ThreadPool implements Pool {
     this.#current.clear()
     this.#waiting.length = 0
     const piscinas = this.#piscinas
+    await Promise.all(piscinas.map((piscina) => this.#untilStarted(piscina)))
     await Promise.all(piscinas.map((piscina) => piscina.destroy()))
     // A thread in a native call may never end; it must not keep its supervisor from stopping.
     const ends = Promise.all([...this.#threads.values()].map(({ ended }) => ended))

@@ -3,7 +3,7 @@
  * whether the directory is new, its owner has just been killed, or its owner is just closing it. The record in the store and
  * owner.json name the winner.
  *
- * Thirty pairs of each by default, `LONG=1`: three hundred. `PAIRS_SEED` repeats the delays between the two.
+ * Twelve pairs of each by default, `LONG=1`: three hundred. `PAIRS_SEED` repeats the delays between the two.
  */
 import assert from 'node:assert/strict'
 import { copyFileSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
@@ -17,7 +17,7 @@ import { type Answer, OwnerProcess } from '../store/owner-process.ts'
 import { randomFrom } from '../support/random.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 
-const pairs = process.env.LONG === undefined ? 30 : 300
+const pairs = process.env.LONG === undefined ? 12 : 300
 const seed = Number(process.env.PAIRS_SEED ?? Date.now() % 2 ** 31)
 /** An open takes a few milliseconds: within them the second one comes. */
 const delayMsMax = 12

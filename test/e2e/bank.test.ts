@@ -31,9 +31,9 @@ import { TestProject } from '../support/supervisor-process.ts'
 const isLong = process.env.LONG === '1'
 const seed = Number(process.env.BANK_SEED ?? Date.now() % 2 ** 31)
 const accounts = isLong ? 1_000 : 50
-const transfers = isLong ? 100_000 : 2_000
-const supervisorKills = isLong ? 50 : 4
-const hostKills = isLong ? 500 : 20
+const transfers = isLong ? 100_000 : 800
+const supervisorKills = isLong ? 50 : 2
+const hostKills = isLong ? 500 : 8
 const openingBalance = 1_000
 const batchTransfers = isLong ? 50 : 25
 /** Enqueued as the kill comes. */

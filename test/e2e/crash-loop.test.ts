@@ -2,7 +2,7 @@
  * Acknowledged means on disk: clients enqueue without a pause, the supervisor is killed with SIGKILL at random moments and
  * started again. In the end every job whose enqueue was answered is completed.
  *
- * Twelve kills by default. `CRASH_KILLS=100 node --test dist/test/e2e/crash-loop.test.js` kills a hundred times;
+ * Six kills by default. `CRASH_KILLS=100 node --test dist/test/e2e/crash-loop.test.js` kills a hundred times;
  * `CRASH_SEED` repeats the moments of an earlier run, whose seed the report names.
  */
 import assert from 'node:assert/strict'
@@ -17,7 +17,7 @@ import { allJobs, connected, untilIdle } from '../support/connected.ts'
 import { randomFrom } from '../support/random.ts'
 import { TestProject } from '../support/supervisor-process.ts'
 
-const kills = Number(process.env.CRASH_KILLS ?? 12)
+const kills = Number(process.env.CRASH_KILLS ?? 6)
 const seed = Number(process.env.CRASH_SEED ?? Date.now() % 2 ** 31)
 const killAfterMsMin = 5
 const killAfterMsMax = 150

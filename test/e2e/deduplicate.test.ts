@@ -6,7 +6,7 @@
  * The jobs of a storm have a `jobName` of their own, so a second job would be found whatever its id; and every attempt
  * leaves a line with its number, so a second job that came and went would be found as well.
  *
- * Three kills; `LONG=1`: thirty. `DEDUPLICATE_SEED` repeats the moments of an earlier run.
+ * Two kills; `LONG=1`: thirty. `DEDUPLICATE_SEED` repeats the moments of an earlier run.
  */
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
@@ -20,7 +20,7 @@ import { allJobs, connected, nextEvents, untilIdle } from '../support/connected.
 import { randomFrom } from '../support/random.ts'
 import { TestProject } from '../support/supervisor-process.ts'
 
-const kills = process.env.LONG === '1' ? 30 : 3
+const kills = process.env.LONG === '1' ? 30 : 2
 const seed = Number(process.env.DEDUPLICATE_SEED ?? Date.now() % 2 ** 31)
 const connections = 20
 const requestsPerConnection = 50

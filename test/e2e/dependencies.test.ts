@@ -15,11 +15,11 @@ import { TestProject } from '../support/supervisor-process.ts'
 
 const isLong = process.env.LONG === '1'
 const seed = Number(process.env.DEPENDENCIES_SEED ?? Date.now() % 2 ** 31)
-const chainJobs = isLong ? 1_000 : 100
+const chainJobs = isLong ? 1_000 : 50
 /** In the long form the last job has 10,000 parents, as many as `ctx.parents` holds. */
-const fanJobs = isLong ? 9_999 : 1_000
-const diamonds = isLong ? 200 : 30
-const families = isLong ? 40 : 6
+const fanJobs = isLong ? 9_999 : 500
+const diamonds = isLong ? 200 : 15
+const families = isLong ? 40 : 3
 const followed = isLong ? 200 : 30
 const kills = 2
 

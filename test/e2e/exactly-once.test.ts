@@ -24,9 +24,9 @@ import { type SupervisorProcess, TestProject } from '../support/supervisor-proce
 
 const isLong = process.env.LONG === '1'
 const seed = Number(process.env.EXACTLY_SEED ?? Date.now() % 2 ** 31)
-const parents = isLong ? 5_000 : 300
-const supervisorKills = isLong ? 20 : 2
-const hostKills = isLong ? 100 : 6
+const parents = isLong ? 5_000 : 150
+const supervisorKills = isLong ? 20 : 1
+const hostKills = isLong ? 100 : 3
 const limit = { timeout: 90_000 }
 const childrenOfEach = 4
 

@@ -2,7 +2,7 @@
  * Transactions and outboxes of programs that are killed with SIGKILL (issue 6.4): each transaction is there as a whole or not at
  * all, and is there if it was acknowledged; each entry in the program's own database has its jobs once, and there are no others.
  *
- * Twelve kills of transactions and four of outboxes; `LONG=1`: 300 and 100. `TRANSACTION_SEED` repeats the moments of an earlier run.
+ * Six kills of transactions and two of outboxes; `LONG=1`: 300 and 100. `TRANSACTION_SEED` repeats the moments of an earlier run.
  */
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
@@ -13,7 +13,7 @@ import { TestProject } from '../support/supervisor-process.ts'
 import type { Checked, Decided, Moment } from './outbox-program.ts'
 import { documentsPerTransaction, type Found, jobsPerTransaction, lanes } from './transaction-program.ts'
 
-const kills = process.env.LONG === '1' ? 300 : 12
+const kills = process.env.LONG === '1' ? 300 : 6
 const seed = Number(process.env.TRANSACTION_SEED ?? Date.now() % 2 ** 31)
 const killWithinMs = 150
 const limit = { timeout: kills * 20_000 }

@@ -18,7 +18,7 @@ import { randomFrom } from '../support/random.ts'
 import { TestProject } from '../support/supervisor-process.ts'
 
 const isLong = process.env.LONG === '1'
-const kills = Number(process.env.TRANSACTION_KILLS ?? (isLong ? 100 : 6))
+const kills = Number(process.env.TRANSACTION_KILLS ?? (isLong ? 100 : 3))
 const seed = Number(process.env.TRANSACTION_SEED ?? Date.now() % 2 ** 31)
 const clients = 6
 const documents = 5

@@ -7,15 +7,17 @@ import { connect, createRuntime, type Runtime, type RuntimeError, type RuntimeOp
 /** @returns a runtime over the actors in `folder`, which ends with the test */
 export type Open = (test: TestContext, folder: string) => Promise<Runtime>
 
-/** Calls `suite` for each. @param workers configuration of the queues */
+/** Calls `suite` for each, one with threads of the process and one with hosts. @param workers configuration of the queues */
 export function onEachRuntime(suite: (name: string, open: Open) => void, workers: RuntimeOptions['workers']): void {
+  const queues = { short: {}, default: {}, long: {}, ...workers }
+  const inline = Object.entries(queues).map(([name, queue]) => [name, { ...queue, isolation: 'inline' }] as const)
   const options = (folder: string) => ({
     dataDir: join(folder, 'data'),
     actors: join(folder, 'actors'),
-    workers: workers!
+    workers: queues
   })
   suite('createRuntime', async (test, folder) => {
-    const runtime = await createRuntime(options(folder))
+    const runtime = await createRuntime({ ...options(folder), workers: Object.fromEntries(inline) })
     test.after(() => runtime.stop({ deadline: 0 }))
     return runtime
   })

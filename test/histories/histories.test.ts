@@ -117,11 +117,11 @@ async function runAll(t: TestContext, count: number, kills: boolean): Promise<vo
 test(
   'issue 7.7: what concurrent clients are answered is what one after the other would have been',
   {
-    timeout: 3_600_000
+    timeout: isLong ? 3_600_000 : 300_000
   },
   (t) => runAll(t, histories, false)
 )
 
-test('issue 7.7: the same where the supervisor is killed in between', { timeout: 3_600_000 }, (t) =>
+test('issue 7.7: the same where the supervisor is killed in between', { timeout: isLong ? 3_600_000 : 300_000 }, (t) =>
   runAll(t, historiesWithKills, true)
 )

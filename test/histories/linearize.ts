@@ -29,6 +29,10 @@ export interface Model<State, Call> {
 
 type Histories<Call> = readonly Operation<Call>[]
 
+/** Of the search for one order, whose steps may be as many as there are orders. */
+const stepsMax = 200_000
+
+/** @throws {SearchTooLong} */
 export function isLinearizable<State, Call>(history: Histories<Call>, model: Model<State, Call>): boolean {
   const operations = history.toSorted((one, two) => one.calledAt - two.calledAt)
   const done = new Array<boolean>(operations.length).fill(false)
@@ -55,6 +59,7 @@ export function isLinearizable<State, Call>(history: Histories<Call>, model: Mod
     const memory = `${low} ${ahead} ${[...states.keys()].sort()}`
     if (seen.has(memory)) return false
     seen.add(memory)
+    if (seen.size > stepsMax) throw new SearchTooLong()
     for (let at = low; at < operations.length && operations[at]!.calledAt < endAt; at++) {
       if (done[at]) continue
       const next = statesAfter(states, operations[at]!, model)
@@ -66,6 +71,10 @@ export function isLinearizable<State, Call>(history: Histories<Call>, model: Mod
     return false
   }
   return search(0, closure([model.start], model))
+}
+
+export class SearchTooLong extends Error {
+  override message = `neither an order that explains the answers nor that there is none was found in ${stepsMax} steps`
 }
 
 function statesAfter<State, Call>(
@@ -101,12 +110,23 @@ function isSame(_call: unknown, answer: unknown, expected: unknown): boolean {
   return JSON.stringify(answer) === JSON.stringify(expected)
 }
 
+const shrinkMsMax = 30_000
+
 /**
  * What of a history without an order is enough to have none: first the shortest beginning of it, then as few answers as
  * possible. An operation is not left out, which would itself be a contradiction, but taken as if its answer had been lost.
  */
 export function shrunk<State, Call>(history: Histories<Call>, model: Model<State, Call>): Operation<Call>[] {
-  const hasNoOrder = (operations: Histories<Call>) => !isLinearizable(operations, model)
+  const endMs = performance.now() + shrinkMsMax
+  const hasNoOrder = (operations: Histories<Call>) => {
+    if (performance.now() > endMs) return false
+    try {
+      return !isLinearizable(operations, model)
+    } catch (error) {
+      if (error instanceof SearchTooLong) return false
+      throw error
+    }
+  }
   const ends = history.map(({ returnedAt }) => returnedAt).sort((one, two) => one - two)
   let core = [...history]
   for (const end of ends) {

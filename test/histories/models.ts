@@ -40,10 +40,13 @@ export const jobModel: Model<Job, JobCall> = {
         return token.startsWith('later') ? [] : [{ ...job, state: 'ready' }]
       case 'ready':
         return [{ ...job, state: 'running', made: made + 1 }]
-      case 'running':
-        if (token.startsWith('fail')) return [{ ...job, state: 'failed' }]
-        if (token.startsWith('again') && made === 1) return [{ ...job, state: 'scheduled' }]
-        return [{ ...job, state: 'completed', result: made }]
+      case 'running': {
+        // A first attempt may have been claimed ahead of free threads, and is given back where slow jobs keep those.
+        const givenBack: Job[] = made === 1 ? [{ ...job, state: 'ready', made: 0 }] : []
+        if (token.startsWith('fail')) return [...givenBack, { ...job, state: 'failed' }]
+        if (token.startsWith('again') && made === 1) return [...givenBack, { ...job, state: 'scheduled' }]
+        return [...givenBack, { ...job, state: 'completed', result: made }]
+      }
       default:
         return []
     }

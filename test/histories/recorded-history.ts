@@ -1,5 +1,5 @@
 /** What clients have called and been answered, by the part of the state that it is about; and whether there is an order for it. */
-import { isLinearizable, type Model, type Operation, shrunk, told } from './linearize.ts'
+import { isLinearizable, type Model, type Operation, SearchTooLong, shrunk, told } from './linearize.ts'
 import {
   type DocumentCall,
   documentModel,
@@ -59,8 +59,13 @@ export class RecordedHistory {
     const wrong = [...this.findings]
     for (const [id, { kind, operations }] of this.#parts) {
       const model = models[kind] as unknown as AnyModel
-      if (isLinearizable(operations, model)) continue
-      wrong.push(`${id}: no order of these explains the answers:\n${told(shrunk(operations, model))}`)
+      try {
+        if (isLinearizable(operations, model)) continue
+        wrong.push(`${id}: no order of these explains the answers:\n${told(shrunk(operations, model))}`)
+      } catch (error) {
+        if (!(error instanceof SearchTooLong)) throw error
+        wrong.push(`${id}: ${error.message}:\n${told(operations)}`)
+      }
     }
     return wrong
   }

@@ -303,7 +303,7 @@ for (const kind of ['threads', 'hosts'] as const) {
         }
         await pool.stop()
       }),
-      { numRuns: (kind === 'threads' ? 15 : 8) * (process.env.LONG ? 20 : 1) }
+      { numRuns: (kind === 'threads' ? 8 : 4) * (process.env.LONG ? 20 : 1) }
     )
   })
 }

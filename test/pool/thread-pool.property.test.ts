@@ -64,7 +64,7 @@ for (const kind of ['threads', 'hosts'] as const) {
         await Promise.all(Array.from({ length: threads }, (_, index) => lane(index)))
         await pool.stop()
       }),
-      { numRuns: kind === 'threads' ? 12 : 6 }
+      { numRuns: kind === 'threads' ? 8 : 4 }
     )
   })
 }

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import type { Worker } from 'node:worker_threads'
 import type { JobError } from '../../runtime/core/job.ts'
 import { jsonDepthMax, logLineCharsMax, logLinesMax, resultBytesMax } from '../../runtime/core/limits.ts'
 import type { Outcome } from '../../runtime/core/pool.ts'
@@ -386,6 +387,34 @@ both(
     assert.throws(() => run('a.run'), /after its stop/)
   }
 )
+
+test('a thread that is still loading its modules is not ended by a stop or a renewal, which could abort the process', async (t) => {
+  let started = 0
+  const ready = new Set<Worker>()
+  const endedEarly: number[] = []
+  const watch = (worker: Worker) => {
+    started += 1
+    worker.on('message', (message) => {
+      if (typeof message === 'object' && '_WORKER_READY' in message) ready.add(worker)
+    })
+    const terminate = worker.terminate.bind(worker)
+    worker.terminate = () => {
+      if (!ready.has(worker)) endedEarly.push(worker.threadId)
+      return terminate()
+    }
+  }
+  process.on('worker', watch)
+  t.after(() => process.off('worker', watch))
+  const { pool } = startPoolOf(t, {}, 2, 'threads')
+  pool.start()
+  await new Promise(setImmediate)
+  pool.renew()
+  pool.start()
+  await new Promise(setImmediate)
+  assert.equal(started, 4)
+  await pool.stop()
+  assert.deepEqual(endedEarly, [])
+})
 
 both('a pool that was never used has nothing to stop', async (t, startPool) => {
   await startPool(t, {}).pool.stop()

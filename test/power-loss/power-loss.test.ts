@@ -17,8 +17,8 @@ import { Disk, type JournalRecord, readJournal } from './disk-images.ts'
 import type { Opened } from './open-images.ts'
 
 const isLong = process.env.LONG !== undefined
-const runs = isLong ? 50 : 3
-const imagesPerRun = isLong ? 200 : 20
+const runs = isLong ? 50 : 2
+const imagesPerRun = isLong ? 200 : 15
 const operations = 60
 /** Of the losses: while the directory is being made, and how many records that takes, up to the first acknowledgement. */
 const beginShare = 0.3
@@ -223,7 +223,7 @@ function linesOf(data: Buffer): [id: string, progress: number][] {
 }
 
 describe('loss of power (issue 7.3)', { skip: cannotRun }, () => {
-  test('whatever was acknowledged before it is there', { timeout: 3_600_000 }, async (t) => {
+  test('whatever was acknowledged before it is there', { timeout: isLong ? 3_600_000 : 300_000 }, async (t) => {
     const seeds = Array.from({ length: runs }, (_, index) => index + 1)
     const { images, losses } = await lossesOver(t, seeds)
     t.diagnostic(`${images} images`)
@@ -258,7 +258,7 @@ describe('loss of power (issue 7.3)', { skip: cannotRun }, () => {
   })
 
   test('a backup is there as a whole once it is acknowledged, and before that as a whole or not at all', {
-    timeout: 3_600_000
+    timeout: isLong ? 3_600_000 : 300_000
   }, async (t) => {
     const library = compiled(t)
     const root = mkdtempSync(join(memory ?? temporaryFolder(t), 'ar-power-'))

@@ -56,7 +56,7 @@ const forms = [
   {
     name: 'over any operations and crashes',
     arbitrary: sequence,
-    runs: isLong ? 10_000 : 300,
+    runs: isLong ? 10_000 : 100,
     features,
     runsPerSight: 300,
     isCrowd: false
@@ -64,7 +64,7 @@ const forms = [
   {
     name: 'where operations take many commits',
     arbitrary: crowdSequence,
-    runs: isLong ? 400 : 14,
+    runs: isLong ? 400 : 5,
     features: crowdFeatures,
     runsPerSight: 40,
     isCrowd: true
@@ -73,7 +73,7 @@ const forms = [
 
 for (const [at, { name, arbitrary, runs: usual, features, runsPerSight, isCrowd }] of forms.entries()) {
   const runs = only?.[at] ?? usual
-  test(`the queue does what a plain array of jobs does, ${name} (seed ${seed})`, { timeout: 7_200_000 }, async (t) => {
+  test(`the queue does what a plain array of jobs does, ${name} (seed ${seed})`, { timeout: isLong ? 7_200_000 : 300_000 }, async (t) => {
     const seen = new Map<string, number>()
     const store = await openQueue(...queues)
     try {

@@ -118,7 +118,7 @@ async function passWithCrashes(machine: SimulatedMachine, spanMs: number, crashe
   await machine.passUntil(startAtMs + spanMs)
 }
 
-for (const [days, tickMinutes] of isLong ? [[366, 1] as const] : [[14, 60] as const, [2, 1] as const]) {
+for (const [days, tickMinutes] of isLong ? [[366, 1] as const] : [[7, 60] as const, [1, 1] as const]) {
   const name = `${days} days of the documented example with 20 crashes, all every ${tickMinutes} min`
   test(`${name}: every entry runs at each of its instants, once`, limit, async (t) => {
     const machine = await open(t, tickMinutes)

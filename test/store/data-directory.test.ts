@@ -230,7 +230,7 @@ describe('one owner at a time', () => {
 
   it('of four that meet a new directory, and of four that meet a dead owner, exactly one wins', async (test) => {
     const racers = await Promise.all([0, 1, 2, 3].map(() => OwnerProcess.start(test)))
-    for (let round = 0; round < 6; round++) {
+    for (let round = 0; round < 3; round++) {
       const directory = join(temporaryFolder(test), 'data')
       for (const state of ['new', 'closed', 'dead owner']) {
         if (state === 'dead owner') leaveOwner(directory)

@@ -251,7 +251,7 @@ describe('errors of the system (issue 7.4)', { skip: cannotRun }, () => {
     assert.equal(hits, 0)
   })
 
-  test('no call that fails takes away what was acknowledged', { timeout: 3_600_000 }, async (t) => {
+  test('no call that fails takes away what was acknowledged', { timeout: isLong ? 3_600_000 : 300_000 }, async (t) => {
     const library = compiled(t)
     const nameOf = ({ phase, kind, error }: Cell) => `${phase} ${kind} ${error}`
     const chosen = cells.filter((cell) =>
