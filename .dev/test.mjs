@@ -2,6 +2,7 @@
 // `--long`: only those that have a long form, in that form.
 import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 
 const isLong = process.argv.includes('--long')
@@ -18,9 +19,11 @@ if (files.length === 0) {
 }
 // One that hangs ends the run with its name. Long forms have limits of their own.
 const limit = process.env.LONG === undefined && !isLong ? ['--test-timeout=600000'] : []
+// Tests wait for processes and timers as much as they compute.
+const concurrency = availableParallelism() + 1
 const { status } = spawnSync(
   process.execPath,
-  ['--enable-source-maps', '--test', '--test-concurrency=2', '--test-reporter=spec', ...limit, ...files],
+  ['--enable-source-maps', '--test', `--test-concurrency=${concurrency}`, '--test-reporter=spec', ...limit, ...files],
   { stdio: 'inherit', env: { ...process.env, ...(isLong ? { LONG: '1' } : {}) } }
 )
 process.exit(status ?? 1)

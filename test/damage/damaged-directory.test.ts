@@ -160,7 +160,10 @@ test('issue 7.5: another tag in the marker would hide every job: it is found by 
 const kinds = ['R', 'G', 'W', 'F', 'I', 'Z', 'K', 'T', 'A', 'P', 'C', 'Q', 'S', 's', 'X', 'x', 'N', 'L', 'H', 'r', 'V']
 
 test('issue 7.5: an entry that is gone is missed, whatever its kind: by verify, and by the start that follows', async (t) => {
-  for (const kind of kinds) {
+  // In the short form a third of them, each time another.
+  const first = Math.floor(Math.random() * 3)
+  const chosen = kinds.filter((_, at) => process.env.LONG !== undefined || at % 3 === first)
+  for (const kind of chosen) {
     const { directory } = await used(t, 'closed')
     const { store, close } = (await start(t, directory)) as OpenDataDirectory
     const keys = [...store.reader.keys({ start: Buffer.from(kind), end: Buffer.of(kind.charCodeAt(0) + 1) })]

@@ -244,7 +244,7 @@ describe('loss of power (issue 7.3)', { skip: cannotRun }, () => {
     const losses: string[] = []
     for (const [at, record] of records.slice(0, made).entries()) {
       disk.apply(record)
-      for (const names of [none, all]) {
+      for (const names of isLong ? [none, all] : [at % 2 === 0 ? none : all]) {
         const folder = join(root, `made-${at}`)
         disk.writeImage(folder, undefined, names === all ? randomFrom(at) : all, names)
         const { error } = await opener.open(join(folder, 'data'))
@@ -253,7 +253,7 @@ describe('loss of power (issue 7.3)', { skip: cannotRun }, () => {
       }
     }
     await opener.stop()
-    t.diagnostic(`${2 * made} images`)
+    t.diagnostic(`losses after each of ${made} records`)
     assert.deepEqual(losses, [])
   })
 

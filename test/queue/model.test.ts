@@ -73,7 +73,9 @@ const forms = [
 
 for (const [at, { name, arbitrary, runs: usual, features, runsPerSight, isCrowd }] of forms.entries()) {
   const runs = only?.[at] ?? usual
-  test(`the queue does what a plain array of jobs does, ${name} (seed ${seed})`, { timeout: isLong ? 7_200_000 : 300_000 }, async (t) => {
+  test(`the queue does what a plain array of jobs does, ${name} (seed ${seed})`, {
+    timeout: isLong ? 7_200_000 : 300_000
+  }, async (t) => {
     const seen = new Map<string, number>()
     const store = await openQueue(...queues)
     try {

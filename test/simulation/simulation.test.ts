@@ -11,7 +11,9 @@ const isLong = process.env.LONG !== undefined
 const first = asked === undefined ? 1 : Number(asked)
 const seeds = asked !== undefined ? 1 : isLong ? 10_000 : 50
 
-test('issue 7.1: whatever goes wrong when, what was promised holds', { timeout: isLong ? 3_600_000 : 300_000 }, async (t) => {
+test('issue 7.1: whatever goes wrong when, what was promised holds', {
+  timeout: isLong ? 3_600_000 : 300_000
+}, async (t) => {
   const startedAtMs = performance.now()
   const totals = { lives: 0, transactions: 0, jobs: 0, checks: 0, faults: 0, waits: 0, givenBack: 0 }
   for (let seed = first; seed < first + seeds; seed++) {
