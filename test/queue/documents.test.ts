@@ -55,7 +55,7 @@ test('issue 6.1: documents do what a plain list of states does, over any operati
         await walk.drain()
         opened = walk.open
       }),
-      { numRuns: Number(process.env.DOCUMENT_WALKS ?? 25) }
+      { numRuns: Number(process.env.DOCUMENT_WALKS ?? 60) }
     )
     for (const what of ['conflict', 'refused', 'reopen']) assert((seen.get(what) ?? 0) > 0, `${what} was never met`)
   } finally {

@@ -34,7 +34,7 @@ test('the store follows from the jobs after every commit, and nothing is left be
         await open.close()
       }
     }),
-    { numRuns: isLong ? 500 : 12 }
+    { numRuns: isLong ? 500 : 30 }
   )
   const often = ['enqueue', 'claim', 'start', 'settle', 'settleAll', 'pass', 'promote', 'upkeep']
   const sometimes = [

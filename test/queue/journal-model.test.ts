@@ -100,7 +100,7 @@ test('issue 6.5: whatever happens in whatever order, journals and signals are th
         }
       }
     ),
-    { numRuns: isLong ? 2_000 : 70 }
+    { numRuns: isLong ? 2_000 : 200 }
   )
   const met = [
     'a cut',
