@@ -68,7 +68,6 @@ interface Thread {
   isCreated: boolean
   /** Its modules are loaded. */
   readonly loaded: Promise<void>
-  isLoaded: boolean
   hello: { port: MessagePort; memory: FrameMemory; taskId: number | null } | undefined
   frame: Frame | undefined
   /** It is killed, or has ended. */
@@ -580,10 +579,7 @@ export class ThreadPool implements Pool {
         worker.once('message', (hello: ThreadHello) => {
           this.#greeted(thread, hello)
           // Piscina's own message that the thread is ready comes next.
-          worker.once('message', () => {
-            thread.isLoaded = true
-            resolve()
-          })
+          worker.once('message', () => resolve())
         })
       })
       const thread: Thread = {
@@ -593,7 +589,6 @@ export class ThreadPool implements Pool {
         ended,
         isCreated: false,
         loaded,
-        isLoaded: false,
         hello: undefined,
         frame: undefined,
         isGone: false
@@ -660,8 +655,8 @@ export class ThreadPool implements Pool {
    * is required. What a job imports is loaded in another way.
    */
   async #untilStarted(piscina: Piscina): Promise<void> {
-    const starting = [...this.#threads.values()].filter((thread) => thread.piscina === piscina && !thread.isLoaded)
-    const started = Promise.all(starting.map(({ loaded, ended }) => Promise.race([loaded, ended])))
+    const threads = [...this.#threads.values()].filter((thread) => thread.piscina === piscina)
+    const started = Promise.all(threads.map(({ loaded, ended }) => Promise.race([loaded, ended])))
     // Nothing else may keep the process alive until then.
     const waiting = new AbortController()
     await Promise.race([
