@@ -1,6 +1,6 @@
 /**
  * The npm packages of the peers. They are no dependencies of the project: they are installed into a folder of their own, with
- * exact versions, the newest that run on the Node that the project supports from.
+ * exact versions, the newest that run on the Node that the project supports from, whatever they ask for.
  */
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -12,10 +12,10 @@ const versions = {
   bullmq: '6.7.0',
   ioredis: '6.0.0',
   'graphile-worker': '0.17.3',
-  'pg-boss': '12.38.0',
-  plainjob: '0.0.14',
-  'better-sqlite3': '12.11.1'
+  'pg-boss': '12.38.0'
 }
+/** It is compiled where its authors have not done that. */
+const compiledVersions = { plainjob: '0.0.14', 'better-sqlite3': '12.11.1' }
 
 const folder = join(projectRoot(), 'bench', '.peers')
 
@@ -25,10 +25,15 @@ function projectRoot(): string {
   return place
 }
 
-/** Packages that cannot be installed, such as one that needs a compiler, are left out, and so are the systems that need them. */
+/** Where there is no compiler, what needs one is left out, and so are the systems that need that. */
 export function installPeerPackages(): void {
   mkdirSync(folder, { recursive: true })
-  const manifest = { name: 'benchmark-peers', private: true, optionalDependencies: versions }
+  const manifest = {
+    name: 'benchmark-peers',
+    private: true,
+    dependencies: versions,
+    optionalDependencies: compiledVersions
+  }
   writeFileSync(join(folder, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`)
   execFileSync('npm', ['install', '--no-audit', '--no-fund', '--no-package-lock', '--loglevel=error'], {
     cwd: folder,
