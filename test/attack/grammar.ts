@@ -178,6 +178,8 @@ export class Grammar {
   #paramsOf(method: string, isSpoilt: boolean, isSurelySpoilt: boolean): Text {
     const { properties, required = [] } = protocolMethods[method]!.params
     const fields = this.#fields(properties, required)
+    // It would give other params to the jobs of the client beside.
+    if (method === 'job.retryMany' && !this.#removes) fields.delete('params')
     // Their answer would take any time.
     if (method === 'job.wait' || method === 'queue.drain') fields.set('timeout', '0.05')
     if (!isSpoilt) return this.#asParams(Object.keys(properties), fields)
