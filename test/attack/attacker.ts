@@ -104,8 +104,9 @@ class Attacker {
     }
     this.#leavesHalf = ending === 'halfFrame'
     if (this.#leavesHalf) parts.push(this.#frameOf(Buffer.from('{"jsonrpc":"2.0",'), 400))
+    const beganMs = performance.now()
     await this.#write(Buffer.concat(parts))
-    await this.#finish(ending)
+    await this.#finish(ending, beganMs)
     if (this.#failure !== undefined) throw this.#failure
     return {
       frames,
@@ -241,8 +242,7 @@ class Attacker {
     }
   }
 
-  async #finish(ending: Ending): Promise<void> {
-    const beganMs = performance.now()
+  async #finish(ending: Ending, beganMs: number): Promise<void> {
     if (ending === 'reset') this.#socket.destroy()
     else if (ending === 'end') this.#socket.end()
     while (!this.#closed && (this.#owes().length > 0 || ending === 'violation')) {
@@ -250,7 +250,7 @@ class Attacker {
         this.#wake = resolve
       })
     }
-    // Nor is whoever broke the framing and reads slowly.
+    // Nor is whoever broke the framing, perhaps with the first piece of several, and writes or reads slowly.
     if (ending === 'violation' && performance.now() - beganMs > drainMs / 2) this.#isCutOff = true
     if (this.#failure === undefined && ending !== 'reset' && !this.#isCutOff) {
       const owes = this.#owes()
