@@ -250,7 +250,7 @@ class Attacker {
         this.#wake = resolve
       })
     }
-    // Nor is whoever broke the framing, perhaps with the first piece of several, and writes or reads slowly.
+    // Whoever broke the framing, perhaps with the first piece of several, and writes or reads slowly is not waited for.
     if (ending === 'violation' && performance.now() - beganMs > drainMs / 2) this.#isCutOff = true
     if (this.#failure === undefined && ending !== 'reset' && !this.#isCutOff) {
       const owes = this.#owes()

@@ -110,6 +110,7 @@ function isSame(_call: unknown, answer: unknown, expected: unknown): boolean {
   return JSON.stringify(answer) === JSON.stringify(expected)
 }
 
+/** Each weaker answer makes the next search longer. */
 const shrinkMsMax = 30_000
 
 /**
