@@ -664,21 +664,32 @@ export class DurableQueue {
   ): Promise<number> {
     let changed = 0
     let batches = 0
+    let max = moveBatchMax
     let last: Buffer | undefined
-    do {
-      const behind = last
-      const batch: { changes: number; last: Buffer | undefined } = await this.#commit((commit, transaction) => {
-        const places = firstOf(placesIn(transaction, state, range, behind), moveBatchMax)
+    let isOver = false
+    const step = (behind: Buffer | undefined): Promise<{ changes: number; last: Buffer | undefined }> =>
+      this.#commit((commit, transaction) => {
+        const places = firstOf(placesIn(transaction, state, range, behind), max)
         const changes = places.filter(({ seq }) => {
           const job = readJob(transaction, seq)
           // An earlier one of the batch may have taken it along, as one that it depended on.
           return job?.standing.state === state && change(commit, job)
         })
-        return { changes: changes.length, last: places.length < moveBatchMax ? undefined : places.at(-1)!.key }
+        return { changes: changes.length, last: places.length < max ? undefined : places.at(-1)!.key }
       })
-      changed += batch.changes
-      last = batch.last
-    } while (last !== undefined && ++batches < batchesMax)
+    while (!isOver && batches < batchesMax) {
+      try {
+        const batch = await step(last)
+        changed += batch.changes
+        last = batch.last
+        isOver = last === undefined
+        batches++
+      } catch (error) {
+        // A smaller commit needs less room, and what it removes may make some.
+        if (max === 1 || !(error instanceof RuntimeError) || error.code !== 'STORAGE_FULL') throw error
+        max = Math.ceil(max / 4)
+      }
+    }
     return changed
   }
 }
