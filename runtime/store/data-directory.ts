@@ -191,9 +191,10 @@ function askDisk(folder: string): void {
   const file = join(folder, 'room')
   const descriptor = openSync(file, 'w', 0o600)
   try {
-    ftruncateSync(descriptor, newStoreBytes)
+    // As LMDB does: first a write that makes the file longer.
     const room = Buffer.alloc(newStoreBytes)
     for (let at = 0; at < room.length; ) at += writeSync(descriptor, room, at, room.length - at, at)
+    ftruncateSync(descriptor, 2 * newStoreBytes)
     fsyncSync(descriptor)
   } finally {
     closeSync(descriptor)

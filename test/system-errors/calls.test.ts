@@ -91,9 +91,11 @@ async function within<T>(what: string, promise: Promise<T>, ms = withinMs): Prom
 }
 
 /** The end of a supervisor that has met an error: by its own decision, and with the reason. */
-function assertClearEnd({ code, signal, stderr }: Ended, kind: string): void {
-  // LMDB uses what it could not map or lock when it opens its files; nothing has been acknowledged yet.
-  if (['mmap', 'lock'].includes(kind) && signal === 'SIGSEGV') return
+function assertClearEnd({ code, signal, stderr }: Ended, { phase, kind, error }: Cell): void {
+  // Where LMDB cannot open its files, lmdb 3.5.6 frees the same memory twice; nothing has been acknowledged yet. What a disk
+  // refuses is asked before, but not whether it writes half of what it is given and says nothing.
+  const isOpening = ['mmap', 'lock'].includes(kind) || (phase === 'create' && kind === 'pwrite' && error === 'short')
+  if (isOpening && signal === 'SIGSEGV') return
   // LMDB damages the heap when a write fails that is no lack of room: it ends without an answer, one way or the other.
   if (stderr.includes('Write error: ') && signal !== null) return
   // Where the store cannot be closed the supervisor has itself killed.
@@ -163,11 +165,8 @@ class Run {
   }
 }
 
-async function runCell(
-  t: TestContext,
-  library: string,
-  { phase, kind, error }: Cell
-): Promise<{ run: Run; hits: number }> {
+async function runCell(t: TestContext, library: string, cell: Cell): Promise<{ run: Run; hits: number }> {
+  const { phase, kind, error } = cell
   const run = new Run(new FaultyProject(t, library))
   const { project } = run
   // A call that is interrupted is interrupted again only so often.
@@ -187,7 +186,7 @@ async function runCell(
   const { started, ended } = await run.start('start')
   hits = project.hits().length
   if (ended !== undefined) {
-    assertClearEnd(ended, kind)
+    assertClearEnd(ended, cell)
   } else {
     project.clearRule()
     const runtime = await project.connect()
@@ -222,7 +221,7 @@ async function runCell(
     const impatient = setTimeout(() => started.process.kill('SIGTERM'), impatientMs)
     const end = await within('stop', started.ended)
     clearTimeout(impatient)
-    assertClearEnd(end, kind)
+    assertClearEnd(end, cell)
     if (phase === 'stop') hits = project.hits().length
   }
   await run.recover()
