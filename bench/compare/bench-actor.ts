@@ -72,14 +72,28 @@ export class StampFile {
     })
   }
 
-  /** Looks now and then until all jobs have started; a look costs little beside them. @returns those of the last look */
+  /**
+   * Looks now and then until all jobs have started, each time only at those behind the first that had not: a look at all of
+   * them would hold the thread that it measures for many milliseconds. @returns those of the last look
+   */
   async untilStarted(count: number, withinMs: number): Promise<(Stamp | undefined)[]> {
     const untilMs = monotonicMs() + withinMs
-    for (;;) {
-      const stamps = this.read(count)
-      if (!stamps.includes(undefined) || monotonicMs() > untilMs) return stamps
+    for (let begun = 0; ; ) {
+      begun = this.#begunAfter(begun, count)
+      if (begun === count || monotonicMs() > untilMs) return this.read(count)
       await sleep(pollMs)
     }
+  }
+
+  /** @param from before it all have started @returns the first that has not, or `count` */
+  #begunAfter(from: number, count: number): number {
+    const bytes = Buffer.alloc(stampBytes)
+    for (let index = from; index < count; index++) {
+      readSync(this.#file, bytes, 0, stampBytes, index * stampBytes)
+      if (bytes.readUInt32LE(0) === 0 && bytes.readUInt32LE(4) === 0) return index
+      bytes.fill(0)
+    }
+    return count
   }
 
   clear(): void {

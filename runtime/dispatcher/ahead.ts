@@ -55,11 +55,11 @@ export class Ahead {
     return Math.min(Math.max(wanted, this.#threads), this.#threads + aheadMax)
   }
 
-  /** A claim has brought so many jobs. */
-  claimed(jobs: number, room: ClaimRoom): void {
+  /** A claim for which there was room has brought so many jobs. */
+  claimed(jobs: number): void {
     if (jobs > 0) this.#span ??= { fromMs: this.#nowMs(), ended: 0 }
     // No other one is ready: those that are not cancelled or removed meanwhile have run.
-    else if (room.jobs > 0) this.#suspects.clear()
+    else this.#suspects.clear()
   }
 
   /** A job has ended, or was cancelled. */

@@ -1,6 +1,7 @@
 /**
  * One queue's way from ready to settled: claims jobs, gives them to the pool, holds their deadlines, and settles their outcomes.
- * Settles and the claim of the next jobs are asked for in the same turn, so they share one commit.
+ * Settles and the claim of the next jobs are asked for in the same turn, so they share one commit. The claim is the last of
+ * it, so it also takes what became ready in the same commit.
  *
  * How many are claimed: as many as there are free threads, and while jobs are quick, simple ones ahead of that, which wait in
  * the pool (ahead.ts). So a commit and a message to the threads carry many small jobs, and a slow one holds back none.
@@ -70,10 +71,10 @@ export class Dispatcher {
   /** Until then more may join {@link Dispatcher.#ends}. */
   #cancelGathering: (() => void) | undefined
   /**
-   * `claiming` and `claimAgain` are `open` while a claim is under way, the latter when something became ready meanwhile.
+   * `asking` and `askAgain` are `open` while a commit that claims is asked for, the latter when that may not be enough.
    * `quiet`: what runs may finish. `interrupting`: the time for that is over.
    */
-  #state: 'new' | 'open' | 'claiming' | 'claimAgain' | 'quiet' | 'interrupting' = 'new'
+  #state: 'new' | 'open' | 'asking' | 'askAgain' | 'quiet' | 'interrupting' = 'new'
   /** When the queue may have jobs that a limit or a pause does not allow now. */
   #wakes: { atMs: number; cancel: () => void } | undefined
   /** Claims and settles that are not on disk yet. */
@@ -108,34 +109,26 @@ export class Dispatcher {
 
   /** Jobs may be ready, or threads free. */
   wake(): void {
-    if (this.#state === 'claiming') this.#state = 'claimAgain'
-    if (this.#state !== 'open') return
-    let room = this.#ahead.roomFor(this.#running.size)
-    if (room.jobs === 0) return
-    this.#state = 'claiming'
+    if (this.#state === 'asking') this.#state = 'askAgain'
+    if (this.#state !== 'open' || this.room.jobs === 0) return
+    this.#state = 'asking'
     this.#write(async () => {
-      if (this.#isStopping) return
-      const jobs = await this.#parts.queue.claim(this.#parts.config.name, () => {
-        // A commit in between may have claimed some.
-        room = this.#ahead.roomFor(this.#running.size)
-        return room
-      })
-      this.#ahead.claimed(jobs.length, room)
-      if (jobs.length === 0) return
-      this.#hold(jobs)
-      this.#given(jobs)
+      if (!this.#isStopping) await this.#parts.queue.wake(this.#parts.config.name)
     }).finally(() => this.#afterClaim())
   }
 
-  /** For how many jobs that become ready in a commit there is room, in the same one. A claim under way has it already. */
+  /** For how many jobs there is room: asked at the end of each commit after which jobs may be ready, and they are claimed in it. */
   get room(): ClaimRoom {
-    return this.#state === 'open' ? this.#ahead.roomFor(this.#running.size) : noRoom
+    return this.#isOpen ? this.#ahead.roomFor(this.#running.size) : noRoom
   }
 
-  /** Jobs were claimed in the commit that made them ready. They begin in the next turn: first whoever made them is answered. */
+  /**
+   * So many jobs a commit has claimed where there was room; perhaps none. They begin in the next turn: first whoever made them
+   * is answered.
+   */
   claimed(jobs: readonly ClaimedJob[]): void {
+    this.#ahead.claimed(jobs.length)
     if (jobs.length === 0) return
-    this.#ahead.claimed(jobs.length, noRoom)
     this.#hold(jobs)
     setImmediate(() => this.#given(jobs))
   }
@@ -182,6 +175,10 @@ export class Dispatcher {
     await this.#pool.stop()
   }
 
+  get #isOpen(): boolean {
+    return this.#state === 'open' || this.#state === 'asking' || this.#state === 'askAgain'
+  }
+
   get #isStopping(): boolean {
     return this.#state === 'quiet' || this.#state === 'interrupting'
   }
@@ -194,7 +191,7 @@ export class Dispatcher {
 
   #afterClaim(): void {
     if (this.#isStopping) return
-    const again = this.#state === 'claimAgain'
+    const again = this.#state === 'askAgain'
     this.#state = 'open'
     if (again) this.wake()
   }

@@ -17,7 +17,7 @@ export interface QueueListener {
    */
   room(queue: string): ClaimRoom
   claimed(queue: string, jobs: readonly ClaimedJob[]): void
-  /** Jobs of the queue can be claimed, for which there was no room. */
+  /** Jobs of the queue may be claimed, for which there was no room. */
   ready(queue: string): void
   /** Jobs of the queue may be claimed at that instant, which none may now. */
   readyAt(queue: string, atMs: number): void
@@ -51,7 +51,7 @@ export class AfterCommit {
   readonly #parts: AfterCommitParts
   readonly #later: (() => void)[] = []
   readonly #ready = new Set<number>()
-  /** By queue, those of {@link AfterCommit.#ready} for which there was room. */
+  /** By queue, what of those for which there was room was claimed. */
   readonly #claimed = new Map<number, readonly ClaimedJob[]>()
   readonly #readyAtMs = new Map<number, number>()
   #dueAtMs = Number.POSITIVE_INFINITY
@@ -147,9 +147,12 @@ export class AfterCommit {
   /** The last of a commit: what it has made ready is claimed where there is room, so that a free thread waits for no other one. */
   claimWoken(claim: (queue: number, room: ClaimRoom) => readonly ClaimedJob[]): void {
     const { listener, registry } = this.#parts
-    for (const queue of this.#ready) {
+    for (const queue of [...this.#ready]) {
       const room = listener.room(registry.nameOf(queue))
-      if (room.jobs > 0) this.#claimed.set(queue, claim(queue, room))
+      if (room.jobs === 0) continue
+      // Woken again by its claim: there is more than that could take.
+      this.#ready.delete(queue)
+      this.#claimed.set(queue, claim(queue, room))
     }
   }
 
@@ -199,11 +202,8 @@ export class AfterCommit {
     for (const action of this.#later) action()
     listener.committed()
     // Behind the kills: one of these may be the next attempt of a job that was cancelled.
-    for (const queue of this.#ready) {
-      const jobs = this.#claimed.get(queue)
-      if (jobs === undefined) listener.ready(registry.nameOf(queue))
-      else listener.claimed(registry.nameOf(queue), jobs)
-    }
+    for (const [queue, jobs] of this.#claimed) listener.claimed(registry.nameOf(queue), jobs)
+    for (const queue of this.#ready) listener.ready(registry.nameOf(queue))
     for (const [queue, atMs] of this.#readyAtMs) listener.readyAt(registry.nameOf(queue), atMs)
     if (this.#dueAtMs !== Number.POSITIVE_INFINITY) listener.scheduled(this.#dueAtMs)
     if (this.#upkeepAtMs !== Number.POSITIVE_INFINITY) listener.upkeepAt(this.#upkeepAtMs)

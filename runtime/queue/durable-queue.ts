@@ -223,6 +223,15 @@ export class DurableQueue {
     return jobs.filter(({ seq, attempt }) => !commit.after.hasCancelled(seq, attempt))
   }
 
+  /**
+   * Claims at the end of the next commit, as after each change that makes jobs ready: {@link QueueListener.room} tells how
+   * many, and {@link QueueListener.claimed} gets them, on disk.
+   */
+  wake(queue: string): Promise<void> {
+    const number = this.#registry.require(queue, 'claim from')
+    return this.#commit((commit) => commit.wake(number))
+  }
+
   #claimIn(commit: QueueCommit, queue: number, room: ClaimRoom): ClaimedJob[] {
     const { transaction, nowMs } = commit
     const record = this.#registry.record(transaction, queue)

@@ -81,14 +81,14 @@ export function readJob(reader: Reader, seq: number): StoredJob | undefined {
     job.standing = standing
     return job
   }
+  if (waitsForItsTime(reader, job)) {
+    job.standing = initialStanding(job.spec, 'scheduled')
+    return job
+  }
   const shared = readSharedStanding(reader, seq)
   if (shared !== undefined) {
     job.standing = shared
     job.isShared = true
-    return job
-  }
-  if (waitsForItsTime(reader, job)) {
-    job.standing = initialStanding(job.spec, 'scheduled')
     return job
   }
   const held = claimOf(reader, seq)
@@ -162,7 +162,7 @@ function readSharedStanding(reader: Reader, seq: number): Standing | undefined {
   return standingInRun(findStandings(reader, seq), seq)
 }
 
-/** Of a job without a standing: else it is ready, or has just been claimed. */
+/** Of a job without a standing of its own: else it is ready, has just been claimed, or has completed. */
 function waitsForItsTime(reader: Reader, { seq, spec }: StoredJob): boolean {
   return spec.runAtMs !== null && reader.has(scheduledKey(spec.runAtMs, seq))
 }

@@ -12,7 +12,7 @@ function machine(threads: number) {
   /** All that there is room for is claimed, and has ended `ms` later. @returns how many that were */
   const round = (ms: number) => {
     const room = ahead.roomFor(0)
-    ahead.claimed(room.jobs, room)
+    ahead.claimed(room.jobs)
     time.nowMs += ms
     for (let job = 0; job < room.jobs; job++) ahead.ended(`${time.nowMs} ${job}`)
     return room.jobs
@@ -70,7 +70,7 @@ test('issue 8.3: those that were removed meanwhile are not waited for', () => {
   const { ahead, round } = machine(2)
   ahead.givenBack('removed', hostEnded)
   for (let rounds = 0; rounds < 5; rounds++) assert.equal(round(1.5), 2)
-  ahead.claimed(0, { threads: 2, jobs: 2 })
+  ahead.claimed(0)
   for (let rounds = 0; rounds < 5; rounds++) round(1.5)
   assert(round(1.5) > 2)
 })

@@ -49,6 +49,7 @@ async function bench(t: TestContext, jobs: number): Promise<Bench> {
     clock: open.clock,
     events: stream
   })
+  open.claimFor(dispatcher)
   dispatcher.start()
   const settled = async () => {
     for (let turn = 0; turn < 10; turn++) await nextTurn()

@@ -44,6 +44,7 @@ function dispatch(open: OpenQueue, overrides: Partial<DurableQueue> = {}, method
     clock: open.clock,
     events: new EventStream()
   })
+  open.claimFor(dispatcher)
   dispatcher.start()
   return { dispatcher, pool, timers, next: () => wakeUp(dispatcher, pool) }
 }
@@ -229,17 +230,18 @@ test('issue 6.5: a job sleeps for three days over two restarts of the supervisor
     clock.nowMs += downMs
     open = await open.reopen()
     const { dispatcher, pool, timers } = dispatch(open)
+    const next = pool.next()
     const dueJobs = new DueWork((nowMs) => open.queue.promoteDue(nowMs), timers, clock)
     dueJobs.start()
     const stopsAtMs = downMs === dayMs ? clock.nowMs + dayMs : Number.POSITIVE_INFINITY
     while (clock.nowMs < Math.min(stopsAtMs, untilMs)) {
       timers.runNext()
       for (let turn = 0; turn < 3; turn++) await nextTurn()
-      assert.equal(open.queue.get('job').state, clock.nowMs < untilMs ? 'scheduled' : 'ready')
+      assert.equal(open.queue.get('job').state, clock.nowMs < untilMs ? 'scheduled' : 'running')
     }
     if (clock.nowMs >= untilMs) {
       assert.equal(clock.nowMs, untilMs)
-      const job = await wakeUp(dispatcher, pool)
+      const job = await next
       assert.deepEqual([job.attempt, job.journal![0]!.untilMs], [2, untilMs])
       assert.deepEqual(await pool.ask('job', sleep), { type: 'answered', value: { isOver: true } })
       pool.end('job', { type: 'completed', result: '1' })

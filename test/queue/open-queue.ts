@@ -8,6 +8,7 @@ import type { QueueConfig, RetentionRule } from '../../runtime/core/config.ts'
 import { splitMethodPath } from '../../runtime/core/document.ts'
 import { RuntimeError } from '../../runtime/core/errors.ts'
 import { EventStream, type JobEvent } from '../../runtime/core/events.ts'
+import type { Dispatcher } from '../../runtime/dispatcher/dispatcher.ts'
 import { DurableQueue } from '../../runtime/queue/durable-queue.ts'
 import type { NextInstant } from '../../runtime/queue/reminders.ts'
 import { type OpenDataDirectory, openDataDirectory } from '../../runtime/store/data-directory.ts'
@@ -92,6 +93,8 @@ export interface OpenQueue {
   dieAfter(commits: number): void
   /** While it is full every commit fails, as LMDB's does: test/store/store.test.ts has a disk that really is. */
   setDiskFull(isFull: boolean): void
+  /** Commits claim for it, as in a supervisor. */
+  claimFor(dispatcher: Pick<Dispatcher, 'room' | 'claimed'>): void
   /** Another queue over the same store, as after a crash: what was running is recovered. @param queues none: as before */
   reopen(...queues: QueueConfig[]): Promise<OpenQueue>
   /** Another queue over the same store, emptied. */
@@ -179,6 +182,7 @@ async function over(
   const stream = new EventStream()
   stream.subscribe({}, (event) => events.push(event))
   const told: OpenQueue['told'] = { ready: [], readyAt: [], scheduled: [], upkeepAt: [], cancelled: [] }
+  let claimer: Pick<Dispatcher, 'room' | 'claimed'> | undefined
   const mortal = new MortalStore(store)
   const queue = new DurableQueue({
     store: mortal as unknown as Store,
@@ -198,8 +202,8 @@ async function over(
       cancelled: (_, id) => told.cancelled.push(id),
       eventFinished: () => {},
       eventsLost: () => {},
-      room: () => ({ threads: 0, jobs: 0 }),
-      claimed: () => {},
+      room: () => claimer?.room ?? { threads: 0, jobs: 0 },
+      claimed: (_, jobs) => claimer?.claimed(jobs),
       committed() {},
       isAwaited: () => false,
       ended: () => {}
@@ -219,5 +223,8 @@ async function over(
   const setDiskFull = (isFull: boolean) => {
     mortal.isDiskFull = isFull
   }
-  return { setDiskFull, queue, clock, events, told, recovered, store, tag, dieAfter, reopen, fresh, close }
+  const claimFor: OpenQueue['claimFor'] = (dispatcher) => {
+    claimer = dispatcher
+  }
+  return { setDiskFull, claimFor, queue, clock, events, told, recovered, store, tag, dieAfter, reopen, fresh, close }
 }

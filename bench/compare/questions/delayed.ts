@@ -21,6 +21,9 @@ export const delayed: Question = {
     const started = await system.start(place)
     const stamps = new StampFile(place.stampFile)
     await started.work()
+    // Warm, as a system is that has been used before.
+    await started.enqueue({ method: 'noop', params: { index: 0, payload: usualPayload } })
+    await started.completed()
     const firstDueMs = Date.now() + leadMs
     const jobs = Array.from({ length: count }, (_, index) => ({
       method: 'stamp' as const,
