@@ -73,6 +73,13 @@ async function untilAhead({ pool, round }: Bench): Promise<readonly JobMessage[]
   return pool.waiting
 }
 
+test('issue 8.3: a claim is the last of its commit, and takes what becomes ready in the same one', async (t) => {
+  const { open, dispatcher } = await bench(t, 0)
+  dispatcher.wake()
+  await open.queue.enqueue([{ method: 'a.x', jobId: 'j' }])
+  assert.equal(open.queue.get('j').state, 'running')
+})
+
 test('issue 8.3: quick jobs are claimed ahead, in order, and each is settled once', async (t) => {
   const all = await bench(t, 200)
   assert.deepEqual(all.pool.given, ['j0', 'j1'])
