@@ -38,7 +38,7 @@ export class Ahead {
 
   /** @returns what may be claimed beside `running` jobs */
   roomFor(running: number): ClaimRoom {
-    this.#measure()
+    this.#measure(running === 0)
     if (running === 0) this.#span = undefined
     const threads = Math.max(this.#threads - running, 0)
     return this.enoughFor(running) ? { threads, jobs: threads } : { threads, jobs: this.#most - running }
@@ -75,13 +75,17 @@ export class Ahead {
     if (hostEnded) this.#suspects.add(id)
   }
 
-  #measure(): void {
-    if (this.#span === undefined) return
+  /**
+   * While none has ended there is nothing to tell: this thread may have been busy itself, with commits that ask for the room. What
+   * is slow is told by its end.
+   */
+  #measure(isOver: boolean): void {
+    if (this.#span === undefined || this.#span.ended === 0) return
     const { fromMs, ended } = this.#span
     const nowMs = this.#nowMs()
-    if (nowMs - fromMs < spanMsMin) return
+    if (nowMs - fromMs < spanMsMin && !isOver) return
     // A span that was slow for once halves it, so that the next ones can bring it back.
-    this.#rate = Math.max(ended / (nowMs - fromMs), this.#rate / 2)
+    this.#rate = Math.max(ended / Math.max(nowMs - fromMs, spanMsMin), this.#rate / 2)
     this.#span = { fromMs: nowMs, ended: 0 }
   }
 }

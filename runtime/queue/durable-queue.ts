@@ -208,15 +208,14 @@ export class DurableQueue {
 
   /**
    * Takes ready jobs of a queue, in the order of claiming.ts; none while the queue is paused, or in maintenance mode. Where a
-   * limit or a pause ends at an instant, {@link QueueListener.readyAt} tells.
+   * limit or a pause ends at an instant, {@link QueueListener.readyAt} tells. For who works on the queue without a dispatcher.
    *
-   * @param room asked for inside of the commit; a number: so many threads, and no jobs beyond them
+   * @param room a number: so many threads, and no jobs beyond them
    */
-  async claim(queue: string, room: (() => ClaimRoom) | ClaimRoom | number): Promise<ClaimedJob[]> {
+  async claim(queue: string, room: ClaimRoom | number): Promise<ClaimedJob[]> {
     const number = this.#registry.require(queue, 'claim from')
     const { commit, jobs } = await this.#commit((commit) => {
-      const given = typeof room === 'function' ? room() : room
-      const space = typeof given === 'number' ? { threads: given, jobs: given } : given
+      const space = typeof room === 'number' ? { threads: room, jobs: room } : room
       return { commit, jobs: this.#claimIn(commit, number, space) }
     })
     // What a later operation of the same commit cancelled must not start any more.

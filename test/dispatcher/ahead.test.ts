@@ -36,6 +36,24 @@ test('issue 8.3: while jobs are quick more are claimed from round to round, up t
   assert(rounds.findIndex((jobs) => jobs > 200) <= 6, `${rounds}`)
 })
 
+test('issue 8.3: commits that ask while none has ended, as the thread that counts was busy, do not make quick jobs slow ones', () => {
+  const { time, ahead } = machine(2)
+  const round = () => {
+    const { jobs } = ahead.roomFor(0)
+    ahead.claimed(jobs)
+    for (let commits = 0; commits < 2; commits++) {
+      time.nowMs += 1.1
+      ahead.roomFor(jobs)
+    }
+    for (let job = 0; job < jobs; job++) ahead.ended(`${time.nowMs} ${job}`)
+    time.nowMs += 0.2
+    return jobs
+  }
+  for (let rounds = 0; round() <= 2; rounds++) assert(rounds < 10)
+  const jobs = round()
+  assert(round() >= jobs)
+})
+
 test('issue 8.3: with jobs on all threads a claim is put off until it is worth it, and takes simple jobs only', () => {
   const { ahead, round } = machine(2)
   while (round(2) < aheadMax) round(2)
