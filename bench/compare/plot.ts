@@ -56,7 +56,8 @@ export function svg(results: Results): string {
   parts.push(
     text(0, top - 12, `${machine.cores} × ${machine.processor}, Node ${machine.node}, ${at.slice(0, 10)}`, 'note')
   )
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="-12 -4 ${width + 24} ${top + 8}" font-family="system-ui, sans-serif" font-size="12">
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="-12 -4 ${width + 24} ${top + 8}" font-family="system-ui, sans-serif" font-size="12" role="img">
+<title>${escaped(panels.map(({ title }) => title).join(' · '))}</title>
 <style>
 rect.ours { fill: #1a7f37 } rect.peer { fill: #8c959f }
 text { fill: #1f2328 } .title { font-weight: 600; font-size: 13px } .name { text-anchor: end } .note { fill: #656d76 }

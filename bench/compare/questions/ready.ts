@@ -7,9 +7,10 @@ import { type Figures, figure, type Question } from '../question.ts'
 import { cli, serve } from './served.ts'
 
 const commands = {
-  '`runtime status`': ['status', '--json'],
-  '`runtime enqueue`': ['enqueue', 'bench.noop', '--json'],
-  '`runtime --help`': ['--help']
+  '`runtime status`': [cli, 'status', '--json'],
+  '`runtime enqueue`': [cli, 'enqueue', 'bench.noop', '--json'],
+  '`runtime --help`': [cli, '--help'],
+  'limit: `node -e 0`': ['-e', '0']
 }
 
 export const ready: Question = {
@@ -42,7 +43,7 @@ export const ready: Question = {
 
 /** Closed well, so that the next start has nothing to look after. */
 async function stop(pid: number, folder: string): Promise<void> {
-  await run(['stop', '--json'], folder)
+  await run([cli, 'stop', '--json'], folder)
   while (isAlive(pid)) await new Promise((resolve) => setTimeout(resolve, 5))
 }
 
@@ -58,8 +59,8 @@ function isAlive(pid: number): boolean {
 /** @returns milliseconds */
 async function run(args: readonly string[], folder: string): Promise<number> {
   const fromMs = monotonicMs()
-  const child = spawn(process.execPath, [cli, ...args], { cwd: folder, stdio: ['ignore', 'ignore', 'inherit'] })
+  const child = spawn(process.execPath, args, { cwd: folder, stdio: ['ignore', 'ignore', 'inherit'] })
   const [code] = await once(child, 'exit')
-  if (code !== 0) throw new Error(`runtime ${args.join(' ')} ended with ${code}.`)
+  if (code !== 0) throw new Error(`node ${args.join(' ')} ended with ${code}.`)
   return monotonicMs() - fromMs
 }
