@@ -176,7 +176,7 @@ export class Dispatcher {
   }
 
   get #isOpen(): boolean {
-    return this.#state === 'open' || this.#state === 'asking' || this.#state === 'askAgain'
+    return this.#state !== 'new' && !this.#isStopping
   }
 
   get #isStopping(): boolean {

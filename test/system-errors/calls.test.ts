@@ -67,7 +67,13 @@ const cells: Cell[] = (Object.keys(kindsOf) as Phase[]).flatMap((phase) =>
   )
 )
 /** In the short form: what users are most likely to meet. */
-const shortForm = ['load pwrite full EDQUOT', 'load sync EIO', 'create write full EDQUOT', 'stop sync ENOSPC']
+const shortForm = [
+  'load pwrite full EDQUOT',
+  'load sync EIO',
+  'create write full EDQUOT',
+  'create pwrite full ENOSPC',
+  'stop sync ENOSPC'
+]
 
 const withinMs = 20_000
 /** Running jobs may take 30 s to end, and while the disk is full the supervisor tries to store their outcomes. */
