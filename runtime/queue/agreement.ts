@@ -28,9 +28,11 @@ import type { Reader } from '../store/store.ts'
 import { endsByItselfAtMs, needsRecord, readTotals } from './commit.ts'
 import { findFinished, jobsOfFinishedEntry } from './finished-runs.ts'
 import { concurrencyOf, documentScope, type GroupId, groupOf, holdsGroup } from './job-group.ts'
+import { isMadeId } from './job-id.ts'
 import { findReady, jobsOfReadyEntry } from './ready-runs.ts'
 import { isSetAside } from './set-aside-records.ts'
-import { isMadeId, readJob, readyPlaceOf, type StoredJob } from './stored-job.ts'
+import { jobsIn } from './spec-runs.ts'
+import { hasJob, readJob, readyPlaceOf, type StoredJob } from './stored-job.ts'
 
 /** What one look finds; `problems` holds the first of them. */
 export interface Agreement {
@@ -77,12 +79,12 @@ class Look {
   all(): Agreement {
     this.#countJournals()
     let jobs = 0
-    for (const key of this.#reader.keys(keys.jobRange)) {
+    for (const { seq } of jobsIn(this.#reader)) {
       if (++jobs % jobsPerLookAtClock === 0 && this.#isOver()) {
         this.#found.complete = false
         return this.#found
       }
-      this.#job(readJob(this.#reader, keys.seqOfKey(key))!)
+      this.#job(readJob(this.#reader, seq)!)
     }
     for (const seq of this.#journals.keys()) this.#say(`the journal of job ${seq}, which is gone`)
     this.#checkQueues()
@@ -302,7 +304,7 @@ class Look {
       const child = key.readUIntBE(1, 6)
       const isOpen = parentCodec.decode(key, value).state === null
       const link = keys.childKey(keys.seqOfKey(key), child)
-      if (this.#reader.has(keys.jobKey(child)) && this.#reader.has(link) !== isOpen) {
+      if (hasJob(this.#reader, child) && this.#reader.has(link) !== isOpen) {
         this.#say(`job number ${child} waits for job number ${keys.seqOfKey(key)} in one place and not in the other`)
       }
     }

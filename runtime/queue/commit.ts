@@ -21,7 +21,6 @@ import {
   finishedKey,
   idKey,
   jobEndingKey,
-  jobKey,
   metaKey,
   noInstantMs,
   runningKey,
@@ -42,7 +41,6 @@ import {
   type Standing,
   type StateCounts,
   seqCodec,
-  specCodec,
   standingCodec,
   standingOfClaimed,
   throttleCodec,
@@ -59,11 +57,12 @@ import type { Growth } from './growth.ts'
 import { HeldTransaction } from './held-transaction.ts'
 import type { DraftContext, JobDraft } from './job-draft.ts'
 import { groupOf, holdsGroup } from './job-group.ts'
+import { isMadeId, makeId } from './job-id.ts'
 import { dropJournal, journalBytesOf } from './journal-entries.ts'
 import { KeyGroups } from './key-groups.ts'
 import type { ClaimMemory } from './running-claims.ts'
 import { StartWindow } from './start-window.ts'
-import { isMadeId, makeId, readyPlaceOf, type StoredJob, waitsForOthers, withWindowOf } from './stored-job.ts'
+import { readyPlaceOf, type StoredJob, waitsForOthers, withWindowOf } from './stored-job.ts'
 
 const empty = Buffer.alloc(0)
 /** What the store needs for the entries of a job beside their keys and values. */
@@ -106,7 +105,7 @@ export class QueueCommit implements CommitState {
   #finished: StoredJob[] | undefined
 
   constructor(transaction: Transaction, nowMs: number, parts: CommitParts) {
-    this.transaction = new HeldTransaction(transaction, parts.claims)
+    this.transaction = new HeldTransaction(transaction, parts.claims, parts.tag)
     this.nowMs = nowMs
     this.#parts = parts
     this.groups = new KeyGroups(this, (queue) => this.configOf(queue))
@@ -173,8 +172,8 @@ export class QueueCommit implements CommitState {
     const number = this.numberOf(draft.queue.name)
     const spec = specOf(draft.spec, number, draft.id ?? makeId(this.#parts.tag, seq))
     const standing = standingOf(spec, parents)
-    const job: StoredJob = { seq, spec, specBytes: 0, standing, claim: undefined, isShared: false }
-    this.writeSpec(job)
+    const specBytes = this.transaction.specs.add(seq, spec, draft.id === null)
+    const job: StoredJob = { seq, spec, specBytes, standing, claim: undefined, isShared: false }
     if (draft.id !== null) this.transaction.put(idKey(draft.id), seqCodec.encode(idKey(draft.id), seq))
     this.#place(job)
     this.after.movesOf(number).enqueued++
@@ -192,7 +191,7 @@ export class QueueCommit implements CommitState {
     job.spec = { ...draft.spec, queue: number, id, rules: withWindowOf(rules, draft.spec.rules) }
     const waits = waitsForOthers(job.standing)
     job.standing = { ...standingOf(job.spec, waits ? 1 : 0), dependencies, journal }
-    this.writeSpec(job)
+    this.#changeSpec(job)
     this.#place(job)
     if (hadRecord && !needsRecord(job.standing)) this.transaction.remove(standingKey(job.seq))
     this.tell(job, 'enqueued', job.spec.runAtMs === null ? {} : { runAt: iso(job.spec.runAtMs) })
@@ -208,13 +207,6 @@ export class QueueCommit implements CommitState {
   /** Whether a job was claimed in this commit. */
   hasClaimed(seq: number): boolean {
     return this.#claimed.includes(seq)
-  }
-
-  writeSpec(job: StoredJob): void {
-    const key = jobKey(job.seq)
-    const value = specCodec.encode(key, job.spec)
-    job.specBytes = value.length
-    this.transaction.put(key, value)
   }
 
   /**
@@ -266,7 +258,7 @@ export class QueueCommit implements CommitState {
     job.standing = standing
     if (spec !== undefined) {
       job.spec = { ...job.spec, ...spec }
-      this.writeSpec(job)
+      this.#changeSpec(job)
     }
     this.#place(job)
     if (needsRecord(before) && !needsRecord(job.standing)) this.transaction.remove(standingKey(job.seq))
@@ -287,6 +279,10 @@ export class QueueCommit implements CommitState {
     if (spec.rules?.keepMs?.[state] === 0) this.forget(job, 'retention')
   }
 
+  #changeSpec(job: StoredJob): void {
+    job.specBytes = this.transaction.specs.replace(job.seq, job.spec)
+  }
+
   /** Changes the standing of a job that stays where it is. */
   amend(job: StoredJob, changes: Partial<Omit<Standing, 'state'>>): void {
     const standing = { ...job.standing, ...changes }
@@ -305,7 +301,7 @@ export class QueueCommit implements CommitState {
     const ageingMs = this.configOf(queue)?.ageingMs ?? null
     const rules = { ...others, ...(ageingMs === null ? {} : { ageingMs }) }
     job.spec = { ...job.spec, queue, rules: Object.keys(rules).length === 0 ? null : rules }
-    this.writeSpec(job)
+    this.#changeSpec(job)
     this.#place(job)
     this.tell(job, 'moved')
   }
@@ -317,7 +313,7 @@ export class QueueCommit implements CommitState {
     this.#unplace(job)
     if (hasRecord) this.transaction.remove(standingKey(seq))
     if (!isMadeId(spec.id, this.#parts.tag)) this.transaction.remove(idKey(spec.id))
-    this.transaction.remove(jobKey(seq))
+    this.transaction.specs.remove(seq)
     if (spec.event !== null && !isFinished(standing.state)) this.#eventFinished(job, spec.event)
     if ((spec.rules?.throttledUntilMs ?? 0) > this.nowMs) this.#endThrottle(job, by)
     forgetLinks(this, job)

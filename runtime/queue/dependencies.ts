@@ -13,19 +13,10 @@ import type { JobError } from '../core/job.ts'
 import { type FinishedState, isFinished } from '../core/lifecycle.ts'
 import { parentResultBytesMax, parentResultsBytesMax, parentsToldMax } from '../core/limits.ts'
 import type { ParentOutcome } from '../core/pool.ts'
-import {
-  childKey,
-  childRange,
-  jobKey,
-  parentKey,
-  parentRange,
-  seqOfKey,
-  untoldKey,
-  untoldRange
-} from '../store/keys.ts'
+import { childKey, childRange, parentKey, parentRange, seqOfKey, untoldKey, untoldRange } from '../store/keys.ts'
 import { type Counters, type ParentRecord, parentCodec, type Standing } from '../store/records.ts'
 import type { Reader, Transaction } from '../store/store.ts'
-import { readJob, type StoredJob, unmetDependencies, waitsForOthers } from './stored-job.ts'
+import { hasJob, readJob, type StoredJob, unmetDependencies, waitsForOthers } from './stored-job.ts'
 
 type Changes = Partial<Omit<Standing, 'state'>>
 
@@ -76,7 +67,7 @@ export function link(
   }
   for (const parent of parents) {
     // The first may have ended the child, and what is kept of it may be nothing.
-    if (isFinished(parent.standing.state) && transaction.has(jobKey(child.seq))) {
+    if (isFinished(parent.standing.state) && hasJob(transaction, child.seq)) {
       tellChild(commit, child, parent.seq, parentRecord(parent))
     }
   }
@@ -111,7 +102,7 @@ export function tellSome(commit: LinkScope): void {
     const record = parentCodec.decode(key, value)
     tellOf(commit, seq, record, room)
     // Of a forgotten job what it depended on is let go as well.
-    if (!transaction.has(jobKey(seq)) && !letGo(commit, seq, room)) mark(commit, seq, record)
+    if (!hasJob(transaction, seq) && !letGo(commit, seq, room)) mark(commit, seq, record)
   }
 }
 

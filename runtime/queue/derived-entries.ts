@@ -40,10 +40,12 @@ import { digestOf, endsByItselfAtMs, needsRecord } from './commit.ts'
 import { parentRecord } from './dependencies.ts'
 import { FinishedRuns, findFinished, finishedPlaces, jobsOfFinishedEntry } from './finished-runs.ts'
 import { concurrencyOf, documentScope, type GroupId, groupNamed, groupOf, holdsGroup } from './job-group.ts'
+import { isMadeId } from './job-id.ts'
 import { bytesOfEntry, emptyJournal } from './journal-entries.ts'
 import { cutReady, findReady, jobsOfReadyEntry, readyPlaces } from './ready-runs.ts'
 import { runsOf, seqsOfRuns } from './running-claims.ts'
-import { isMadeId, readJob, readyPlaceOf, type StoredJob } from './stored-job.ts'
+import { jobsIn, jobsOfSpecRecord } from './spec-runs.ts'
+import { hasJob, readJob, readyPlaceOf, type StoredJob } from './stored-job.ts'
 
 export interface Derived {
   /** Entries that were put, changed or removed. */
@@ -101,7 +103,7 @@ class Derivation {
 
   all(): Derived {
     this.#countJournals()
-    for (const key of this.#transaction.keys(keys.jobRange)) this.#job(readJob(this.#transaction, keys.seqOfKey(key))!)
+    for (const { seq } of jobsIn(this.#transaction)) this.#job(readJob(this.#transaction, seq)!)
     this.#write()
     this.#removeJobEntries()
     this.#putGroups()
@@ -154,8 +156,8 @@ class Derivation {
     for (const queue of this.#transaction.keys(keys.queueRange)) {
       counters.nextQueue = Math.max(counters.nextQueue, keys.numberOfQueueKey(queue) + 1)
     }
-    for (const last of this.#transaction.keys({ ...keys.jobRange, reverse: true, limit: 1 })) {
-      counters.nextSeq = keys.seqOfKey(last) + numbersSkipped
+    for (const { key: last, value: jobs } of this.#transaction.entries({ ...keys.jobRange, reverse: true, limit: 1 })) {
+      counters.nextSeq = keys.seqOfKey(last) + jobsOfSpecRecord(last, jobs) - 1 + numbersSkipped
     }
     for (const { key: group, value: record } of this.#of('K')) {
       counters.nextGroup = Math.max(counters.nextGroup, groupCodec.decode(group, record).number + numbersSkipped)
@@ -583,7 +585,7 @@ class Derivation {
   }
 
   #putLinks(): void {
-    const exists = (seq: number) => this.#transaction.has(keys.jobKey(seq))
+    const exists = (seq: number) => hasJob(this.#transaction, seq)
     const isUntold = (seq: number) => this.#transaction.has(keys.untoldKey(seq))
     for (const { key, value } of this.#of('P')) {
       const [child, parent] = [key.readUIntBE(1, 6), keys.seqOfKey(key)]

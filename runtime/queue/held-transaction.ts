@@ -1,33 +1,43 @@
 /**
- * A transaction in which some entries are held back (ready-runs.ts, running-claims.ts, finished-runs.ts). Who looks at them, or walks through any
+ * A transaction in which some entries are held back (spec-runs.ts, ready-runs.ts, running-claims.ts, finished-runs.ts). Who looks at them, or walks through any
  * entries, finds them written: so nobody reads what is not true any more, and nothing is written inside of a walk.
  */
 import type { Scan } from '../store/engine.ts'
-import { claimRange, finishedRange, sharedStandingsRange, standingKey } from '../store/keys.ts'
+import { claimRange, finishedRange, jobRange, sharedStandingsRange, standingKey } from '../store/keys.ts'
 import type { Transaction } from '../store/store.ts'
 import { FinishedRuns } from './finished-runs.ts'
 import { isReadyKey, ReadyRuns } from './ready-runs.ts'
 import { type ClaimMemory, RunningClaims } from './running-claims.ts'
+import { SpecRuns } from './spec-runs.ts'
 
 const claimMark = claimRange.start[0]
+const jobMark = jobRange.start[0]!
 const finishedMark = finishedRange('completed', 0).start[0]
 const sharedMark = sharedStandingsRange.start[0]
 const standingMark = standingKey(0)[0]
 
 export class HeldTransaction implements Transaction {
+  readonly specs: SpecRuns
   readonly ready: ReadyRuns
   readonly claims: RunningClaims
   readonly finished: FinishedRuns
   readonly #transaction: Transaction
 
-  constructor(transaction: Transaction, memory: ClaimMemory) {
+  /** @param tag begins the ids that the store makes */
+  constructor(transaction: Transaction, memory: ClaimMemory, tag: string) {
     this.#transaction = transaction
+    this.specs = new SpecRuns(transaction, tag)
     this.ready = new ReadyRuns(transaction)
     this.claims = new RunningClaims(transaction, memory)
     this.finished = new FinishedRuns(transaction)
   }
 
   flush(): void {
+    this.specs.flush()
+    this.#flushPlaces()
+  }
+
+  #flushPlaces(): void {
     this.ready.flush()
     this.claims.flush()
     this.finished.flush()
@@ -44,12 +54,12 @@ export class HeldTransaction implements Transaction {
   }
 
   entries(scan: Scan): Iterable<{ key: Buffer; value: Buffer }> {
-    this.flush()
+    this.#flushToWalk(scan)
     return this.#transaction.entries(scan)
   }
 
   keys(scan: Scan): Iterable<Buffer> {
-    this.flush()
+    this.#flushToWalk(scan)
     return this.#transaction.keys(scan)
   }
 
@@ -71,6 +81,13 @@ export class HeldTransaction implements Transaction {
     this.#flushFor(key)
     if (key[0] === claimMark) this.claims.forget()
     else if (key[0] === sharedMark) this.finished.forget()
+    else if (key[0] === jobMark) this.specs.forget()
+  }
+
+  /** What is asked for is read through `specs`, which writes nothing. */
+  #flushToWalk({ start, end }: Scan): void {
+    if (start[0]! <= jobMark && jobMark <= end[0]!) this.specs.flush()
+    this.#flushPlaces()
   }
 
   /** One that completes alone has its standing to itself. */
@@ -81,6 +98,7 @@ export class HeldTransaction implements Transaction {
 
   #flushFor(key: Buffer): void {
     if (key[0] === claimMark) this.claims.flush()
+    else if (key[0] === jobMark) this.specs.flush()
     else if (key[0] === finishedMark || key[0] === sharedMark) this.finished.flush()
     else if (isReadyKey(key)) this.ready.flush()
   }

@@ -10,7 +10,7 @@ import { jsonDepth } from '../core/json-depth.ts'
 import { finishedStates } from '../core/lifecycle.ts'
 import { instantMsMax, jsonDepthMax, payloadBytesMax } from '../core/limits.ts'
 import type { JobRules, JobSpec } from '../store/records.ts'
-import { isMadeId } from './stored-job.ts'
+import { isMadeId } from './job-id.ts'
 
 /** A job that nothing in its request speaks against. */
 export interface JobDraft {

@@ -16,11 +16,12 @@ import type { JobSelection } from '../core/job.ts'
 import { type FinishedState, isFinished, type JobState } from '../core/lifecycle.ts'
 import { listPageBytesMax } from '../core/limits.ts'
 import { digestTest } from '../store/digest.ts'
-import { finishedKey, finishedRange, jobRange, type KeyRange, noInstantMs, seqOfKey } from '../store/keys.ts'
+import { finishedKey, finishedRange, jobRange, type KeyRange, noInstantMs } from '../store/keys.ts'
 import type { Reader } from '../store/store.ts'
 import { finishedPlaces } from './finished-runs.ts'
 import { type Place, placesIn, rangesOf, spansQueues } from './places.ts'
 import type { QueueRegistry } from './queue-registry.ts'
+import { jobsIn } from './spec-runs.ts'
 import { readJob, recordHolds, type StoredJob } from './stored-job.ts'
 
 export interface WalkRequest {
@@ -154,13 +155,9 @@ function placesOf(reader: Reader, walk: Walk, cursor: Buffer | undefined): Itera
 function placesBefore(reader: Reader, { ranges, hasDigests }: Walk, cursor: Buffer | undefined): Iterable<Place> {
   const lists = ranges.map((range) => {
     const older = before(range, cursor)
-    return hasDigests ? finishedPlaces(reader, older, { reverse: true }) : jobPlaces(reader, older)
+    return hasDigests ? finishedPlaces(reader, older, { reverse: true }) : jobsIn(reader, older, true)
   })
   return newestFirst(lists)
-}
-
-function* jobPlaces(reader: Reader, range: KeyRange): Iterable<Place> {
-  for (const { key, value } of reader.entries({ ...range, reverse: true })) yield { key, value, seq: seqOfKey(key) }
 }
 
 function* placesBehind(reader: Reader, { ranges, state }: Walk, cursor: Buffer | undefined): Iterable<Place> {

@@ -3,7 +3,7 @@
  * place where nobody trips over it ('d' in store/keys.ts), and what followed from it is put right:
  *
  * ```
- *  job                      it is gone; jobs that wait for it are told that it failed
+ *  job                      it is gone, and those that shared its record are; jobs that wait for them are told that they failed
  *  standing                 the job fails with RECORD_DAMAGED; one that had finished stays so, without its result
  *  shared standings         as a standing of each of the jobs, all of which had finished
  *  claim                    its jobs fail with RECORD_DAMAGED: they are in no place then
@@ -39,9 +39,11 @@ import type { QueueCommit } from './commit.ts'
 import { deriveAgain } from './derived-entries.ts'
 import { FinishedRuns, findStandings, finishedPlaces, standingInRun } from './finished-runs.ts'
 import { groupOf } from './job-group.ts'
+import { makeId } from './job-id.ts'
 import { findReady } from './ready-runs.ts'
 import { isSetAside, keepAside } from './set-aside-records.ts'
-import { makeId, readFreshJob, readJob, readyPlaceOf } from './stored-job.ts'
+import { jobsIn, specRunMax } from './spec-runs.ts'
+import { hasJob, readFreshJob, readJob, readyPlaceOf } from './stored-job.ts'
 
 /** What was done. */
 export interface SetAside {
@@ -74,8 +76,9 @@ class Repair {
   readonly #transaction: Transaction
   readonly #rules: SetAsideRules
   readonly #records: Buffer[] = []
+  /** Numbers of jobs that are gone, or of none. */
+  readonly #lost = new Set<number>()
   /** Numbers of jobs of which a record is lost, with the key of that. */
-  readonly #jobs = new Map<number, Buffer>()
   readonly #standings = new Map<number, Buffer>()
   readonly #parts = new Map<number, Buffer>()
   readonly #wereRunning = new Set<number>()
@@ -127,7 +130,7 @@ class Repair {
       return
     }
     this.#keep({ key, value }, 'its checksum does not match')
-    if (letter === 'J') this.#jobs.set(seq, key)
+    if (letter === 'J') this.#noteLost(seq)
     if (letter === 'S' || letter === 'X') this.#standings.set(seq, key)
     if (letter === 'X') this.#wereRunning.add(seq)
     if (letter === 'x' || letter === 's') this.#lostClaim = key
@@ -145,11 +148,19 @@ class Repair {
     this.#commit.after.tellDamaged(key, `The record ${describeKey(key)} is set aside: ${reason}.`)
   }
 
+  /** Which jobs shared its record is not known: none has a number behind that of the next record. */
+  #noteLost(first: number): void {
+    let end = first + specRunMax
+    const behind = { start: keys.jobKey(first + 1), end: keys.jobKey(end), limit: 1 }
+    for (const next of this.#transaction.keys(behind)) end = keys.seqOfKey(next)
+    for (let seq = first; seq < end; seq++) this.#lost.add(seq)
+  }
+
   #tellLostJobs(): void {
-    if (this.#jobs.size === 0) return
-    for (const seq of this.#jobs.keys()) this.#commit.after.tellLost(makeId(this.#rules.tag, seq))
+    if (this.#lost.size === 0) return
+    for (const seq of this.#lost) this.#commit.after.tellLost(makeId(this.#rules.tag, seq))
     for (const { key, value } of this.#transaction.entries(kindRange('I'))) {
-      if (this.#jobs.has(seqCodec.decode(key, value))) this.#commit.after.tellLost(key.toString('utf8', 1))
+      if (this.#lost.has(seqCodec.decode(key, value))) this.#commit.after.tellLost(key.toString('utf8', 1))
     }
   }
 
@@ -158,7 +169,7 @@ class Repair {
     for (const letter of ['S', 'X', 'L', 'H']) {
       const left: Entry[] = []
       for (const entry of this.#transaction.entries(kindRange(letter))) {
-        if (!this.#transaction.has(keys.jobKey(entry.key.readUIntBE(1, 6)))) left.push(copyOf(entry))
+        if (!hasJob(this.#transaction, entry.key.readUIntBE(1, 6))) left.push(copyOf(entry))
       }
       for (const entry of left) this.#keep(entry, 'its job is gone')
     }
@@ -172,7 +183,7 @@ class Repair {
       const first = keys.seqOfKey(key)
       const { count } = sharedStandingsCodec.decode(key, value)
       for (let seq = first; seq < first + count; seq++) {
-        if (!this.#transaction.has(keys.jobKey(seq))) left.push(seq)
+        if (!hasJob(this.#transaction, seq)) left.push(seq)
       }
     }
     const runs = new FinishedRuns(this.#transaction)
@@ -211,8 +222,7 @@ class Repair {
 
   /** What is ready, as far as its records say, and in no place was held by a claim that is lost. It must not run again. */
   #findWithoutPlace(claim: Buffer): void {
-    for (const key of this.#transaction.keys(keys.jobRange)) {
-      const seq = keys.seqOfKey(key)
+    for (const { seq } of jobsIn(this.#transaction)) {
       if (this.#standings.has(seq)) continue
       const job = readJob(this.#transaction, seq)
       const isReady = job?.standing.state === 'ready' && groupOf(job.spec) === undefined

@@ -1,39 +1,32 @@
 /** Finding and reading jobs. */
 import { RuntimeError } from '../core/errors.ts'
-import { idKey, jobKey, type ReadyPlace, rankOf, runningKey, scheduledKey, standingKey } from '../store/keys.ts'
+import { idKey, type ReadyPlace, rankOf, runningKey, scheduledKey, standingKey } from '../store/keys.ts'
 import {
   initialStanding,
   type JobRules,
   type JobSpec,
   type Standing,
   seqCodec,
-  specCodec,
   standingCodec,
   standingOfClaimed
 } from '../store/records.ts'
 import type { Reader } from '../store/store.ts'
 import { findStandings, standingInRun } from './finished-runs.ts'
 import { HeldTransaction } from './held-transaction.ts'
+import { seqOfMadeId } from './job-id.ts'
 import { claimOf } from './running-claims.ts'
+import { type FoundSpec, findSpec, findSpecRecord } from './spec-runs.ts'
 
 export interface StoredJob {
   seq: number
   spec: JobSpec
-  /** Length of the spec's record. */
+  /** Length of the spec's record, or about that of its part of one. */
   specBytes: number
   standing: Standing
   /** Of a running job without a record of its own: the claim that holds it. */
   claim?: number | undefined
   /** Of a finished job: its standing is in an entry of several. */
   isShared?: boolean
-}
-
-/**
- * An id made by the store is its tag and the number of the job, `1x4k2p9-a7`, so that it needs no index. Ids chosen by
- * callers are looked up.
- */
-export function makeId(tag: string, seq: number): string {
-  return `${tag}-${seq.toString(36)}`
 }
 
 /** What a job asks for that is made another one: the window that it began goes on. */
@@ -45,16 +38,6 @@ export function withWindowOf(earlier: JobRules | null, rules: JobRules | null): 
 /** Of the job that waits for the end of another one of the same identity. */
 export function successorIdOf(id: string): string {
   return `${id}~next`
-}
-
-export function isMadeId(id: string, tag: string): boolean {
-  return seqOfMadeId(id, tag) !== undefined
-}
-
-function seqOfMadeId(id: string, tag: string): number | undefined {
-  if (!id.startsWith(tag) || id[tag.length] !== '-') return undefined
-  const seq = Number.parseInt(id.slice(tag.length + 1), 36)
-  return Number.isSafeInteger(seq) && seq < 2 ** 48 && makeId(tag, seq) === id ? seq : undefined
 }
 
 export function findJob(reader: Reader, id: string, tag: string): StoredJob | undefined {
@@ -104,26 +87,34 @@ export function readAttempt(reader: Reader, { seq, attempt }: { seq: number; att
   return job?.standing.state === 'running' && job.standing.made === attempt ? job : undefined
 }
 
-/** Whether the record of a job holds the texts, wherever: much cheaper than to read the job. */
+/** Whether the record of a job, or of it and others, holds the texts, wherever: much cheaper than to read the job. */
 export function recordHolds(reader: Reader, seq: number, texts: readonly Buffer[]): boolean {
-  const record = reader.get(jobKey(seq))
+  const record = findSpecRecord(reader, seq)
   return record !== undefined && texts.every((text) => record.includes(text))
 }
 
 /** A job whose ready entry says that it has no standing of its own. */
 export function readFreshJob(reader: Reader, seq: number): StoredJob | undefined {
-  const key = jobKey(seq)
-  const value = reader.get(key)
-  if (value === undefined) return undefined
-  const spec = specCodec.decode(key, value)
+  const found = specOf(reader, seq)
+  if (found === undefined) return undefined
+  const { spec, bytes } = found
   return {
     seq,
     spec,
-    specBytes: value.length,
+    specBytes: bytes,
     standing: initialStanding(spec, 'ready'),
     claim: undefined,
     isShared: false
   }
+}
+
+export function hasJob(reader: Reader, seq: number): boolean {
+  return specOf(reader, seq) !== undefined
+}
+
+/** What is asked for in this commit may be in no entry yet. */
+function specOf(reader: Reader, seq: number): FoundSpec | undefined {
+  return reader instanceof HeldTransaction ? reader.specs.find(seq) : findSpec(reader, seq)
 }
 
 /** Where the job is among the ready ones. Those of a document, which may be in several queues, do not age. */

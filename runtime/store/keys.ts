@@ -4,7 +4,8 @@
  *
  * ```
  *  kind  key after the kind byte                          value
- *  'J'   seq:6                                            job: what was asked for (records.ts, `JobSpec`)
+ *  'J'   seq:6                                            job: what was asked for (records.ts, `JobSpec`), or the same of neighbours,
+ *                                                         this one and the next ones (`SharedSpecs`)
  *  'S'   seq:6                                            standing of a job that has been started and is not running
  *  's'   seq:6                                            the same of finished neighbours, this one and the next ones (records.ts, `SharedStandings`)
  *  'X'   seq:6                                            running: its standing

@@ -17,8 +17,9 @@ import { packPlain, unpackPlain } from './plain-values.ts'
  * 2: keys, dependencies, rate limits and retention; an older version would not see the jobs of keys.
  * 3: documents and journals; an older version would run two jobs of one document at a time.
  * 4: entries that several ready, running or finished jobs share; an older version would see but one of them.
+ * 5: records of what was asked for that several jobs share; as above.
  */
-export const formatVersion = 4
+export const formatVersion = 5
 
 /** What was asked for at enqueue. Written once; only a retry with new params writes it again. */
 export interface JobSpec {
@@ -41,6 +42,23 @@ export interface JobSpec {
   event: string | null
   /** What only some jobs ask for; null: nothing of it. */
   rules: JobRules | null
+}
+
+/** What several jobs ask for. */
+export type SpecKind = Omit<JobSpec, 'id' | 'params' | 'runAtMs' | 'event' | 'rules'>
+
+/** What was asked for of jobs with consecutive numbers and ids that the store made, without `event` and `rules`. */
+export interface SharedSpecs {
+  count: number
+  /** Begins their ids. */
+  tag: string
+  kinds: SpecKind[]
+  /** For each job, which of them; empty: all are of the first. */
+  kindOf: number[]
+  /** Of each job; empty: all at once. */
+  runAtMs: (number | null)[]
+  /** JSON texts, a line each. */
+  params: string
 }
 
 /** Stored by name, and only what is there. */
@@ -486,25 +504,94 @@ export const specCodec: Codec<JobSpec> = {
       spec.event,
       spec.rules
     ]),
+  decode: (key, value) => specOfFields(key, value, unseal(key, value) as unknown[])
+}
+
+function specOfFields(key: Buffer, value: Buffer, values: readonly unknown[]): JobSpec {
+  if (values.length !== specFields) return otherSpecCodec.decode(key, value)
+  return {
+    id: values[0] as string,
+    method: values[1] as string,
+    queue: values[2] as number,
+    params: values[3] as string,
+    enqueuedAtMs: values[4] as number,
+    runAtMs: values[5] as number | null,
+    atFront: values[6] as boolean,
+    priority: values[7] as number,
+    timeoutMs: values[8] as number,
+    attemptsMax: values[9] as number,
+    backoff: backoffPacking.unpack(values[10]),
+    jobName: values[11] as string | null,
+    softTimeoutMs: values[12] as number | null,
+    event: values[13] as string | null,
+    rules: values[14] as JobRules | null
+  }
+}
+
+const sharedSpecFields = 6
+
+/** The record of one job, or of several. */
+export const jobRecordCodec: Codec<JobSpec | SharedSpecs> = {
+  encode: (key, record) => {
+    if (!isSharedSpecs(record)) return specCodec.encode(key, record)
+    const { count, tag, kinds, kindOf, runAtMs, params } = record
+    return seal(key, [count, kinds.map(kindPacking.pack), tag, kindOf, runAtMs, params])
+  },
   decode: (key, value) => {
     const values = unseal(key, value) as unknown[]
-    if (values.length !== specFields) return otherSpecCodec.decode(key, value)
+    if (!areShared(values)) return specOfFields(key, value, values)
+    const [count, kinds, tag, kindOf, runAtMs, params] = values as [
+      number,
+      unknown[],
+      string,
+      number[],
+      (number | null)[],
+      string
+    ]
+    return { count, tag, kinds: kinds.map(kindPacking.unpack), kindOf, runAtMs, params }
+  }
+}
+
+export function isSharedSpecs(record: JobSpec | SharedSpecs): record is SharedSpecs {
+  return 'kinds' in record
+}
+
+/** @param values what was sealed: a record of one begins with the id of the job */
+function areShared(values: readonly unknown[]): boolean {
+  return values.length === sharedSpecFields && typeof values[0] === 'number'
+}
+
+/** @param sealed what {@link unseal} returned of a record of jobs @returns of how many */
+export function jobsOfSealed(sealed: unknown): number {
+  return Array.isArray(sealed) && areShared(sealed) ? (sealed[0] as number) : 1
+}
+
+const kindPacking: Packing<SpecKind> = {
+  pack: (kind) => [
+    kind.method,
+    kind.queue,
+    kind.enqueuedAtMs,
+    kind.atFront,
+    kind.priority,
+    kind.timeoutMs,
+    kind.attemptsMax,
+    backoffPacking.pack(kind.backoff),
+    kind.jobName,
+    kind.softTimeoutMs
+  ],
+  unpack: (fields) => {
+    const values = fields as unknown[]
     return {
-      id: values[0] as string,
-      method: values[1] as string,
-      queue: values[2] as number,
-      params: values[3] as string,
-      enqueuedAtMs: values[4] as number,
-      runAtMs: values[5] as number | null,
-      atFront: values[6] as boolean,
-      priority: values[7] as number,
-      timeoutMs: values[8] as number,
-      attemptsMax: values[9] as number,
-      backoff: backoffPacking.unpack(values[10]),
-      jobName: values[11] as string | null,
-      softTimeoutMs: values[12] as number | null,
-      event: values[13] as string | null,
-      rules: values[14] as JobRules | null
+      method: values[0] as string,
+      queue: values[1] as number,
+      enqueuedAtMs: values[2] as number,
+      atFront: values[3] as boolean,
+      priority: values[4] as number,
+      timeoutMs: values[5] as number,
+      attemptsMax: values[6] as number,
+      backoff: backoffPacking.unpack(values[7]),
+      jobName: values[8] as string | null,
+      softTimeoutMs: values[9] as number | null
     }
   }
 }

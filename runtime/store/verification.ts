@@ -5,10 +5,11 @@ import { open } from 'lmdb'
 import { iso } from '../core/instant.ts'
 import { isOfDocument, originOfSetAsideKey } from './keys.ts'
 import { type PageSnapshot, readPageSnapshot, StructureDamaged, walkPages } from './pages.ts'
-import { isSealed, setAsideCodec, unseal } from './records.ts'
+import { isSealed, jobsOfSealed, setAsideCodec, unseal } from './records.ts'
 
 export interface Verification {
   entries: number
+  /** Where a record of several is damaged, at least. */
   jobs: number
   bytes: number
   /** What is wrong with the file as a whole; null: nothing. */
@@ -95,13 +96,14 @@ export function verifyFile(
 function note(found: Verification, documents: Map<string, Buffer>, key: Buffer, value: Buffer): boolean {
   const kind = key[0]!
   found.entries++
-  if (kind === jobKind) found.jobs++
   if (!isSealed(key)) return true
   try {
-    unseal(key, value)
+    const sealed = unseal(key, value)
+    if (kind === jobKind) found.jobs += jobsOfSealed(sealed)
     if (kind === setAsideKind) noteSetAside(found, documents, key, value)
   } catch {
     found.damaged++
+    if (kind === jobKind) found.jobs++
     if (isOfDocument(key)) documents.set(key.toString('hex'), Buffer.from(value))
     if (found.damagedKeys.length < keysMax) found.damagedKeys.push(key.toString('hex'))
   }

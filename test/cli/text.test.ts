@@ -150,8 +150,8 @@ it('shows an event on one line', () => {
 it('shows when a pause ends, and how full the store is', () => {
   const paused = queueView({ paused: true, pausedUntil: iso(300) })
   assert.match(formatQueues(plain, [paused]), /paused, ends in 5 min/)
-  const store = { format: 4, bytes: 4096, usedBytes: 2048, bytesMax: 1024 ** 2, setAside: 0 }
-  assert.match(formatStatus(plain, statusView({ store })), /4\.0 KiB, 2\.0 KiB of it used, 1\.0 MiB at most, format 4/)
+  const store = { format: 5, bytes: 4096, usedBytes: 2048, bytesMax: 1024 ** 2, setAside: 0 }
+  assert.match(formatStatus(plain, statusView({ store })), /4\.0 KiB, 2\.0 KiB of it used, 1\.0 MiB at most, format 5/)
 })
 
 it('shows a gap in the events in words', () => {

@@ -20,6 +20,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, type TestContext, test } from 'node:test'
 import { RuntimeError } from '../../runtime/core/errors.ts'
+import { jobsIn } from '../../runtime/queue/spec-runs.ts'
 import { verifier } from '../../runtime/queue/verifier.ts'
 import { type OpenDataDirectory, openDataDirectory } from '../../runtime/store/data-directory.ts'
 import { verifyDirectory } from '../../runtime/store/verify-directory.ts'
@@ -69,8 +70,8 @@ async function start(t: TestContext, directory: string): Promise<OpenDataDirecto
   }
 }
 
-function jobsIn({ store }: OpenDataDirectory): number {
-  return [...store.reader.keys({ start: Buffer.from('J'), end: Buffer.from('K') })].length
+function countJobs({ store }: OpenDataDirectory): number {
+  return [...jobsIn(store.reader)].length
 }
 
 const content: Record<string, (path: string) => void> = {
@@ -114,7 +115,7 @@ for (const name of ['actor-runtime.json', 'owner.json', 'store/data.mdb', 'store
           assert.equal(started.code, 'DATA_DIR_INVALID', `${what}: ${started.message}`)
           assert.match(started.message, /[Rr]estore a backup|Choose (another|an empty)/, what)
         } else {
-          assert.equal(jobsIn(started), jobs, what)
+          assert.equal(countJobs(started), jobs, what)
           await started.close()
         }
         const isVital = name === 'store/data.mdb' || name === 'actor-runtime.json'
@@ -137,13 +138,13 @@ test('issue 7.9: another version of LMDB, and a future format of ours, are told 
   writeFileSync(path('store/data.mdb'), whole)
   const marker = JSON.parse(readFileSync(path('actor-runtime.json'), 'utf8'))
   assert.equal((await verifyDirectory(directory)).format, marker.format)
-  writeFileSync(path('actor-runtime.json'), JSON.stringify({ ...marker, format: 5 }))
+  writeFileSync(path('actor-runtime.json'), JSON.stringify({ ...marker, format: 6 }))
   for (const refused of [
     await start(t, directory),
     await verifyDirectory(directory).catch((error: unknown) => error)
   ]) {
     assert(refused instanceof RuntimeError)
-    assert.match(refused.message, /newer version \(format 5; this version reads up to 4\)\. Install that version/)
+    assert.match(refused.message, /newer version \(format 6; this version reads up to 5\)\. Install that version/)
   }
 })
 

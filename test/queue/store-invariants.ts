@@ -16,6 +16,7 @@ import { checkAgreement } from '../../runtime/queue/agreement.ts'
 import { finishedRunMax } from '../../runtime/queue/finished-runs.ts'
 import { emptyJournal } from '../../runtime/queue/journal-entries.ts'
 import { readyRunMax } from '../../runtime/queue/ready-runs.ts'
+import { specRunMax } from '../../runtime/queue/spec-runs.ts'
 import { bytesOfDigest, digestBytes, keepsItself } from '../../runtime/store/digest.ts'
 import * as keys from '../../runtime/store/keys.ts'
 import {
@@ -25,8 +26,10 @@ import {
   groupCodec,
   initialCounters,
   initialStanding,
+  isSharedSpecs,
   type JobSpec,
   type JournalTotals,
+  jobRecordCodec,
   journalCodec,
   type KeyGroup,
   noTotals,
@@ -38,7 +41,6 @@ import {
   seqCodec,
   sharedStandingsCodec,
   signalCodec,
-  specCodec,
   standingCodec,
   throttleCodec,
   totalsCodec
@@ -127,9 +129,7 @@ class Scan {
       }
     }
     const records = new Map([...this.#of('S'), ...this.#of('X')].map(({ key, value }) => [hex(key), value]))
-    for (const { key, value } of this.#of('J')) {
-      const seq = keys.seqOfKey(key)
-      const spec = specCodec.decode(key, value)
+    for (const [seq, spec] of this.#specs()) {
       const found = [keys.standingKey(seq), keys.runningKey(seq)].filter((each) => records.has(hex(each)))
       assert(found.length <= 1, `job ${seq} has two standings`)
       const due = spec.runAtMs !== null && this.#has(keys.scheduledKey(spec.runAtMs, seq))
@@ -157,6 +157,35 @@ class Scan {
       const group = { scope: key.readUInt16BE(1), name: key.toString('utf8', 3), record: groupCodec.decode(key, value) }
       this.#groups.set(`${group.scope} ${group.name}`, group)
     }
+  }
+
+  /** Of each job, also of those that share a record. */
+  #specs(): Map<number, JobSpec> {
+    const specs = new Map<number, JobSpec>()
+    const add = (seq: number, spec: JobSpec) => {
+      assert(!specs.has(seq), `two records hold what was asked for of job ${seq}`)
+      specs.set(seq, spec)
+    }
+    for (const { key, value } of this.#of('J')) {
+      const first = keys.seqOfKey(key)
+      const record = jobRecordCodec.decode(key, value)
+      if (!isSharedSpecs(record)) {
+        add(first, record)
+        continue
+      }
+      const { count, tag, kinds, kindOf, runAtMs, params } = record
+      const lines = params.split('\n')
+      assert(count > 1 && count <= specRunMax, `what was asked for of ${count} jobs`)
+      assert.equal(tag, this.#tag)
+      assert.equal(lines.length, count, 'params of jobs that share a record')
+      for (const each of [kindOf, runAtMs]) assert(each.length === 0 || each.length === count)
+      for (const [at, line] of lines.entries()) {
+        const id = `${this.#tag}-${(first + at).toString(36)}`
+        const kind = kinds[kindOf[at] ?? 0]!
+        add(first + at, { ...kind, id, params: line, runAtMs: runAtMs[at] ?? null, event: null, rules: null })
+      }
+    }
+    return specs
   }
 
   check(): void {

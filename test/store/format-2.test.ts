@@ -47,10 +47,10 @@ test('a directory whose marker says format 2 is opened, and says the present one
   const marker = () => JSON.parse(readFileSync(join(directory, 'actor-runtime.json'), 'utf8'))
   const before = marker()
   assert.equal(before.format, 2)
-  assert.equal(formatVersion, 4)
+  assert.equal(formatVersion, 5)
   for (let time = 0; time < 2; time++) {
     const { close } = await openQueueIn(directory, expected.nowMs, ...configs)
-    assert.deepEqual(marker(), { ...before, format: 4 })
+    assert.deepEqual(marker(), { ...before, format: 5 })
     await close()
   }
 })

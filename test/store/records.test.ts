@@ -49,6 +49,7 @@ import {
   initialStanding,
   type JobRules,
   type JobSpec,
+  jobRecordCodec,
   journalCodec,
   type KeyGroup,
   noTotals,
@@ -65,8 +66,10 @@ import {
   type ReminderRecord,
   reminderCodec,
   type SchedulerRecord,
+  type SharedSpecs,
   type SharedStandings,
   type SignalRecord,
+  type SpecKind,
   type Standing,
   schedulerCodec,
   seqCodec,
@@ -169,6 +172,17 @@ const spec: fc.Arbitrary<JobSpec> = record({
   softTimeoutMs: orNull(fc.integer({ min: 1, max: durationMsMax })),
   event: orNull(fc.string()),
   rules: orNull(rules)
+})
+const specKind: fc.Arbitrary<SpecKind> = spec.map(
+  ({ id: _, params: __, runAtMs: ___, event: ____, rules: _____, ...of }) => of
+)
+const sharedSpecs: fc.Arbitrary<SharedSpecs> = record({
+  count,
+  tag: text,
+  kinds: fc.array(specKind, { minLength: 1, maxLength: 8 }),
+  kindOf: fc.array(fc.nat(7), { maxLength: 20 }),
+  runAtMs: fc.array(orNull(instant), { maxLength: 20 }),
+  params: fc.array(fc.json(), { maxLength: 20 }).map((params) => params.join('\n'))
 })
 const standing: fc.Arbitrary<Standing> = record({
   state: fc.constantFrom(...jobStates),
@@ -316,6 +330,12 @@ interface Kind<T> {
 const queueNumbers = fc.nat(65535)
 const kinds = [
   kind({ name: 'spec', keys: seqs.map(jobKey), values: spec, codec: specCodec }),
+  kind({
+    name: 'specs of several',
+    keys: seqs.map(jobKey),
+    values: fc.oneof(spec, sharedSpecs),
+    codec: jobRecordCodec
+  }),
   kind({
     name: 'standing',
     keys: fc.oneof(seqs.map(standingKey), seqs.map(runningKey)),

@@ -37,7 +37,6 @@ const kindsOf = {
     'open',
     'write',
     'pwrite',
-    'writev',
     'sync',
     'rename',
     'link',
@@ -49,9 +48,9 @@ const kindsOf = {
     'lock',
     'truncate'
   ],
-  restart: ['open', 'write', 'pwrite', 'writev', 'sync', 'rename', 'read', 'mmap', 'statfs', 'lock'],
-  load: ['pwrite', 'writev', 'sync'],
-  stop: ['pwrite', 'writev', 'sync', 'unlink']
+  restart: ['open', 'write', 'pwrite', 'sync', 'rename', 'read', 'mmap', 'statfs', 'lock'],
+  load: ['pwrite', 'sync'],
+  stop: ['pwrite', 'sync', 'unlink']
 } as const
 type Phase = keyof typeof kindsOf
 interface Cell {
@@ -60,10 +59,15 @@ interface Cell {
   error: string
 }
 
-const isWrite = (kind: string) => ['write', 'pwrite', 'writev'].includes(kind)
+const isWrite = (kind: string) => ['write', 'pwrite'].includes(kind)
+/** A data file has room ahead; while a supervisor starts or stops it need not grow. */
+const mayGrow = (phase: Phase, kind: string) => kind === 'write' || phase === 'create' || phase === 'load'
 const cells: Cell[] = (Object.keys(kindsOf) as Phase[]).flatMap((phase) =>
   kindsOf[phase].flatMap((kind) =>
-    errors.filter((error) => isWrite(kind) || !error.match(/^short|^full/)).map((error) => ({ phase, kind, error }))
+    errors
+      .filter((error) => isWrite(kind) || !error.match(/^short|^full/))
+      .filter((error) => mayGrow(phase, kind) || !fullErrors.includes(error))
+      .map((error) => ({ phase, kind, error }))
   )
 )
 /** In the short form: what users are most likely to meet. */

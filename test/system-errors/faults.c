@@ -7,7 +7,8 @@
  *
  * A rule is one line: NAME KIND HOW ERRNO SKIP COUNT PATH
  *   NAME    of the rule; another name starts the counts again
- *   KIND    open write pwrite writev sync truncate rename link unlink mkdir read mmap statfs lock, or any
+ *   KIND    open write pwrite sync truncate rename link unlink mkdir read mmap statfs lock, or any. Those that write several parts at
+ *           once are as those of one: LMDB takes which of them fits how its pages lie
  *   HOW     fail: nothing is done · full: a write fails that would make its file longer, as on a full disk · short: half of the bytes are written · short-fail: the first write is short, the next ones fail
  *   SKIP    so many calls of the kind succeed first, in each process · COUNT  so many are hit then
  *   PATH    what the path must contain; a dash: anything
@@ -168,7 +169,7 @@ static int first_half(const struct iovec *parts, int count, struct iovec *shorte
 }
 
 ssize_t writev(int fd, const struct iovec *parts, int count) {
-  enum how how = fate_of_write("writev", fd, 1, lseek64(fd, 0, SEEK_CUR) + bytes_of(parts, count));
+  enum how how = fate_of_write("write", fd, 1, lseek64(fd, 0, SEEK_CUR) + bytes_of(parts, count));
   if (how == FAIL) return -1;
   if (how == NONE) return syscall(SYS_writev, fd, parts, count);
   struct iovec shorter[count];
@@ -180,7 +181,7 @@ static ssize_t pwritev_raw(int fd, const struct iovec *parts, int count, off64_t
 }
 
 ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t offset) {
-  enum how how = fate_of_write("writev", fd, 1, offset + bytes_of(parts, count));
+  enum how how = fate_of_write("pwrite", fd, 1, offset + bytes_of(parts, count));
   if (how == FAIL) return -1;
   if (how == NONE) return pwritev_raw(fd, parts, count, offset);
   struct iovec shorter[count];
