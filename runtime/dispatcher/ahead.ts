@@ -49,6 +49,11 @@ export class Ahead {
     return running > this.#threads && running * 2 > this.#most
   }
 
+  /** @returns how many jobs are expected to end meanwhile */
+  endsWithin(spanMs: number): number {
+    return this.#rate * spanMs
+  }
+
   get #most(): number {
     if (this.#suspects.size > 0) return this.#threads
     const wanted = Math.round(this.#rate * (this.#rate > 1 ? aheadMsOfMany : aheadMs))

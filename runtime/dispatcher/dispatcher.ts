@@ -50,6 +50,12 @@ interface Running {
 const retryWhenFullMs = 1_000
 /** While threads have work for longer, what has ended may wait so long for others to share a commit with. */
 const gatherMs = 2
+/**
+ * Where nothing is ready no thread waits for a settle. While other jobs run that are about to end, it comes some times as long
+ * after the last one as that took, a few milliseconds at most.
+ */
+const restPerSettle = 2
+const restMsMax = 4
 const wakeWaitMsMax = 60_000
 /**
  * Between the message that a method is called and its first line the machine may do something else. Where a limit counts
@@ -70,6 +76,11 @@ export class Dispatcher {
   #ends: AttemptEnd[] = []
   /** Until then more may join {@link Dispatcher.#ends}. */
   #cancelGathering: (() => void) | undefined
+  /** For how many jobs there was room at the last claim, and whether it left any. */
+  #roomAtClaim = 0
+  #isDry = false
+  /** Of monotonic time. */
+  #restsUntilMs = 0
   /**
    * `asking` and `askAgain` are `open` while a commit that claims is asked for, the latter when that may not be enough.
    * `quiet`: what runs may finish. `interrupting`: the time for that is over.
@@ -119,7 +130,15 @@ export class Dispatcher {
 
   /** For how many jobs there is room: asked at the end of each commit after which jobs may be ready, and they are claimed in it. */
   get room(): ClaimRoom {
-    return this.#isOpen ? this.#ahead.roomFor(this.#running.size) : noRoom
+    const room = this.#isOpen ? this.#ahead.roomFor(this.#running.size) : noRoom
+    this.#roomAtClaim = room.jobs
+    return room
+  }
+
+  /** Jobs are ready for which there was no room. */
+  ready(): void {
+    this.#isDry = false
+    this.wake()
   }
 
   /**
@@ -128,6 +147,7 @@ export class Dispatcher {
    */
   claimed(jobs: readonly ClaimedJob[]): void {
     this.#ahead.claimed(jobs.length)
+    this.#isDry = jobs.length < this.#roomAtClaim
     if (jobs.length === 0) return
     this.#hold(jobs)
     setImmediate(() => this.#given(jobs))
@@ -168,6 +188,7 @@ export class Dispatcher {
     if (this.#state !== 'interrupting') this.#state = 'quiet'
     this.#wakes?.cancel()
     const cancel = this.#parts.timers.after(deadlineMs, () => this.#interruptAll())
+    this.#settle()
     while (this.#running.size > 0 || this.#writes.size > 0) {
       await Promise.all([...this.#writes, this.#running.size > 0 ? this.#untilDrained() : undefined])
     }
@@ -324,8 +345,18 @@ export class Dispatcher {
       else this.#ahead.ended(id)
       this.#finish(id, outcome)
     }
-    if (!this.#ahead.enoughFor(this.#running.size)) this.#settle()
-    else this.#cancelGathering ??= this.#parts.timers.after(gatherMs, () => this.#settle())
+    const waitMs = this.#mayWaitMs
+    if (waitMs > 0) this.#cancelGathering ??= this.#parts.timers.after(waitMs, () => this.#settle())
+    else this.#settle()
+  }
+
+  /** So long what has ended may wait for more. */
+  get #mayWaitMs(): number {
+    if (this.#isStopping) return 0
+    if (this.#ahead.enoughFor(this.#running.size)) return gatherMs
+    if (!this.#isDry || this.#running.size === 0) return 0
+    const restMs = this.#restsUntilMs - this.#parts.clock.monotonicMs()
+    return this.#ahead.endsWithin(restMs) >= 1 ? restMs : 0
   }
 
   /** The job is to be settled with {@link Dispatcher.#settle}. */
@@ -345,8 +376,12 @@ export class Dispatcher {
     const ends = this.#ends
     if (ends.length === 0) return
     this.#ends = []
+    const { queue, clock } = this.#parts
     this.#write(async () => {
-      await this.#parts.queue.settleAll(ends)
+      const beganMs = clock.monotonicMs()
+      await queue.settleAll(ends)
+      const endedMs = clock.monotonicMs()
+      this.#restsUntilMs = endedMs + Math.min(restPerSettle * (endedMs - beganMs), restMsMax)
       failPoint('settle.committed')
     })
     this.#slotsFree()

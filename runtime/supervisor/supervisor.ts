@@ -128,7 +128,7 @@ export class Supervisor {
       listener: {
         room: (name) => dispatchers.get(name)?.room ?? { threads: 0, jobs: 0 },
         claimed: (name, jobs) => dispatchers.get(name)?.claimed(jobs),
-        ready: (name) => dispatchers.get(name)?.wake(),
+        ready: (name) => dispatchers.get(name)?.ready(),
         readyAt: (name, atMs) => dispatchers.get(name)?.wakeAt(atMs),
         scheduled: (atMs) => dueJobs.dueAt(atMs),
         upkeepAt: (atMs) => upkeep.dueAt(atMs),

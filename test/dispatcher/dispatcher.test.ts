@@ -144,6 +144,49 @@ test('issue 8.3: the deadline of a job that was late to be told of runs from its
   assert.equal(open.queue.get('j0').error?.code, 'TIMEOUT')
 })
 
+test('issue 8.3: what ends while others run shares a settle, where nothing is ready; one that ends alone does not wait, nor does a stop', async (t) => {
+  const all = await bench(t, 200)
+  const { open, timers, dispatcher, settled, round } = all
+  await untilAhead(all)
+  while (pool(all).running.length > 0) await round(1)
+  const settles: string[][] = []
+  const settleAll = open.queue.settleAll.bind(open.queue)
+  open.queue.settleAll = async (ends) => {
+    settles.push(ends.map(({ job }) => job.id))
+    await settleAll(ends)
+    open.clock.nowMs += 1
+  }
+  const ids = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']
+  await open.queue.enqueue(ids.map((jobId) => ({ method: 'a.x', jobId })))
+  await settled()
+  const end = async (id: string) => {
+    pool(all).end(id, done)
+    await settled()
+  }
+  await end('a')
+  assert.deepEqual(settles, [['a']])
+  await end('b')
+  await end('c')
+  assert.equal(settles.length, 1)
+  assert.equal(open.queue.get('b').state, 'running')
+  assert.equal(timers.runNext(), 2)
+  await settled()
+  assert.deepEqual(settles[1], ['b', 'c'])
+  // Jobs are ready for which there was no room: a thread may be waiting.
+  dispatcher.ready()
+  await end('d')
+  assert.deepEqual(settles[2], ['d'])
+  await open.queue.enqueue([{ method: 'a.x', jobId: 'i' }])
+  await settled()
+  await end('e')
+  assert.equal(settles.length, 3)
+  const stopped = dispatcher.stop(1_000)
+  assert.deepEqual(settles[3], ['e'])
+  for (const id of ['f', 'g', 'h', 'i']) await end(id)
+  await stopped
+  assert.deepEqual(settles.slice(4), [['f'], ['g'], ['h'], ['i']])
+})
+
 test('issue 8.3: a stop lets those that wait end; at its deadline they are ready again', async (t) => {
   const all = await bench(t, 200)
   const { timers, dispatcher, open } = all

@@ -17,7 +17,7 @@ import type { CommitStates, Store, Transaction, TransactOptions } from '../../ru
 
 const startAtMs = Date.UTC(2026, 0, 1)
 
-class FakeClock {
+export class FakeClock {
   nowMs = startAtMs
   wallMs(): number {
     return this.nowMs
