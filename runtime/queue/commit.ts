@@ -59,7 +59,7 @@ import type { DraftContext, JobDraft } from './job-draft.ts'
 import { groupOf, holdsGroup } from './job-group.ts'
 import { isMadeId, makeId } from './job-id.ts'
 import { dropJournal, journalBytesOf } from './journal-entries.ts'
-import { KeyGroups } from './key-groups.ts'
+import { KeyGroups, type WithoutGroups } from './key-groups.ts'
 import type { ClaimMemory } from './running-claims.ts'
 import { StartWindow } from './start-window.ts'
 import { readyPlaceOf, type StoredJob, waitsForOthers, withWindowOf } from './stored-job.ts'
@@ -76,6 +76,7 @@ export interface CommitParts extends AfterCommitParts {
   /** Begins the ids that the store makes. */
   tag: string
   claims: ClaimMemory
+  withoutGroups: WithoutGroups
   /** This life has claimed a job. */
   claimed: (seq: number) => void
   /** Claims jobs of a queue. */
@@ -108,7 +109,7 @@ export class QueueCommit implements CommitState {
     this.transaction = new HeldTransaction(transaction, parts.claims, parts.tag)
     this.nowMs = nowMs
     this.#parts = parts
-    this.groups = new KeyGroups(this, (queue) => this.configOf(queue))
+    this.groups = new KeyGroups(this, (queue) => this.configOf(queue), parts.withoutGroups)
     this.after = new AfterCommit(nowMs, parts)
   }
 
@@ -361,6 +362,7 @@ export class QueueCommit implements CommitState {
 
   afterCommit(): void {
     this.transaction.claims.remember()
+    this.groups.remember()
     for (const seq of this.#claimed) this.#parts.claimed(seq)
     this.after.run()
   }

@@ -45,6 +45,7 @@ import { Growth } from './growth.ts'
 import { encodePayload, type JobDraft } from './job-draft.ts'
 import type { AnswerTo, JournalQuestion } from './journal.ts'
 import { readJournal } from './journal-entries.ts'
+import { noneKnown } from './key-groups.ts'
 import { DurableOutbox } from './outbox.ts'
 import { placesIn, rangesOf } from './places.ts'
 import { Questions } from './questions.ts'
@@ -117,6 +118,7 @@ export class DurableQueue {
       rates: this.#rates,
       growth: this.#growth,
       claims: new Map(),
+      withoutGroups: noneKnown(),
       claimed: (seq) => this.#recovery?.forget(seq),
       claim: (commit, queue, room) => this.#claimIn(commit, queue, room)
     }

@@ -15,6 +15,9 @@
  * A job holds its group while it runs; with a concurrency of 1, as in documents, also while it waits for its next attempt, so
  * that nothing behind it overtakes. Everything about a group follows from its jobs and its window: {@link KeyGroups.settle}
  * derives its place again whenever one of them has changed.
+ *
+ * That a queue has no group in the rotation, or none that is blocked, is remembered between commits, as most queues have none: a commit
+ * that puts one there forgets it, and one that finds none notes it once it is on disk.
  */
 import type { QueueConfig } from '../core/config.ts'
 import {
@@ -61,15 +64,30 @@ const hasStandingBit = 1
 /** A job of a document in a queue with ageing, where all aged ranks count as one. */
 const agedBit = 2
 
+/** Queues that have no group in the rotation, and none that is blocked. */
+export interface WithoutGroups {
+  rotation: Set<number>
+  blocked: Set<number>
+}
+
+export function noneKnown(): WithoutGroups {
+  return { rotation: new Set(), blocked: new Set() }
+}
+
 export class KeyGroups {
   readonly #commit: GroupScope
+  readonly #without: WithoutGroups
+  /** As this commit found them. */
+  readonly #found = noneKnown()
   readonly #configOf: (queue: number) => QueueConfig | undefined
   readonly #loaded = new Map<string, LoadedGroup>()
   readonly #changed = new Set<LoadedGroup>()
 
-  constructor(commit: GroupScope, configOf: (queue: number) => QueueConfig | undefined) {
+  /** @param without as of the commits before */
+  constructor(commit: GroupScope, configOf: (queue: number) => QueueConfig | undefined, without: WithoutGroups) {
     this.#commit = commit
     this.#configOf = configOf
+    this.#without = without
   }
 
   /** The job has become ready. */
@@ -165,6 +183,20 @@ export class KeyGroups {
     this.#changed.clear()
   }
 
+  /** The commit is on disk. */
+  remember(): void {
+    for (const queue of this.#found.rotation) this.#without.rotation.add(queue)
+    for (const queue of this.#found.blocked) this.#without.blocked.add(queue)
+  }
+
+  /** The entries have been changed by others. */
+  forget(): void {
+    for (const { rotation, blocked } of [this.#found, this.#without]) {
+      rotation.clear()
+      blocked.clear()
+    }
+  }
+
   #leavePlace(loaded: LoadedGroup): void {
     const { group } = loaded
     loaded.head = this.#head(loaded)
@@ -180,6 +212,9 @@ export class KeyGroups {
     if (place !== null && group.place?.equals(place) !== true) {
       transaction.put(place, Buffer.from(id.name, 'utf8'))
       const queue = head === undefined ? id.scope : queueOfReadyKey(head.key)
+      for (const known of [this.#found, this.#without]) {
+        known[place[0] === rotationMark ? 'rotation' : 'blocked'].delete(queue)
+      }
       if (place[0] === rotationMark) this.#commit.wake(queue)
       else this.#commit.wakeAt(queue, untilOfBlockedKey(place))
     }
@@ -220,17 +255,21 @@ export class KeyGroups {
   }
 
   #firstInRotation(queue: number): { place: Buffer; id: GroupId } | undefined {
+    if (this.#without.rotation.has(queue)) return undefined
     for (const { key: place, value } of this.#commit.transaction.entries({ ...rotationRange(queue), limit: 1 })) {
       return { place, id: groupNamed(queue, value.toString('utf8')) }
     }
+    this.#found.rotation.add(queue)
     return undefined
   }
 
   #blocked(queue: number, which: 'first' | 'last'): { untilMs: number; id: GroupId } | undefined {
+    if (this.#without.blocked.has(queue)) return undefined
     const one = { ...blockedRange(queue), limit: 1, reverse: which === 'last' }
     for (const { key, value } of this.#commit.transaction.entries(one)) {
       return { untilMs: untilOfBlockedKey(key), id: groupNamed(queue, value.toString('utf8')) }
     }
+    this.#found.blocked.add(queue)
     return undefined
   }
 

@@ -92,6 +92,7 @@ class Repair {
   }
 
   all(): SetAside {
+    this.#commit.groups.forget()
     for (const entry of this.#damaged()) this.#setAside(entry)
     this.#tellLostJobs()
     this.#setAsideWithJobs()

@@ -97,3 +97,27 @@ test('of a limit that was taken away nothing is left behind, however much had st
     await open.close()
   }
 })
+
+test('issue 8.3: that no key has its turn is remembered, and forgotten by a commit that fails or gives one its turn', async () => {
+  const open = await openQueue(limited(1, 1_000))
+  const enqueue = (jobId: string) => open.queue.enqueue([{ method: 'a.b', key: 'k', jobId }])
+  try {
+    assert.deepEqual(await ids(open), [])
+    await enqueue('first')
+    open.setDiskFull(true)
+    await assert.rejects(ids(open), { code: 'STORAGE_FULL' })
+    open.setDiskFull(false)
+    const [first] = await open.queue.claim('default', 10)
+    assert.equal(first?.id, 'first')
+    await open.queue.settle(first, { type: 'completed', result: 'null' }, noTrace)
+    await enqueue('second')
+    assert.deepEqual(await ids(open), [], 'blocked by the limit')
+    open.clock.nowMs += 1_001
+    open.setDiskFull(true)
+    await assert.rejects(ids(open), { code: 'STORAGE_FULL' })
+    open.setDiskFull(false)
+    assert.deepEqual(await ids(open), ['second'])
+  } finally {
+    await open.close()
+  }
+})
