@@ -6,6 +6,7 @@
 import { join } from 'node:path'
 import { RuntimeError } from '../../runtime/core/errors.ts'
 import { checkAgreement } from '../../runtime/queue/agreement.ts'
+import { noteClosed } from '../../runtime/store/closed-file.ts'
 import { LmdbEngine } from '../../runtime/store/lmdb-engine.ts'
 import { verifyFile } from '../../runtime/store/verification.ts'
 import { openQueueIn } from '../queue/open-queue.ts'
@@ -31,6 +32,8 @@ async function judge({ directory, tag, nowMs }: Question): Promise<Verdict> {
   await engine.close()
   if (problems.length > 0) return { refused: `agreement: ${problems[0]}` }
   process.send?.({ using: true } satisfies Verdict)
+  // It has been looked through: the start need not do the same, in a process of its own.
+  noteClosed(join(folder, 'closed.json'), join(folder, 'data.mdb'), tag)
   return { used: await use(directory, nowMs) }
 }
 
