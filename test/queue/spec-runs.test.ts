@@ -75,17 +75,21 @@ const operation = fc.oneof(
   { weight: 3, arbitrary: fc.record({ do: fc.constant('remove' as const), pick: fc.nat(), count: fc.nat(20) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('replace' as const), pick: fc.nat() }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('look' as const), pick: fc.nat() }) },
-  { weight: 2, arbitrary: fc.constant({ do: 'flush' as const }) }
+  { weight: 2, arbitrary: fc.constant({ do: 'flush' as const }) },
+  { weight: 1, arbitrary: fc.constant({ do: 'commit' as const }) },
+  { weight: 1, arbitrary: fc.constant({ do: 'fail' as const }) }
 )
 
 describe('what was asked for of jobs that share records', () => {
   it('is what a list of it says, whoever joins or leaves, in the commit and after it, from wherever one looks', () => {
     fc.assert(
       fc.property(fc.array(operation, { maxLength: 40 }), fc.nat(), (operations, pick) => {
-        const transaction = new PlainTransaction()
-        const runs = new SpecRuns(transaction, tag)
-        const jobs = new Map<number, JobSpec>()
+        let transaction = new PlainTransaction()
+        let runs = new SpecRuns(transaction, tag)
+        let jobs = new Map<number, JobSpec>()
         let nextSeq = 1
+        let removed = 0
+        let committed = { entries: transaction.entries(jobRange), jobs: new Map(jobs) }
         const add = (spec: JobSpec) => {
           const seq = nextSeq++
           jobs.set(seq, spec)
@@ -109,6 +113,7 @@ describe('what was asked for of jobs that share records', () => {
               for (const seq of [...jobs.keys()].slice(each.pick % Math.max(jobs.size, 1)).slice(0, each.count)) {
                 runs.remove(seq)
                 jobs.delete(seq)
+                removed = seq
               }
               break
             case 'replace': {
@@ -126,6 +131,18 @@ describe('what was asked for of jobs that share records', () => {
             }
             case 'flush':
               runs.flush()
+              break
+            case 'commit':
+              runs.flush()
+              runs = new SpecRuns(transaction, tag)
+              committed = { entries: transaction.entries(jobRange), jobs: new Map(jobs) }
+              break
+            case 'fail':
+              transaction = new PlainTransaction()
+              for (const { key, value } of committed.entries) transaction.put(key, value)
+              runs = new SpecRuns(transaction, tag)
+              jobs = new Map(committed.jobs)
+              assert.deepEqual(runs.find(removed)?.spec, jobs.get(removed), 'of a commit that failed')
           }
         }
         for (let seq = 0; seq <= nextSeq; seq++) assert.deepEqual(runs.find(seq)?.spec, jobs.get(seq), `job ${seq}`)
