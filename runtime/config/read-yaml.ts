@@ -36,10 +36,6 @@ interface Parsed {
 /** Reads the text of a file. The problems are those of syntax; an empty text or one of comments only is a scalar null. */
 export function readYaml(text: string): Reading {
   const source = text.replace(/^[ \t]+(?:\.{3}|…),?[ \t]*$/gm, toSpaces)
-  const deepAt = tooDeepAt(source)
-  if (deepAt !== undefined) {
-    return { root: nothing, problems: [{ at: deepAt, path: '', message: 'is nested too deeply.' }] }
-  }
   const parsed = parse(source, 0)
   if (parsed.problems.length === 0) return convert(parsed)
   const other = readTabbed(source) ?? readFragment(source)
@@ -48,35 +44,33 @@ export function readYaml(text: string): Reading {
 
 const nothing: Written = { type: 'scalar', at: { line: 1, column: 1 }, value: null }
 
-/**
- * The parser composes nodes by recursion, and V8 aborts the process (it does not throw) where a stack overflow meets the
- * compilation of a regular expression. Lexer and token parser keep a stack of their own, so they can be asked first.
- */
-function tooDeepAt(source: string): Position | undefined {
-  const { Lexer, Parser } = yaml()
-  const parser = new Parser()
-  for (const lexeme of new Lexer().lex(source)) {
-    Array.from(parser.next(lexeme))
-    if (parser.stack.length <= 2 * jsonDepthMax) continue
-    const before = source.slice(0, parser.offset).split('\n')
-    return { line: before.length, column: (before.at(-1) ?? '').length + 1 }
-  }
-  return undefined
-}
-
 /** @param linesBefore lines that were put before the user's text */
 function parse(source: string, linesBefore: number): Parsed {
-  const lines = new (yaml().LineCounter)()
-  const document = yaml().parseDocument(source, {
-    lineCounter: lines,
+  const { Composer, LineCounter, YAMLParseError } = yaml()
+  const lines = new LineCounter()
+  const { tokens, tooDeepAt } = tokensOf(source, lines)
+  const composer = new Composer({
     prettyErrors: false,
     resolveKnownTags: false,
     // Told by the check of the options, together with two spellings of one key.
     uniqueKeys: false
   })
+  const [first, second] = composer.compose(tokens, true, source.length) as Iterable<Yaml.Document.Parsed>
+  // Without any it would be an empty one.
+  const document = first!
+  if (second !== undefined) {
+    document.errors.push(new YAMLParseError([second.range[0], second.range[1]], 'MULTIPLE_DOCS', ''))
+  }
   const positionOf = (offset: number): Position => {
     const { line, col } = lines.linePos(offset)
     return { line: Math.max(1, line - linesBefore), column: col }
+  }
+  if (tooDeepAt !== undefined) {
+    return {
+      document: document,
+      problems: [{ at: tooDeepAt, path: '', message: 'is nested too deeply.' }],
+      positionOf
+    }
   }
   const problems = [...document.errors, ...document.warnings]
     .filter(({ code, pos }) => !(code === 'MISSING_CHAR' && source[pos[0]] === '#'))
@@ -86,7 +80,26 @@ function parse(source: string, linesBefore: number): Parsed {
       path: '',
       message: syntaxMessages[code] ?? `is not valid YAML or JSON: ${message}.`
     }))
-  return { document, problems, positionOf }
+  return { document: document, problems, positionOf }
+}
+
+/**
+ * The nodes are composed by recursion, and V8 aborts the process (it does not throw) where a stack overflow meets the
+ * compilation of a regular expression. Lexer and token parser keep a stack of their own, so that tells first.
+ */
+function tokensOf(source: string, lines: Yaml.LineCounter): { tokens: Yaml.CST.Token[]; tooDeepAt?: Position } {
+  const { Lexer, Parser } = yaml()
+  lines.addNewLine(0)
+  const parser = new Parser(lines.addNewLine)
+  const tokens: Yaml.CST.Token[] = []
+  for (const lexeme of new Lexer().lex(source)) {
+    tokens.push(...parser.next(lexeme))
+    if (parser.stack.length <= 2 * jsonDepthMax) continue
+    const before = source.slice(0, parser.offset).split('\n')
+    return { tokens: [], tooDeepAt: { line: before.length, column: (before.at(-1) ?? '').length + 1 } }
+  }
+  tokens.push(...parser.end())
+  return { tokens }
 }
 
 /** Where the words of the parser are for programmers. */

@@ -28,36 +28,69 @@ export function compileSchema(schema: SchemaObject): SchemaCheck {
 }
 
 /**
- * Every problem of a value that is checked once, such as a configuration. Of the schema only what `value` has is compiled: to compile a
- * large one takes a hundred times as long as to check a value by it.
+ * Every problem of a value that is checked once, such as a configuration. Most have none, which a walk over the value tells before
+ * Ajv is loaded and the schema compiled: that takes a hundred times as long.
  */
 export function checkOnce(schema: SchemaObject, value: unknown): readonly SchemaProblem[] {
-  const isEmpty = isObject(value) && Object.keys(value).length === 0
-  if (isEmpty && schema.type === 'object' && schema.required === undefined) return []
-  // An instance of its own: a shared one would keep what was compiled for this value.
-  return checkBy(newAjv({ allErrors: true }), partFor(schema, [value]))(value)
+  if (fits(schema, value)) return []
+  let check = checksOfAll.get(schema)
+  if (check === undefined) {
+    check = checkBy(newAjv({ allErrors: true }), schema)
+    checksOfAll.set(schema, check)
+  }
+  return check(value)
 }
 
-/** What `schema` says of these values: keys that none of them has may be anything. */
-function partFor(schema: SchemaObject, values: readonly unknown[]): SchemaObject {
-  const { properties, additionalProperties, items } = schema as Record<string, SchemaObject | undefined>
-  const lists = values.filter((value) => Array.isArray(value)).flat()
-  const entries = values.filter(isObject).flatMap((value) => Object.entries(value))
-  const others = entries.filter(([key]) => properties === undefined || !Object.hasOwn(properties, key))
-  const part = (of: SchemaObject, found: readonly unknown[]) => (found.length === 0 ? {} : partFor(of, found))
-  const valuesOf = (key: string) => entries.filter(([name]) => name === key).map(([, value]) => value)
-  return {
-    ...schema,
-    ...(items === undefined ? {} : { items: part(items, lists) }),
-    ...(properties === undefined ? {} : { properties: mapValues(properties, (of, key) => part(of, valuesOf(key))) }),
-    ...(typeof additionalProperties !== 'object'
-      ? {}
-      : {
-          additionalProperties: part(
-            additionalProperties,
-            others.map(([, value]) => value)
-          )
-        })
+const checksOfAll = new WeakMap<SchemaObject, SchemaCheck>()
+
+/** @returns true: Ajv has nothing against it either; false: it may have, also where a keyword stands here that is not known */
+function fits(schema: SchemaObject, value: unknown): boolean {
+  return Object.entries(schema).every(([keyword, of]) => rules[keyword]?.(of as never, value, schema) ?? false)
+}
+
+type Rule = (of: never, value: unknown, schema: SchemaObject) => boolean
+
+/** The keywords of the configuration. Those of a type hold for values of others. */
+const rules: Readonly<Record<string, Rule>> = {
+  description: () => true,
+  type: (types: string | readonly string[], value) => [types].flat().some((type) => isOfType(type, value)),
+  const: (allowed: unknown, value) => value === allowed,
+  enum: (allowed: readonly unknown[], value) => allowed.includes(value),
+  format: (format: string, value) => isOfFormat(format, value),
+  minimum: (min: number, value) => typeof value !== 'number' || value >= min,
+  maximum: (max: number, value) => typeof value !== 'number' || value <= max,
+  minLength: (min: number, value) => typeof value !== 'string' || [...value].length >= min,
+  maxLength: (max: number, value) => typeof value !== 'string' || [...value].length <= max,
+  pattern: (pattern: string, value) => typeof value !== 'string' || new RegExp(pattern, 'u').test(value),
+  minItems: (min: number, value) => !Array.isArray(value) || value.length >= min,
+  maxItems: (max: number, value) => !Array.isArray(value) || value.length <= max,
+  items: (of: SchemaObject, value) => !Array.isArray(value) || value.every((item) => fits(of, item)),
+  required: (keys: readonly string[], value) => !isObject(value) || keys.every((key) => Object.hasOwn(value, key)),
+  properties: (of: Record<string, SchemaObject>, value) =>
+    !isObject(value) ||
+    Object.entries(value).every(([key, property]) => !Object.hasOwn(of, key) || fits(of[key]!, property)),
+  additionalProperties: (of: SchemaObject | boolean, value, { properties = {} }) =>
+    !isObject(value) ||
+    Object.entries(value).every(
+      ([key, property]) => Object.hasOwn(properties, key) || (typeof of === 'boolean' ? of : fits(of, property))
+    ),
+  if: (condition: SchemaObject, value, { then }) => !fits(condition, value) || fits(then, value),
+  // biome-ignore lint/suspicious/noThenProperty: the keyword of JSON Schema
+  then: () => true
+}
+
+function isOfType(type: string, value: unknown): boolean {
+  switch (type) {
+    case 'object':
+      return isObject(value)
+    case 'array':
+      return Array.isArray(value)
+    case 'integer':
+      return Number.isInteger(value)
+    case 'number':
+      return Number.isFinite(value)
+    default:
+      return typeof value === type
   }
 }
 
@@ -101,11 +134,14 @@ function newAjv({ allErrors }: { allErrors: boolean }): Ajv {
     keyword: 'format',
     schemaType: 'string',
     errors: false,
-    // Of another type: that is told by `type`. Of a format that is not ours: it stands in Ajv's own meta schema.
-    validate: (format: string, value: unknown) =>
-      (typeof value !== 'number' && typeof value !== 'string') || (formats[format]?.holds(value) ?? true)
+    validate: isOfFormat
   })
   return ajv
+}
+
+/** Of another type: that is told by `type`. Of a format that is not ours: it stands in Ajv's own meta schema. */
+function isOfFormat(format: string, value: unknown): boolean {
+  return (typeof value !== 'number' && typeof value !== 'string') || (formats[format]?.holds(value) ?? true)
 }
 
 const references = new Map<object, string>()
