@@ -7,7 +7,7 @@ import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
-const sourceFolders = ['runtime', 'test', 'bench']
+const sourceFolders = ['.dev', 'runtime', 'test', 'bench']
 process.chdir(root)
 
 step('node_modules/.prepared', lockDigest(), 'Installing packages', () => {
@@ -16,6 +16,7 @@ step('node_modules/.prepared', lockDigest(), 'Installing packages', () => {
 step('dist/.prepared', sourceDigest(), 'Building', () => {
   run(process.execPath, ['node_modules/typescript/bin/tsc'])
   removeOrphans('dist')
+  run(process.execPath, ['.dev/bundle.mjs'])
   // `npx runtime` runs it as a command.
   chmodSync('dist/runtime/cli/main.js', 0o755)
 })

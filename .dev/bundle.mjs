@@ -1,0 +1,166 @@
+/**
+ * Makes one file of each program that is started often, with V8's code cache of it: to load a hundred small files takes longer than
+ * what a command does. `NAME.js` becomes a few lines that run it. Everything else in dist/ stays as the compiler wrote it, also for
+ * programs and threads that import those files.
+ *
+ * No process has a module twice: actor code runs in other processes and threads than these programs.
+ */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join, relative, resolve } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+/** Packages that load files of their own by name, and those that few starts need. */
+const external = ['lmdb', 'msgpackr', 'piscina', 'ajv', 'cron-parser']
+/** Commands of `cli/program.ts` that no supervisor answers, and what they load. */
+const local = ['serve', 'check', 'verify', 'cron']
+const localModule = new RegExp(`/(?:commands/(?:${local.join('|')})|embed/start-runtime)\\.ts$`)
+
+// V8 takes a cache for right where the length of the source is.
+for (const file of readdirSync('dist/runtime', { recursive: true })) {
+  if (file.endsWith('.cache')) rmSync(join('dist/runtime', file))
+}
+const inputs = await Promise.all([
+  bundle('cli/main', 'client', { without: localModule }),
+  bundle('cli/main', 'local'),
+  bundle('pool/host', 'start'),
+  bundle('queue/verify', 'start')
+])
+writeFileSync('dist/runtime/LICENSES.txt', licenses(new Set(inputs.flat().flatMap(packageOf))))
+start('cli/main', `${JSON.stringify(local)}.some((name) => process.argv.includes(name)) ? 'local' : 'client'`)
+start('pool/host', `'start'`)
+start('queue/verify', `'start'`)
+await cacheCode()
+
+/** @param without modules that stay outside, since this use never comes to them @returns what it was made of */
+async function bundle(program, use, { without = /^$/ } = {}) {
+  const outfile = `dist/runtime/${program}.${use}.cjs`
+  const { metafile } = await build({
+    absWorkingDir: root,
+    entryPoints: [`runtime/${program}.ts`],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    format: 'cjs',
+    target: 'node20.19',
+    external,
+    // A script whose value is a function, as Node wraps CommonJS.
+    banner: { js: '(function (require, __filename) {' },
+    footer: { js: '})' },
+    legalComments: 'inline',
+    plugins: [leaveOut(without), ownPlace(dirname(outfile))],
+    metafile: true,
+    logLevel: 'warning'
+  })
+  return Object.keys(metafile.inputs)
+}
+
+function packageOf(file) {
+  return /^node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file) ?? []
+}
+
+/** Of the packages whose code is in the bundles. */
+function licenses(folders) {
+  const texts = [...folders].sort().map((folder) => {
+    const { name, version, license } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
+    const files = readdirSync(folder).filter((file) => /^licen[cs]e/i.test(file))
+    return [`${name} ${version}, ${license}`, ...files.map((file) => readFileSync(join(folder, file), 'utf8'))].join(
+      '\n\n'
+    )
+  })
+  return texts.join('\n\n---\n\n')
+}
+
+function leaveOut(modules) {
+  return {
+    name: 'leave out',
+    setup({ onResolve }) {
+      onResolve({ filter: modules }, ({ path }) => ({ path, external: true }))
+    }
+  }
+}
+
+/** Each module goes on to know where its own file is, since others are named relative to that; and esbuild sees what it requires. */
+function ownPlace(outFolder) {
+  return {
+    name: 'own place',
+    setup({ onLoad }) {
+      onLoad({ filter: /[\\/]runtime[\\/].*\.ts$/ }, ({ path }) => {
+        const built = join('dist', relative(root, path)).replace(/\.ts$/, '.js')
+        const place = JSON.stringify(relative(outFolder, built).replaceAll('\\', '/'))
+        const contents = readFileSync(path, 'utf8')
+          .replace(/^const require = createRequire\(import\.meta\.url\)$/m, '')
+          .replaceAll('import.meta.url', `new URL(${place}, require('node:url').pathToFileURL(__filename)).href`)
+        return { contents, loader: 'ts' }
+      })
+    }
+  }
+}
+
+/** @param use code that tells which bundle of the program to run */
+function start(program, use) {
+  const name = program.split('/').at(-1)
+  writeFileSync(
+    `dist/runtime/${program}.js`,
+    `#!/usr/bin/env node
+// Made by .dev/bundle.mjs of runtime/${program}.ts. Without a cache of this version of Node, it starts as well.
+import { createRequire } from 'node:module'
+
+const require = createRequire(import.meta.url)
+const { readFileSync } = require('node:fs')
+const { constants, Script } = require('node:vm')
+const bundle = \`\${import.meta.dirname}/${name}.\${${use}}\`
+const filename = \`\${bundle}.cjs\`
+let cachedData
+try {
+  cachedData = readFileSync(\`\${bundle}.\${process.version}-\${process.platform}-\${process.arch}.cache\`)
+} catch {}
+const importModuleDynamically = constants.USE_MAIN_CONTEXT_DEFAULT_LOADER
+const script = new Script(readFileSync(filename, 'latin1'), { filename, cachedData, importModuleDynamically })
+script.runInThisContext()(require, filename)
+`
+  )
+}
+
+/** Has each program do what it usually does, so that the cache holds the functions of that. */
+async function cacheCode() {
+  const project = mkdtempSync(join(tmpdir(), 'runtime-build-'))
+  const actors = join(project, 'actors')
+  mkdirSync(actors)
+  mkdirSync(join(project, 'config'))
+  writeFileSync(join(actors, 'build.js'), 'export function run() {}\n')
+  writeFileSync(join(project, 'config', 'runtime.yaml'), readFileSync(join(root, 'config', 'runtime.yaml')))
+  try {
+    const serve = run(project, 'cli/main.local', [['serve', '--log-level', 'silent']])
+    await once(createInterface(serve.stdout), 'line')
+    const enqueue = ['enqueue', 'build.run', '-p', 'file=x', '--wait', '--json']
+    await run(project, 'cli/main.client', [['--help'], ['status'], enqueue, ['jobs'], ['stop', '--json']]).ended
+    await serve.ended
+    await run(project, 'queue/verify.start', [[join(project, '.runtime', 'store'), '0', 'still']]).ended
+  } finally {
+    rmSync(project, { recursive: true })
+  }
+}
+
+function run(project, bundle, calls) {
+  const file = resolve(root, 'dist/runtime', bundle)
+  const args = [
+    join(root, '.dev', 'cache-code.mjs'),
+    `${file}.cjs`,
+    `${file}.${process.version}-${process.platform}-${process.arch}.cache`
+  ]
+  const child = spawn(process.execPath, [...args, JSON.stringify(calls)], {
+    cwd: project,
+    stdio: ['ignore', 'pipe', 'inherit']
+  })
+  child.stdout.resume()
+  const ended = once(child, 'exit').then(([code]) => {
+    if (code !== 0) throw new Error(`The bundle ${bundle} does not run.`)
+  })
+  return { stdout: child.stdout, ended }
+}
