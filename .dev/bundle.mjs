@@ -3,7 +3,7 @@
  * what a command does. `NAME.js` becomes a few lines that run it. Everything else in dist/ stays as the compiler wrote it, also for
  * programs and threads that import those files.
  *
- * No process has a module twice: actor code runs in other processes and threads than these programs.
+ * No process has a module twice but where actor code imports this package, whose classes are known by their marks.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -29,12 +29,14 @@ const inputs = await Promise.all([
   bundle('cli/main', 'client', { without: localModule }),
   bundle('cli/main', 'local'),
   bundle('pool/host', 'start'),
-  bundle('queue/verify', 'start')
+  bundle('queue/verify', 'start'),
+  bundle('actor/scan', 'start')
 ])
 writeFileSync('dist/runtime/LICENSES.txt', licenses(new Set(inputs.flat().flatMap(packageOf))))
 start('cli/main', `${JSON.stringify(local)}.some((name) => process.argv.includes(name)) ? 'local' : 'client'`)
 start('pool/host', `'start'`)
 start('queue/verify', `'start'`)
+start('actor/scan', `'start'`)
 await cacheCode()
 
 /** @param without modules that stay outside, since this use never comes to them @returns what it was made of */
@@ -50,7 +52,7 @@ async function bundle(program, use, { without = /^$/ } = {}) {
     target: 'node20.19',
     external,
     // A script whose value is a function, as Node wraps CommonJS.
-    banner: { js: '(function (require, __filename) {' },
+    banner: { js: '(function (require, __filename, importModule) {' },
     footer: { js: '})' },
     legalComments: 'inline',
     plugins: [leaveOut(without), ownPlace(dirname(outfile))],
@@ -85,7 +87,10 @@ function leaveOut(modules) {
   }
 }
 
-/** Each module goes on to know where its own file is, since others are named relative to that; and esbuild sees what it requires. */
+/**
+ * Each module goes on to know where its own file is, since others are named relative to that; esbuild sees what it requires; and
+ * modules of users, whose place is no text, are imported by the starter: a script with a code cache cannot import.
+ */
 function ownPlace(outFolder) {
   return {
     name: 'own place',
@@ -95,6 +100,7 @@ function ownPlace(outFolder) {
         const place = JSON.stringify(relative(outFolder, built).replaceAll('\\', '/'))
         const contents = readFileSync(path, 'utf8')
           .replace(/^const require = createRequire\(import\.meta\.url\)$/m, '')
+          .replaceAll('import(pathToFileURL', 'importModule(pathToFileURL')
           .replaceAll('import.meta.url', `new URL(${place}, require('node:url').pathToFileURL(__filename)).href`)
         return { contents, loader: 'ts' }
       })
@@ -113,16 +119,15 @@ import { createRequire } from 'node:module'
 
 const require = createRequire(import.meta.url)
 const { readFileSync } = require('node:fs')
-const { constants, Script } = require('node:vm')
+const { Script } = require('node:vm')
 const bundle = \`\${import.meta.dirname}/${name}.\${${use}}\`
 const filename = \`\${bundle}.cjs\`
 let cachedData
 try {
   cachedData = readFileSync(\`\${bundle}.\${process.version}-\${process.platform}-\${process.arch}.cache\`)
 } catch {}
-const importModuleDynamically = constants.USE_MAIN_CONTEXT_DEFAULT_LOADER
-const script = new Script(readFileSync(filename, 'latin1'), { filename, cachedData, importModuleDynamically })
-script.runInThisContext()(require, filename)
+const script = new Script(readFileSync(filename, 'latin1'), { filename, cachedData })
+script.runInThisContext()(require, filename, (url) => import(url))
 `
   )
 }
@@ -142,6 +147,7 @@ async function cacheCode() {
     await run(project, 'cli/main.client', [['--help'], ['status'], enqueue, ['jobs'], ['stop', '--json']]).ended
     await serve.ended
     await run(project, 'queue/verify.start', [[join(project, '.runtime', 'store'), '0', 'still']]).ended
+    await run(project, 'actor/scan.start', [[]]).ended
   } finally {
     rmSync(project, { recursive: true })
   }
@@ -156,7 +162,8 @@ function run(project, bundle, calls) {
   ]
   const child = spawn(process.execPath, [...args, JSON.stringify(calls)], {
     cwd: project,
-    stdio: ['ignore', 'pipe', 'inherit']
+    // The scan ends at the end of its input.
+    stdio: ['pipe', 'pipe', 'inherit']
   })
   child.stdout.resume()
   const ended = once(child, 'exit').then(([code]) => {

@@ -2,12 +2,11 @@
 // Arguments: bundle, file of the cache, lists of arguments as JSON.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { constants, Script } from 'node:vm'
+import { Script } from 'node:vm'
 
 const [filename, cacheFile, lists] = process.argv.slice(2)
 const calls = JSON.parse(lists)
-const importModuleDynamically = constants.USE_MAIN_CONTEXT_DEFAULT_LOADER
-const script = new Script(readFileSync(filename, 'latin1'), { filename, importModuleDynamically })
+const script = new Script(readFileSync(filename, 'latin1'), { filename })
 const start = script.runInThisContext()
 
 process.on('beforeExit', next)
@@ -21,5 +20,5 @@ function next() {
     return
   }
   process.argv = [process.execPath, filename, ...args]
-  start(createRequire(filename), filename)
+  start(createRequire(filename), filename, (url) => import(url))
 }

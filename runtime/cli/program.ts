@@ -99,9 +99,15 @@ function addLocalCommands(program: Command, outputOf: OutputOf, finish: Finish):
     )
     .option('--watch', 'reload the actors when their files change')
     .action(async (options: ServeOptions) => {
-      const { serve } = await import('./commands/serve.ts')
-      const { startRuntime } = await import('../embed/start-runtime.ts')
-      finish(await serve(program.opts(), outputOf(), options, startRuntime))
+      const { startRuntime, startScanChild } = await import('../embed/start-runtime.ts')
+      const scanChild = startScanChild()
+      try {
+        const { serve } = await import('./commands/serve.ts')
+        const start: typeof startRuntime = (config, rest) => startRuntime(config, { ...rest, scanChild })
+        finish(await serve(program.opts(), outputOf(), options, start))
+      } finally {
+        scanChild.stop()
+      }
     })
   program
     .command('check')

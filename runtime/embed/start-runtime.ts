@@ -10,11 +10,19 @@ import { durationToMs } from '../core/duration.ts'
 import { failPoint } from '../core/fail-points.ts'
 import { stopDeadlineMsDefault } from '../core/limits.ts'
 import { type Catalogue, startCatalogue } from '../pool/catalogue.ts'
+import { ScanChild } from '../pool/module-scan.ts'
 import type { SupervisorOptions } from '../supervisor/supervisor.ts'
 
 export interface StartOptions extends Pick<SupervisorOptions, 'clock' | 'skipInvalidEvents' | 'readConfig'> {
   /** Told of defects in the service of a socket request. Default: they are written to standard error. */
   onInternalError?: (error: unknown, method: string) => void
+  /** The process that looks through the actors, where it was started before. It ends with the start. */
+  scanChild?: ScanChild
+}
+
+/** Starts what a start waits for longest, which needs no configuration. */
+export function startScanChild(): ScanChild {
+  return new ScanChild()
 }
 
 export interface StartedRuntime {
@@ -41,13 +49,15 @@ export interface StartedRuntime {
 export async function startRuntime(config: RuntimeConfig, options: StartOptions = {}): Promise<StartedRuntime> {
   const abort = new AbortController()
   // A process of its own looks through the actors; what else is needed is loaded meanwhile.
-  const catalogue = startCatalogue(config.actors, { abort })
+  const catalogue = startCatalogue(config.actors, { abort, child: options.scanChild })
   catalogue.catch(() => {})
   try {
     return await startOver(config, catalogue, options)
   } catch (error) {
     abort.abort()
     throw error
+  } finally {
+    options.scanChild?.stop()
   }
 }
 

@@ -14,13 +14,15 @@ import { methodPathCharsMax } from '../core/limits.ts'
 import { isMethodPath, isPathSegment } from '../core/method-path.ts'
 import { shortened } from '../core/preview.ts'
 import { findModule, findModules, type ModuleFile } from './module-files.ts'
-import { type ScannedModule, scanModules } from './module-scan.ts'
+import { type ScanChild, type ScannedModule, scanModules } from './module-scan.ts'
 
 export interface CatalogueOptions {
   /** Longest time that importing one module may take. Default 10 s. */
   moduleMsMax?: number
   /** Aborted: as {@link Catalogue.stop}, also before the catalogue is there. */
   abort?: AbortController
+  /** Default: one is started. It is not stopped here where there is nothing to scan. */
+  child?: ScanChild | undefined
 }
 
 export interface Catalogue extends MethodCatalogue {
@@ -49,6 +51,7 @@ class ScannedCatalogue implements Catalogue {
   readonly #folders: readonly string[]
   readonly #moduleMsMax: number
   readonly #abort: AbortController
+  readonly #child: ScanChild | undefined
   #methods = new Map<string, MethodView>()
   #documentTypes = new Map<string, DocumentType>()
   /** By method or class: why one that a module has is not used. */
@@ -62,8 +65,12 @@ class ScannedCatalogue implements Catalogue {
   #lastReload: Promise<void> = Promise.resolve()
   #folderProblems: readonly CatalogueProblem[] = []
 
-  constructor(folders: readonly string[], { moduleMsMax = 10_000, abort = new AbortController() }: CatalogueOptions) {
+  constructor(
+    folders: readonly string[],
+    { moduleMsMax = 10_000, abort = new AbortController(), child }: CatalogueOptions
+  ) {
     this.#abort = abort
+    this.#child = child
     this.#folders = folders.map((folder) => resolve(folder))
     this.#moduleMsMax = moduleMsMax
   }
@@ -153,7 +160,7 @@ class ScannedCatalogue implements Catalogue {
   }
 
   async #scan(modules: readonly ModuleFile[]): Promise<void> {
-    const options = { moduleMsMax: this.#moduleMsMax, signal: this.#abort.signal }
+    const options = { moduleMsMax: this.#moduleMsMax, signal: this.#abort.signal, child: this.#child }
     const files = modules.map(({ file }) => file)
     const scan = this.#lastScan.then(() => scanModules(files, options))
     this.#lastScan = scan.catch(() => {})

@@ -12,11 +12,36 @@ import { inheritedFlags } from './inherited-flags.ts'
 /** `failure`: why the module cannot be used. */
 export type ScannedModule = { exports: readonly ScannedExport[] } | { failure: string }
 
+/** A child that starts while it is not known yet what to scan: to start takes it longer than to scan. */
+export class ScanChild {
+  #child: ChildProcess | undefined = startChild()
+
+  constructor() {
+    // One that could not be started is not taken.
+    this.#child?.on('error', ignore)
+  }
+
+  /** @returns what it is, once, and as long as it is of use */
+  take(): ChildProcess | undefined {
+    const child = this.#child
+    this.#child = undefined
+    return child?.connected && child.exitCode === null && child.signalCode === null ? child : undefined
+  }
+
+  /** Ends it unless it was taken. */
+  stop(): void {
+    this.#child?.kill('SIGKILL')
+    this.#child = undefined
+  }
+}
+
 export interface ModuleScanOptions {
   /** Longest time that importing one module may take. */
   moduleMsMax: number
   /** Abort: the child is killed and what is left counts as failed. */
   signal: AbortSignal
+  /** For the first of the files. */
+  child?: ScanChild | undefined
 }
 
 const scanEntry = fileURLToPath(new URL('../actor/scan.js', import.meta.url))
@@ -43,10 +68,10 @@ export async function scanModules(
 async function scanWithOneChild(
   files: readonly string[],
   scanned: Map<string, ScannedModule>,
-  { moduleMsMax, signal }: ModuleScanOptions
+  { moduleMsMax, signal, child: early }: ModuleScanOptions
 ): Promise<string> {
   if (signal.aborted) return 'the scan was stopped'
-  const child = fork(scanEntry, { stdio: ['pipe', 'ignore', 'ignore', 'ipc'], ...inheritedFlags() })
+  const child = early?.take() ?? startChild()
   let isTooLong = false
   const kill = () => child.kill('SIGKILL')
   const deadline = setTimeout(() => {
@@ -73,6 +98,10 @@ async function scanWithOneChild(
     clearTimeout(deadline)
     signal.removeEventListener('abort', kill)
   }
+}
+
+function startChild(): ChildProcess {
+  return fork(scanEntry, { stdio: ['pipe', 'ignore', 'ignore', 'ipc'], ...inheritedFlags() })
 }
 
 /** Its last answers may be read after its exit, so both ends are awaited. */
