@@ -151,7 +151,7 @@ export interface PoolListener {
 
 /** The threads of one queue. */
 export interface Pool {
-  /** Starts what the queue wants kept warm. */
+  /** Starts what the queue wants kept warm, or what jobs will need that come soon. */
   start(): void
   /**
    * Takes jobs; starts threads where none are. Jobs for which no thread is free wait in the pool, in the order given, and run

@@ -106,6 +106,11 @@ export class Dispatcher {
     })
   }
 
+  /** Jobs wait, and will be claimed soon. A host takes as long to start as a supervisor, and is ended if none comes. */
+  prepare(): void {
+    if (this.#parts.config.isolation === 'process') this.#pool.start()
+  }
+
   start(): void {
     if (this.#state !== 'new') return
     this.#state = 'open'

@@ -38,7 +38,9 @@ export class HostPool implements Pool {
   }
 
   start(): void {
-    this.#current ??= this.#open({ alone: false })
+    if (this.#current !== undefined) return
+    this.#current = this.#open({ alone: false })
+    this.#idle(this.#current)
   }
 
   run(jobs: readonly JobMessage[]): void {
@@ -48,7 +50,7 @@ export class HostPool implements Pool {
     const together = jobs.filter(({ alone }) => !alone)
     if (together.length > 0) {
       this.#cancelIdle()
-      this.start()
+      this.#current ??= this.#open({ alone: false })
     }
     this.#shareThreads()
     if (together.length > 0) this.#current!.run(together)

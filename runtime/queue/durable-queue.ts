@@ -154,12 +154,14 @@ export class DurableQueue {
    * made and is shown as interrupted, but it is no failure. Where those are many, {@link DurableQueue.upkeep} brings back the
    * others; see recovery.ts.
    *
+   * @param hasWork told before that of each queue whose jobs may be claimed soon
    * @returns how many jobs were running
    */
-  async start(): Promise<number> {
+  async start(hasWork: (queue: string) => void = () => {}): Promise<number> {
     const { queues } = this.#parts
     await this.#commit((commit, transaction) => this.#registry.open(transaction, commit.counters, queues))
     failPoint('start.queuesNumbered')
+    for (const name of this.#queuesWithWork()) hasWork(name)
     this.#retained = [...queues.values()].flatMap(({ name, retention }) =>
       finishedStates.map((state) => ({ queue: this.#registry.numberOf(name)!, state, rule: retention[state] }))
     )
@@ -173,6 +175,16 @@ export class DurableQueue {
     const { count } = this.#recovery
     await this.#recover(recoveredAtStartMax)
     return count
+  }
+
+  /** Only a hint: what is damaged is told by whoever needs it. */
+  #queuesWithWork(): string[] {
+    try {
+      const queues = this.#views.queues().filter(({ paused, counts }) => !paused && counts.ready + counts.running > 0)
+      return queues.map(({ queue }) => queue)
+    } catch {
+      return []
+    }
   }
 
   /**

@@ -150,7 +150,13 @@ export class Supervisor {
       const pool = (listener: PoolListener) => openPool(queueConfig, config.actors, timers, listener)
       dispatchers.set(name, new Dispatcher({ config: queueConfig, queue, catalogue, pool, timers, clock, events }))
     }
-    const recovered = await queue.start()
+    // Hosts may have been started by then.
+    const orStopPools = <T>(start: Promise<T>) =>
+      start.catch(async (error: unknown) => {
+        await Promise.all([...dispatchers.values()].map((dispatcher) => dispatcher.stop(0)))
+        throw error
+      })
+    const recovered = await orStopPools(queue.start((name) => dispatchers.get(name)?.prepare()))
     failPoint('start.recovered')
     const supervisor = new Supervisor(
       {
@@ -173,7 +179,7 @@ export class Supervisor {
       () => readEventsOf({ ...readConfig(), queues: config.queues }, skipInvalidEvents)
     )
     // It may fail, on a full disk; what comes after it cannot.
-    await scheduler.start(readEventsOf(config, skipInvalidEvents))
+    await orStopPools(scheduler.start(readEventsOf(config, skipInvalidEvents)))
     failPoint('start.scheduled')
     for (const dispatcher of dispatchers.values()) dispatcher.start()
     dueJobs.start()
