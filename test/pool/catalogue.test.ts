@@ -6,6 +6,7 @@ import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { RuntimeError } from '../../runtime/core/errors.ts'
 import { type CatalogueOptions, startCatalogue } from '../../runtime/pool/catalogue.ts'
+import { ScanChild } from '../../runtime/pool/module-scan.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 import { writeModule } from './pool-fixture.ts'
 
@@ -406,4 +407,20 @@ test('the example actors are found quickly', async (t) => {
       'text.words.frequencies'
     ]
   )
+})
+
+test('issue 8.1: a child that was started ahead makes the first scan; one that is of no use is not needed', async (t) => {
+  const child = new ScanChild()
+  t.after(() => child.stop())
+  const first = await catalogueOf(t, { 'a.js': plain }, { child })
+  assert.equal(child.take(), undefined)
+  const stopped = new ScanChild()
+  stopped.stop()
+  const second = await catalogueOf(t, { 'a.js': plain }, { child: stopped })
+  for (const { catalogue } of [first, second]) {
+    assert.deepEqual(
+      catalogue.list().map(({ method }) => method),
+      ['a.run']
+    )
+  }
 })

@@ -82,6 +82,21 @@ test('a host is started with the first job and ended after some time without any
   assert.equal(timers.pending(5_000), 0)
 })
 
+test('issue 8.1: a host that was started ahead runs the first job, and ends after some time where none comes', {
+  timeout
+}, async (t) => {
+  const timers = new FakeTimers()
+  const { pool, outcome } = startHostPool(t, modules, { idleMs: 5_000, timers })
+  pool.start()
+  const [ahead] = children()
+  timers.fire(5_000)
+  assert.deepEqual(await stillAlive([ahead!], goneMsMax), [])
+
+  pool.start()
+  const [second] = children()
+  assert.equal(result(await outcome('a.pid')), second)
+})
+
 test('a host that is kept warm starts at once, and no time without jobs ends it', { timeout }, async (t) => {
   const timers = new FakeTimers()
   const { pool, outcome } = startHostPool(t, modules, { idleMs: null, timers })
