@@ -46,8 +46,7 @@ import {
   totalsCodec
 } from '../../runtime/store/records.ts'
 import type { Reader } from '../../runtime/store/store.ts'
-
-type Entry = { key: Buffer; value: Buffer }
+import { type Entry, nameOf, StoreSnapshot } from './store-snapshot.ts'
 
 interface Job {
   seq: number
@@ -67,25 +66,18 @@ interface Group {
 
 /** Every entry, by the letter of its kind. */
 export function entriesByKind(reader: Reader): Map<string, Entry[]> {
-  const kinds = new Map<string, Entry[]>()
-  for (const { key, value } of reader.entries({ start: Buffer.of(0), end: Buffer.of(0xff) })) {
-    const letter = String.fromCharCode(key[0]!)
-    const entries = kinds.get(letter) ?? []
-    kinds.set(letter, entries)
-    entries.push({ key: Buffer.from(key), value: Buffer.from(value) })
-  }
-  return kinds
+  return new StoreSnapshot(reader).kinds
 }
 
 export function assertInvariants(reader: Reader, tag: string, configs: ReadonlyMap<string, QueueConfig>): void {
-  new Scan(reader, tag, configs).check()
+  const snapshot = new StoreSnapshot(reader)
+  new Scan(snapshot, tag, configs).check()
   // What `runtime verify` looks for is a part of it.
-  assert.deepEqual(checkAgreement(reader, tag).problems, [])
+  assert.deepEqual(checkAgreement(snapshot, tag).problems, [])
 }
 
 class Scan {
-  readonly #kinds: Map<string, Entry[]>
-  readonly #known: ReadonlySet<string>
+  readonly #snapshot: StoreSnapshot
   readonly #tag: string
   readonly #configs: ReadonlyMap<string, QueueConfig>
   readonly #jobs = new Map<number, Job>()
@@ -96,9 +88,8 @@ class Scan {
   readonly #shared = new Map<number, Pick<Standing, 'startedAtMs' | 'finishedAtMs' | 'result'>>()
   readonly #groups = new Map<string, Group>()
 
-  constructor(reader: Reader, tag: string, configs: ReadonlyMap<string, QueueConfig>) {
-    this.#kinds = entriesByKind(reader)
-    this.#known = new Set([...this.#kinds.values()].flatMap((entries) => entries.map(({ key }) => hex(key))))
+  constructor(snapshot: StoreSnapshot, tag: string, configs: ReadonlyMap<string, QueueConfig>) {
+    this.#snapshot = snapshot
     this.#tag = tag
     this.#configs = configs
     for (const { key, value } of this.#of('Q')) {
@@ -128,9 +119,8 @@ class Scan {
         this.#shared.set(seq, { startedAtMs, finishedAtMs, result: line === '' ? null : line })
       }
     }
-    const records = new Map([...this.#of('S'), ...this.#of('X')].map(({ key, value }) => [hex(key), value]))
     for (const [seq, spec] of this.#specs()) {
-      const found = [keys.standingKey(seq), keys.runningKey(seq)].filter((each) => records.has(hex(each)))
+      const found = [keys.standingKey(seq), keys.runningKey(seq)].filter((each) => this.#has(each))
       assert(found.length <= 1, `job ${seq} has two standings`)
       const due = spec.runAtMs !== null && this.#has(keys.scheduledKey(spec.runAtMs, seq))
       const startedAtMs = this.#claimed.get(seq)
@@ -144,7 +134,7 @@ class Scan {
       )
       const standing =
         found[0] !== undefined
-          ? standingCodec.decode(found[0], records.get(hex(found[0]))!)
+          ? standingCodec.decode(found[0], this.#snapshot.get(found[0])!)
           : isClaimed
             ? { ...initial, state: 'running' as const, made: 1, startedAtMs }
             : shared !== undefined
@@ -201,17 +191,16 @@ class Scan {
   }
 
   #of(kind: string): Entry[] {
-    return this.#kinds.get(kind) ?? []
+    return this.#snapshot.kinds.get(kind) ?? []
   }
 
   #has(key: Buffer): boolean {
-    return this.#known.has(hex(key))
+    return this.#snapshot.has(key)
   }
 
   /** The store holds, of this kind, these keys and no others. */
   #holds(kind: string, expected: Buffer[], what: string): void {
-    const found = this.#of(kind).map(({ key }) => hex(key))
-    assert.deepEqual(found, expected.map(hex).sort(), `${what} ('${kind}')`)
+    assertSameKeys(this.#of(kind), expected, `${what} ('${kind}')`)
   }
 
   #checkRecords(): void {
@@ -272,9 +261,9 @@ class Scan {
     const unkeyed = ready.filter((job) => groupNameOf(job) === undefined)
     const keyed = ready.filter((job) => groupNameOf(job) !== undefined)
     const runs = this.#readyRuns()
-    assert.deepEqual(
-      runs.map(({ key }) => hex(key)).sort(),
-      unkeyed.map((job) => hex(keys.readyKey(job.spec.queue, placeOf(job)))).sort(),
+    assertSameKeys(
+      runs,
+      unkeyed.map((job) => keys.readyKey(job.spec.queue, placeOf(job))),
       "ready ('R')"
     )
     this.#holds(
@@ -292,23 +281,19 @@ class Scan {
         groupNameOf(job) === undefined
           ? Buffer.from(hasRecord ? [1] : [])
           : Buffer.concat([Buffer.of((hasRecord ? 1 : 0) + (isAged ? 2 : 0)), limit])
-      assert.deepEqual(value, expected, `what the ready entry of job ${spec.id} says`)
+      assert(value.equals(expected), `what the ready entry of job ${spec.id} says: ${hex(value)}, not ${hex(expected)}`)
     }
-    assert.deepEqual(
-      this.#finishedPlaces()
-        .map(({ key }) => hex(key))
-        .sort(),
-      this.#in(...finishedStates)
-        .map(({ seq, spec, standing }) =>
-          hex(keys.finishedKey(standing.state as FinishedState, spec.queue, standing.finishedAtMs!, seq))
-        )
-        .sort(),
+    assertSameKeys(
+      this.#finishedPlaces(),
+      this.#in(...finishedStates).map(({ seq, spec, standing }) =>
+        keys.finishedKey(standing.state as FinishedState, spec.queue, standing.finishedAtMs!, seq)
+      ),
       "finished ('F')"
     )
   }
 
   /** An entry for each job, also of those that share one. */
-  #finishedPlaces(): Entry[] {
+  #finishedPlaces(): Omit<Entry, 'name'>[] {
     return this.#of('F').flatMap(({ key, value }) => {
       if (value.length <= digestBytes) return [{ key, value }]
       const count = value.length / digestBytes
@@ -322,7 +307,7 @@ class Scan {
   }
 
   /** An entry for each job, also of those that share one. */
-  #readyRuns(): Entry[] {
+  #readyRuns(): Omit<Entry, 'name'>[] {
     return this.#of('R').flatMap(({ key, value }) => {
       if (value.length !== 4) return [{ key, value }]
       const count = value.readUInt32BE(0)
@@ -336,10 +321,11 @@ class Scan {
   }
 
   #checkTotals(): void {
+    const places = this.#finishedPlaces()
     for (const [queue, name] of this.#queues) {
       const expected: QueueTotals = noTotals()
       for (const { spec, standing } of this.#jobs.values()) if (spec.queue === queue) expected.counts[standing.state]++
-      for (const { key, value } of this.#finishedPlaces()) {
+      for (const { key, value } of places) {
         if (key.readUInt16BE(2) !== queue || keepsItself(value)) continue
         const retained = expected.retained[finishedStates[key[1]!]!]
         retained.count++
@@ -373,9 +359,16 @@ class Scan {
     for (const job of this.#in('ready', 'running')) {
       if (groupNameOf(job) !== undefined) assert(this.#groupOf(job) !== undefined, `group of job ${job.seq}`)
     }
+    const jobsByGroup = new Map<string | undefined, Job[]>()
+    for (const job of this.#jobs.values()) {
+      const name = groupNameOf(job)
+      const jobs = jobsByGroup.get(name)
+      if (jobs === undefined) jobsByGroup.set(name, [job])
+      else jobs.push(job)
+    }
     for (const [groupName, group] of this.#groups) {
       const { scope, name, record } = group
-      const jobs = [...this.#jobs.values()].filter((job) => groupNameOf(job) === groupName)
+      const jobs = jobsByGroup.get(groupName) ?? []
       const starts = this.#startsOf(scope, record.number)
       assert.equal(record.held, jobs.filter(holdsItsGroup).length, `jobs that hold the group ${name}`)
       assert.equal(record.starts, starts.length, `starts of the group ${name}`)
@@ -439,11 +432,7 @@ class Scan {
       return expires === undefined ? [] : [keys.jobEndingKey(expires, seq)]
     })
     const found = this.#of('Z').filter(({ key }) => 'seq' in keys.subjectOfEndingKey(key))
-    assert.deepEqual(
-      found.map(({ key }) => hex(key)),
-      expected.map(hex).sort(),
-      "jobs that end by themselves ('Z')"
-    )
+    assertSameKeys(found, expected, "jobs that end by themselves ('Z')")
     for (const { key, value } of this.#of('D')) {
       const ending = keys.throttleEndingKey(throttleCodec.decode(key, value).untilMs, key.toString('utf8', 1))
       assert(this.#has(ending), `the window of ${key.toString('utf8', 1)} has an end`)
@@ -464,21 +453,17 @@ class Scan {
     const endings: Buffer[] = []
     const counted = new Map<string, number>()
     for (const { key, value } of this.#of('r')) {
-      const id = hex(keys.documentKey(keys.reminderOfKey(key)))
-      counted.set(id, (counted.get(id) ?? 0) + 1)
-      assert(this.#known.has(id), 'the document of a reminder')
+      const document = keys.documentKey(keys.reminderOfKey(key))
+      const name = nameOf(document)
+      counted.set(name, (counted.get(name) ?? 0) + 1)
+      assert(this.#has(document), 'the document of a reminder')
       endings.push(keys.reminderEndingKey(reminderCodec.decode(key, value).nextAtMs, key))
     }
-    for (const { key, value } of sound) {
-      const { reminders } = documentCodec.decode(key, value)
-      assert.equal(reminders, counted.get(hex(key)) ?? 0, 'reminders that a document counts')
+    for (const [at, { name }] of sound.entries()) {
+      assert.equal(documents[at]!.reminders, counted.get(name) ?? 0, 'reminders that a document counts')
     }
     const found = this.#of('Z').filter(({ key }) => 'reminder' in keys.subjectOfEndingKey(key))
-    assert.deepEqual(
-      found.map(({ key }) => hex(key)),
-      endings.map(hex).sort(),
-      "instants of reminders ('Z')"
-    )
+    assertSameKeys(found, endings, "instants of reminders ('Z')")
   }
 
   /** The totals of a journal are those of its entries and signals, and no other job has any. */
@@ -535,7 +520,7 @@ class Scan {
     const counted = counters === undefined ? 0 : countersCodec.decode(meta, counters.value).links
     assert.equal(counted, this.#of('A').length, 'links that are counted')
     const untold = new Set(this.#of('Y').map(({ key }) => keys.seqOfKey(key)))
-    const waiting = new Set(this.#of('A').map(({ key }) => hex(key.subarray(1))))
+    const waiting = new Set(this.#of('A').map(({ name }) => name.slice(1)))
     const links = this.#of('P').map(({ key, value }) => ({
       child: key.readUIntBE(1, 6),
       parent: keys.seqOfKey(key),
@@ -545,18 +530,22 @@ class Scan {
     for (const { child, parent, record } of links) {
       const isThere = this.#jobs.has(child)
       assert(isThere || untold.has(child), `job ${child}, which is gone, depends on ${parent}`)
-      const link = hex(keys.childKey(parent, child).subarray(1))
+      const link = nameOf(keys.childKey(parent, child)).slice(1)
       known.add(link)
       if (isThere) assert.equal(waiting.has(link), record.state === null, `${child} waits for ${parent}`)
     }
-    for (const { key } of this.#of('A')) {
+    for (const { key, name } of this.#of('A')) {
       const [parent, child] = [key.readUIntBE(1, 6), keys.seqOfKey(key)]
-      assert(known.has(hex(key.subarray(1))), `job ${child} waits for ${parent} and does not know`)
+      assert(known.has(name.slice(1)), `job ${child} waits for ${parent} and does not know`)
       const isOpen = this.#jobs.has(parent) && !isFinished(this.#jobs.get(parent)!.standing.state)
       assert(isOpen || untold.has(parent) || untold.has(child), `nobody will tell ${child} about ${parent}`)
     }
     const byChild = new Map<number, typeof links>()
-    for (const link of links) byChild.set(link.child, [...(byChild.get(link.child) ?? []), link])
+    for (const link of links) {
+      const before = byChild.get(link.child)
+      if (before === undefined) byChild.set(link.child, [link])
+      else before.push(link)
+    }
     for (const { seq, standing } of this.#jobs.values()) {
       const own = byChild.get(seq) ?? []
       if (standing.dependencies === null) assert.equal(own.length, 0, `parents of job ${seq}`)
@@ -600,6 +589,14 @@ function countsByQueue(jobs: Job[]): Record<number, number> {
   const counts: Record<number, number> = {}
   for (const { spec } of jobs) counts[spec.queue] = (counts[spec.queue] ?? 0) + 1
   return counts
+}
+
+/** @param found in any order, as `expected` */
+function assertSameKeys(found: readonly { key: Buffer }[], expected: readonly Buffer[], what: string): void {
+  const [one, other] = [found.map(({ key }) => nameOf(key)).sort(), expected.map(nameOf).sort()]
+  if (one.length === other.length && one.every((name, at) => name === other[at])) return
+  const readable = (names: string[]) => names.map((name) => hex(Buffer.from(name, 'latin1')))
+  assert.deepEqual(readable(one), readable(other), what)
 }
 
 function hex(key: Buffer): string {
