@@ -145,13 +145,13 @@ class Served {
   supervisor!: SupervisorProcess
   runtime!: Runtime
 
-  constructor(test: TestContext) {
+  constructor(test: TestContext, threads: number) {
     this.#test = test
     this.project = new TestProject(test)
     this.project.write('actors/steps.js', actors)
     this.project.write(
       'config/runtime.yaml',
-      'workers:\n  default: { backgroundWorkers: 10 }\n  one: { backgroundWorkers: 1 }\n'
+      `workers:\n  default: { backgroundWorkers: ${threads} }\n  one: { backgroundWorkers: 1 }\n`
     )
   }
 
@@ -178,8 +178,9 @@ class Served {
   }
 }
 
-async function served(test: TestContext): Promise<Served> {
-  const scene = new Served(test)
+/** @param threads of the queue: all of them are started anew after each kill */
+async function served(test: TestContext, threads = 2): Promise<Served> {
+  const scene = new Served(test, threads)
   await scene.start()
   return scene
 }
@@ -241,7 +242,7 @@ test(
   `${steps} jobs of ${steps} steps in one host that is killed, each after another step (issue 6)`,
   limit,
   async (t) => {
-    const scene = await served(t)
+    const scene = await served(t, steps)
     const all = await Promise.all(
       squares.map(async (_, at) => {
         const witnesses = new Witnesses(t, scene.project, `job ${at}`)
