@@ -10,10 +10,10 @@ import { temporaryFolder } from '../support/temporary-folder.ts'
 import { type KillShape, shapesModule } from './kill-shapes.ts'
 import { descendantsOf, describeProcess, hostsOf, processesOfJob, threadsOf } from './process-tree.ts'
 
-const timeoutMs = 1_000
+const timeoutMs = 500
 const goneWithinMsMax = 10_000
 /** The healthy job is there before the other one, and outlives the retirement of their host. */
-const healthyForMs = 1_800
+const healthyForMs = 1_300
 const queue = 'kills'
 
 /** Milliseconds, by the wall clock. */

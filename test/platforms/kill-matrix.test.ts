@@ -18,8 +18,8 @@ import { connected } from '../support/connected.ts'
 import { absence, interpreters } from './interpreters.ts'
 import { becomes, serveOn } from './serve-on.ts'
 
-const timeoutMs = 1_000
-const healthyForMs = 1_500
+const timeoutMs = 500
+const healthyForMs = 1_000
 const lateMsMax = 150
 /** From the settle to the first line of the next job: its thread starts beside the one that goes on. */
 const nextStartMsMax = 1_000
