@@ -123,6 +123,8 @@ function newAjv({ allErrors }: { allErrors: boolean }): Ajv {
     inlineRefs: false,
     allowUnionTypes: true,
     strictTypes: false,
+    // A pass over the code that has been made, which takes longer than it saves.
+    code: { optimize: false },
     // Ours are checked by a test; to compile the schema of schemas takes as long as all of them.
     meta: false,
     validateSchema: false
