@@ -128,7 +128,7 @@ const options = fc.record({
 })
 
 test('options survive the way through text, in every style and spelling', (t) => {
-  const { load, folder } = project(t, { 'config/runtime.yaml': '' })
+  const { load, folder } = project(t, { 'config/runtime.yaml': '' }, 'memory')
   const file = join(folder, 'config/runtime.yaml')
   const styles = fc.constantFrom<(value: unknown) => string>(
     (value) => stringify(value),
@@ -206,7 +206,7 @@ function respell(value: object, snake: boolean): object {
 }
 
 test('no text brings anything but a configuration or CONFIG_INVALID', (t) => {
-  const { load, folder } = project(t, { 'config/runtime.yaml': '' })
+  const { load, folder } = project(t, { 'config/runtime.yaml': '' }, 'memory')
   const file = join(folder, 'config/runtime.yaml')
   const pieces = fc.constantFrom(
     ...[

@@ -10,9 +10,17 @@ export interface Project {
   load(sources?: Partial<ConfigSources>): RuntimeConfig
 }
 
-/** A temporary project folder with these files (path → text), and `loadConfig` with it as the working directory. */
-export function project(test: TestContext, files: Readonly<Record<string, string | Uint8Array>>): Project {
-  const folder = temporaryFolder(test)
+/**
+ * A temporary project folder with these files (path → text), and `loadConfig` with it as the working directory.
+ *
+ * @param on see {@link temporaryFolder}
+ */
+export function project(
+  test: TestContext,
+  files: Readonly<Record<string, string | Uint8Array>>,
+  on: 'disk' | 'memory' = 'disk'
+): Project {
+  const folder = temporaryFolder(test, on)
   for (const [path, content] of Object.entries(files)) {
     mkdirSync(join(folder, path, '..'), { recursive: true })
     writeFileSync(join(folder, path), content)
