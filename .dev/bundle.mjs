@@ -3,7 +3,8 @@
  * what a command does. `NAME.js` becomes a few lines that run it. Everything else in dist/ stays as the compiler wrote it, also for
  * programs and threads that import those files.
  *
- * No process has a module twice but where actor code imports this package, whose classes are known by their marks.
+ * No process has a module twice but where actor code imports this package: the classes that it shares with the thread that runs it are
+ * left out of the bundle of that, and those that the scan looks for have marks.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -19,6 +20,8 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const external = ['lmdb', 'msgpackr', 'piscina', 'ajv', 'cron-parser']
 /** Commands of `cli/program.ts` that no supervisor answers, and what they load. */
 const local = ['serve', 'check', 'verify', 'cron']
+/** Without imports of their own. */
+const shared = ['core/actor', 'core/errors']
 const localModule = new RegExp(`/(?:commands/(?:${local.join('|')})|embed/start-runtime)\\.ts$`)
 
 // V8 takes a cache for right where the length of the source is.
@@ -30,17 +33,23 @@ const inputs = await Promise.all([
   bundle('cli/main', 'local'),
   bundle('pool/host', 'start'),
   bundle('queue/verify', 'start'),
-  bundle('actor/scan', 'start')
+  bundle('actor/scan', 'start'),
+  bundle('actor/thread', 'start', { without: /\/(?:actor|errors)\.ts$/, nameOf: nameOfShared })
 ])
 writeFileSync('dist/runtime/LICENSES.txt', licenses(new Set(inputs.flat().flatMap(packageOf))))
 start('cli/main', `${JSON.stringify(local)}.some((name) => process.argv.includes(name)) ? 'local' : 'client'`)
 start('pool/host', `'start'`)
 start('queue/verify', `'start'`)
 start('actor/scan', `'start'`)
+start('actor/thread', `'start'`, { give: 'export default ', shared })
 await cacheCode()
 
-/** @param without modules that stay outside, since this use never comes to them @returns what it was made of */
-async function bundle(program, use, { without = /^$/ } = {}) {
+/**
+ * @param without modules that stay outside: this use never comes to them, or has them from others
+ * @param nameOf what such a one is asked for by; undefined: it does not stay outside
+ * @returns what it was made of
+ */
+async function bundle(program, use, { without = /^$/, nameOf = ({ path }) => path } = {}) {
   const outfile = `dist/runtime/${program}.${use}.cjs`
   const { metafile } = await build({
     absWorkingDir: root,
@@ -52,10 +61,10 @@ async function bundle(program, use, { without = /^$/ } = {}) {
     target: 'node20.19',
     external,
     // A script whose value is a function, as Node wraps CommonJS.
-    banner: { js: '(function (require, __filename, importModule) {' },
-    footer: { js: '})' },
+    banner: { js: '(function (require, __filename, importModule, module) {' },
+    footer: { js: 'return module.exports?.default })' },
     legalComments: 'inline',
-    plugins: [leaveOut(without), ownPlace(dirname(outfile))],
+    plugins: [leaveOut(without, nameOf), ownPlace(dirname(outfile))],
     metafile: true,
     logLevel: 'warning'
   })
@@ -78,13 +87,21 @@ function licenses(folders) {
   return texts.join('\n\n---\n\n')
 }
 
-function leaveOut(modules) {
+function leaveOut(modules, nameOf) {
   return {
     name: 'leave out',
     setup({ onResolve }) {
-      onResolve({ filter: modules }, ({ path }) => ({ path, external: true }))
+      onResolve({ filter: modules }, (asked) => {
+        const path = nameOf(asked)
+        return path === undefined ? undefined : { path, external: true }
+      })
     }
   }
+}
+
+function nameOfShared({ path, resolveDir }) {
+  const file = relative(join(root, 'runtime'), join(resolveDir, path)).replaceAll('\\', '/')
+  return shared.find((name) => `${name}.ts` === file)
 }
 
 /**
@@ -108,15 +125,22 @@ function ownPlace(outFolder) {
   }
 }
 
-/** @param use code that tells which bundle of the program to run */
-function start(program, use) {
+/**
+ * @param use code that tells which bundle of the program to run
+ * @param give `export default` where another module imports the program
+ * @param shared modules that it has from their own files
+ */
+function start(program, use, { give = '', shared = [] } = {}) {
   const name = program.split('/').at(-1)
+  const imports = shared.map((path, at) => `import * as shared${at} from '../${path}.js'\n`).join('')
+  const entries = shared.map((path, at) => `'${path}': shared${at}`).join(', ')
+  const requires = shared.length === 0 ? 'require' : `(name) => ({ ${entries} })[name] ?? require(name)`
   writeFileSync(
     `dist/runtime/${program}.js`,
     `#!/usr/bin/env node
 // Made by .dev/bundle.mjs of runtime/${program}.ts. Without a cache of this version of Node, it starts as well.
 import { createRequire } from 'node:module'
-
+${imports}
 const require = createRequire(import.meta.url)
 const { readFileSync } = require('node:fs')
 const { Script } = require('node:vm')
@@ -127,7 +151,7 @@ try {
   cachedData = readFileSync(\`\${bundle}.\${process.version}-\${process.platform}-\${process.arch}.cache\`)
 } catch {}
 const script = new Script(readFileSync(filename, 'latin1'), { filename, cachedData })
-script.runInThisContext()(require, filename, (url) => import(url))
+${give}script.runInThisContext()(${requires}, filename, (url) => import(url), {})
 `
   )
 }
@@ -148,19 +172,20 @@ async function cacheCode() {
     await serve.ended
     await run(project, 'queue/verify.start', [[join(project, '.runtime', 'store'), '0', 'still']]).ended
     await run(project, 'actor/scan.start', [[]]).ended
+    await run(project, 'actor/thread.start', [[]], shared).ended
   } finally {
     rmSync(project, { recursive: true })
   }
 }
 
-function run(project, bundle, calls) {
+function run(project, bundle, calls, shared = []) {
   const file = resolve(root, 'dist/runtime', bundle)
   const args = [
     join(root, '.dev', 'cache-code.mjs'),
     `${file}.cjs`,
     `${file}.${process.version}-${process.platform}-${process.arch}.cache`
   ]
-  const child = spawn(process.execPath, [...args, JSON.stringify(calls)], {
+  const child = spawn(process.execPath, [...args, JSON.stringify(calls), JSON.stringify(shared)], {
     cwd: project,
     // The scan ends at the end of its input.
     stdio: ['pipe', 'pipe', 'inherit']

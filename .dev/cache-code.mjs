@@ -1,13 +1,18 @@
 // Runs a bundle with one list of arguments after the other, and keeps V8's code of all that they needed.
-// Arguments: bundle, file of the cache, lists of arguments as JSON.
+// Arguments: bundle, file of the cache, lists of arguments as JSON, modules of dist/runtime that it has from their own files as JSON.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { Script } from 'node:vm'
 
-const [filename, cacheFile, lists] = process.argv.slice(2)
+const [filename, cacheFile, lists, shared] = process.argv.slice(2)
 const calls = JSON.parse(lists)
 const script = new Script(readFileSync(filename, 'latin1'), { filename })
 const start = script.runInThisContext()
+
+const require = createRequire(filename)
+const modules = new Map()
+for (const name of JSON.parse(shared)) modules.set(name, await import(`../dist/runtime/${name}.js`))
+const requireOf = (name) => modules.get(name) ?? require(name)
 
 process.on('beforeExit', next)
 next()
@@ -20,5 +25,5 @@ function next() {
     return
   }
   process.argv = [process.execPath, filename, ...args]
-  start(createRequire(filename), filename, (url) => import(url))
+  start(requireOf, filename, (url) => import(url), {})
 }
