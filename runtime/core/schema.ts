@@ -74,10 +74,19 @@ const rules: Readonly<Record<string, Rule>> = {
     Object.entries(value).every(
       ([key, property]) => Object.hasOwn(properties, key) || (typeof of === 'boolean' ? of : fits(of, property))
     ),
-  if: (condition: SchemaObject, value, { then }) => !fits(condition, value) || fits(then, value),
+  if: (condition: SchemaObject, value, { then }) =>
+    isKnown(condition) && (!fits(condition, value) || fits(then, value)),
   // biome-ignore lint/suspicious/noThenProperty: the keyword of JSON Schema
   then: () => true
 }
+
+/** Of a condition that has other keywords nothing follows from what it does not fit. */
+function isKnown({ properties = {}, ...others }: SchemaObject): boolean {
+  const parts = Object.values(properties as Record<string, SchemaObject>)
+  return Object.keys(others).every((keyword) => keywordsOfConditions.has(keyword)) && parts.every(isKnown)
+}
+
+const keywordsOfConditions = new Set(['type', 'const', 'enum', 'required'])
 
 function isOfType(type: string, value: unknown): boolean {
   switch (type) {
