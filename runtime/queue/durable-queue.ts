@@ -79,8 +79,7 @@ export interface DurableQueueParts {
   listener: QueueListener
 }
 
-/** Jobs that come back before the start ends, and in a piece of upkeep after it. */
-const recoveredAtStartMax = 1_000
+/** Jobs that come back before the start ends, and in each piece of upkeep after it. */
 const recoveredTogetherMax = 250
 
 /** Commits of one promotion. */
@@ -173,7 +172,7 @@ export class DurableQueue {
       this.#recovery = await this.#damage.after(error, async () => find())
     }
     const { count } = this.#recovery
-    await this.#recover(recoveredAtStartMax)
+    await this.#recover()
     return count
   }
 
@@ -423,7 +422,7 @@ export class DurableQueue {
 
   /** A small piece of what upkeep.ts does, if it is due at `nowMs`. @returns when to ask again; null: not as things are */
   async upkeep(nowMs: number): Promise<number | null> {
-    await this.#recover(recoveredTogetherMax)
+    await this.#recover()
     const nextAtMs = await this.#nextUpkeepAtMs()
     if (nextAtMs === null || nextAtMs > nowMs) return nextAtMs
     const { nextInstant } = this.#parts
@@ -434,10 +433,10 @@ export class DurableQueue {
   }
 
   /** Brings back some of those that were running when this life began. */
-  async #recover(max: number): Promise<void> {
+  async #recover(): Promise<void> {
     const recovery = this.#recovery
     if (recovery === undefined) return
-    if (!recovery.isOver) await this.#commit((commit) => recovery.piece(commit, max))
+    if (!recovery.isOver) await this.#commit((commit) => recovery.piece(commit, recoveredTogetherMax))
     if (recovery.isOver) this.#recovery = undefined
   }
 

@@ -13,56 +13,60 @@ import type { QueueCommit } from './commit.ts'
 import { seqsOfRuns } from './running-claims.ts'
 import { readFreshJob, readJob, type StoredJob } from './stored-job.ts'
 
-/** In the order in which they come back, with the claim that held the job when this life began; 0: none did. */
-interface OldJob {
-  seq: number
-  claim: number
-}
-
 export class Recovery {
-  readonly #running: OldJob[]
-  /** Numbers of jobs that may still be in an attempt of the old life. */
-  readonly #left: Set<number>
+  /** Numbers of the jobs, in the order in which they come back. Two lists of numbers: an object for each of them costs more than the rest. */
+  #seqs: number[] = []
+  /** The claim that held each of them when this life began; 0: none did. */
+  #claims: number[] = []
+  /** This life has claimed them, so they are not in an attempt of the old one any more. */
+  readonly #claimedAgain = new Set<number>()
   #next = 0
 
   constructor(reader: Reader) {
-    const running: OldJob[] = []
-    for (const key of reader.keys(runningRange)) running.push({ seq: seqOfKey(key), claim: 0 })
+    for (const key of reader.keys(runningRange)) this.#add(seqOfKey(key), 0)
     for (const { key, value } of reader.entries(claimRange)) {
       const claim = seqOfKey(key)
-      for (const seq of seqsOfRuns(claimCodec.decode(key, value).runs)) running.push({ seq, claim })
+      for (const seq of seqsOfRuns(claimCodec.decode(key, value).runs)) this.#add(seq, claim)
     }
-    this.#running = running.sort((one, other) => one.seq - other.seq)
-    this.#left = new Set(running.map(({ seq }) => seq))
+    const [seqs, claims] = [this.#seqs, this.#claims]
+    if (seqs.every((seq, at) => at === 0 || seq > seqs[at - 1]!)) return
+    const order = seqs.map((_, at) => at).sort((one, other) => seqs[one]! - seqs[other]!)
+    this.#seqs = order.map((at) => seqs[at]!)
+    this.#claims = order.map((at) => claims[at]!)
+  }
+
+  #add(seq: number, claim: number): void {
+    this.#seqs.push(seq)
+    this.#claims.push(claim)
   }
 
   /** Jobs that were running when this life began. */
   get count(): number {
-    return this.#running.length
+    return this.#seqs.length
   }
 
   get isOver(): boolean {
-    return this.#next >= this.#running.length
+    return this.#next >= this.#seqs.length
   }
 
   /** @param max jobs */
   piece(commit: QueueCommit, max: number): void {
-    const end = Math.min(this.#next + max, this.#running.length)
+    const end = Math.min(this.#next + max, this.#seqs.length)
     for (let at = this.#next; at < end; at++) {
-      const { seq, claim } = this.#running[at]!
-      if (!this.#left.has(seq) || commit.hasClaimed(seq)) continue
-      const job = oldJob(commit, seq, claim)
+      const seq = this.#seqs[at]!
+      if (this.#claimedAgain.has(seq) || commit.hasClaimed(seq)) continue
+      const job = oldJob(commit, seq, this.#claims[at]!)
       if (job?.standing.state === 'running') endAttempt(commit, job, { type: 'interrupted' }, 0)
     }
     // A commit that fails has brought nobody back.
     commit.after.later(() => {
-      for (; this.#next < end; this.#next++) this.#left.delete(this.#running[this.#next]!.seq)
+      this.#next = end
     })
   }
 
   /** This life has claimed the job. */
   forget(seq: number): void {
-    this.#left.delete(seq)
+    if (seq <= (this.#seqs.at(-1) ?? 0)) this.#claimedAgain.add(seq)
   }
 }
 
