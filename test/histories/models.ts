@@ -41,11 +41,12 @@ export const jobModel: Model<Job, JobCall> = {
       case 'ready':
         return [{ ...job, state: 'running', made: made + 1 }]
       case 'running': {
-        // A first attempt may have been claimed ahead of free threads, and is given back where slow jobs keep those.
-        const givenBack: Job[] = made === 1 ? [{ ...job, state: 'ready', made: 0 }] : []
-        if (token.startsWith('fail')) return [...givenBack, { ...job, state: 'failed' }]
-        if (token.startsWith('again') && made === 1) return [...givenBack, { ...job, state: 'scheduled' }]
-        return [...givenBack, { ...job, state: 'completed', result: made }]
+        // What no thread has begun is given back: one that was claimed ahead where slow jobs keep the threads, any where its host
+        // is retired, as after the kill of a job whose thread does not end in time.
+        const givenBack: Job = { ...job, state: 'ready', made: made - 1 }
+        if (token.startsWith('fail')) return [givenBack, { ...job, state: 'failed' }]
+        if (token.startsWith('again') && made === 1) return [givenBack, { ...job, state: 'scheduled' }]
+        return [givenBack, { ...job, state: 'completed', result: made }]
       }
       default:
         return []
