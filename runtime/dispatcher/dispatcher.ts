@@ -20,6 +20,7 @@ import { failPoint } from '../core/fail-points.ts'
 import { iso } from '../core/instant.ts'
 import { logLinesMax } from '../core/limits.ts'
 import type { Ended, JobAnswer, JobMessage, JobQuestion, Pool, PoolListener } from '../core/pool.ts'
+import { Rest } from '../core/rest.ts'
 import type { Timers } from '../core/timers.ts'
 import type { AttemptEnd, Ending } from '../queue/attempts.ts'
 import type { AttemptTrace, ClaimedJob, ClaimRoom } from '../queue/claimed-job.ts'
@@ -79,8 +80,8 @@ export class Dispatcher {
   /** For how many jobs there was room at the last claim, and whether it left any. */
   #roomAtClaim = 0
   #isDry = false
-  /** Of monotonic time. */
-  #restsUntilMs = 0
+  /** After a settle. */
+  readonly #rest: Rest
   /**
    * `asking` and `askAgain` are `open` while a commit that claims is asked for, the latter when that may not be enough.
    * `quiet`: what runs may finish. `interrupting`: the time for that is over.
@@ -94,6 +95,7 @@ export class Dispatcher {
 
   constructor(parts: DispatcherParts) {
     this.#parts = parts
+    this.#rest = new Rest(parts.clock, restPerSettle, restMsMax)
     this.#traces = new TraceStore(parts.queue, parts.timers)
     this.#ahead = new Ahead(parts.config.backgroundWorkers, () => parts.clock.monotonicMs())
     this.#pool = parts.pool({
@@ -360,8 +362,8 @@ export class Dispatcher {
     if (this.#isStopping) return 0
     if (this.#ahead.enoughFor(this.#running.size)) return gatherMs
     if (!this.#isDry || this.#running.size === 0) return 0
-    const restMs = this.#restsUntilMs - this.#parts.clock.monotonicMs()
-    return this.#ahead.endsWithin(restMs) >= 1 ? restMs : 0
+    const { leftMs } = this.#rest
+    return this.#ahead.endsWithin(leftMs) >= 1 ? leftMs : 0
   }
 
   /** The job is to be settled with {@link Dispatcher.#settle}. */
@@ -385,8 +387,7 @@ export class Dispatcher {
     this.#write(async () => {
       const beganMs = clock.monotonicMs()
       await queue.settleAll(ends)
-      const endedMs = clock.monotonicMs()
-      this.#restsUntilMs = endedMs + Math.min(restPerSettle * (endedMs - beganMs), restMsMax)
+      this.#rest.begin(beganMs)
       failPoint('settle.committed')
     })
     this.#slotsFree()

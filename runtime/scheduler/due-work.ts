@@ -8,6 +8,7 @@
  */
 import type { Clock } from '../core/clock.ts'
 import { RuntimeError } from '../core/errors.ts'
+import { Rest } from '../core/rest.ts'
 import type { Timers } from '../core/timers.ts'
 
 const waitMsMax = 60_000
@@ -22,14 +23,14 @@ export class DueWork {
   #state: 'stopped' | 'open' = 'stopped'
   #armed: { atMs: number; cancel: () => void } | undefined
   #running: Promise<void> | undefined
-  /** Of monotonic time. */
-  #restsUntilMs = 0
+  readonly #rest: Rest
 
   /** @param run does what is due, or a piece of it; tells when there is more, null: not as things are */
   constructor(run: (nowMs: number) => Promise<number | null>, timers: Timers, clock: Clock) {
     this.#run = run
     this.#timers = timers
     this.#clock = clock
+    this.#rest = new Rest(clock, restPerRun, restMsMax)
   }
 
   start(): void {
@@ -42,8 +43,7 @@ export class DueWork {
     if (this.#state === 'stopped' || this.#running !== undefined) return
     if (this.#armed !== undefined && this.#armed.atMs <= atMs) return
     this.#armed?.cancel()
-    const restMs = this.#restsUntilMs - this.#clock.monotonicMs()
-    const waitMs = Math.min(Math.max(atMs - this.#clock.wallMs(), restMs, 0), waitMsMax)
+    const waitMs = Math.min(Math.max(atMs - this.#clock.wallMs(), this.#rest.leftMs, 0), waitMsMax)
     this.#armed = { atMs, cancel: this.#timers.after(waitMs, () => this.#begin()) }
   }
 
@@ -67,7 +67,7 @@ export class DueWork {
     try {
       const nextAtMs = await this.#run(nowMs)
       const isMoreDue = nextAtMs !== null && nextAtMs <= nowMs
-      if (!isMoreDue) this.#rest(beganMs)
+      if (!isMoreDue) this.#rest.begin(beganMs)
       return nextAtMs
     } catch (error) {
       if (!(error instanceof RuntimeError)) throw error
@@ -75,10 +75,5 @@ export class DueWork {
       const passes = error.code === 'STORAGE_FULL' || error.code === 'DATA_DAMAGED'
       return passes ? this.#clock.wallMs() + retryWhenFullMs : null
     }
-  }
-
-  #rest(beganMs: number): void {
-    const endedMs = this.#clock.monotonicMs()
-    this.#restsUntilMs = endedMs + Math.min(restPerRun * (endedMs - beganMs), restMsMax)
   }
 }

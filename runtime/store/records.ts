@@ -415,24 +415,32 @@ interface Packing<V> {
  * @param fields each with the value that it has where an older record does not hold it; **their order is the format**
  * @param packings of fields that are stored in another form
  */
-function codec<T extends object>(
-  fields: { readonly [K in keyof T]-?: T[K] },
-  packings: { readonly [K in keyof T]?: Packing<T[K]> } = {}
-): Codec<T> {
+function codec<T extends object>(fields: Fields<T>, packings: Packings<T> = {}): Codec<T> {
+  const packing = listPacking(fields, packings)
+  return {
+    encode: (key, record) => seal(key, packing.pack(record)),
+    decode: (key, value) => packing.unpack(unseal(key, value))
+  }
+}
+
+type Fields<T> = { readonly [K in keyof T]-?: T[K] }
+type Packings<T> = { readonly [K in keyof T]?: Packing<T[K]> }
+
+function listPacking<T extends object>(fields: Fields<T>, packings: Packings<T>): Packing<T> {
   const names = Object.keys(fields) as (keyof T)[]
   const packing = names.map((name) => packings[name] as Packing<unknown> | undefined)
   return {
-    encode: (key, record) => {
+    pack: (record) => {
       const values: unknown[] = []
       for (let at = 0; at < names.length; at++) {
         const value = record[names[at]!]
         const packed = packing[at]
         values.push(packed === undefined ? value : packed.pack(value))
       }
-      return seal(key, values)
+      return values
     },
-    decode: (key, value) => {
-      const values = unseal(key, value) as unknown[]
+    unpack: (list) => {
+      const values = list as unknown[]
       // A copy has all fields from the start, so that records have one shape.
       const record = { ...fields } as T
       for (let at = 0; at < values.length; at++) {
@@ -566,35 +574,22 @@ export function jobsOfSealed(sealed: unknown): number {
   return Array.isArray(sealed) && areShared(sealed) ? (sealed[0] as number) : 1
 }
 
-const kindPacking: Packing<SpecKind> = {
-  pack: (kind) => [
-    kind.method,
-    kind.queue,
-    kind.enqueuedAtMs,
-    kind.atFront,
-    kind.priority,
-    kind.timeoutMs,
-    kind.attemptsMax,
-    backoffPacking.pack(kind.backoff),
-    kind.jobName,
-    kind.softTimeoutMs
-  ],
-  unpack: (fields) => {
-    const values = fields as unknown[]
-    return {
-      method: values[0] as string,
-      queue: values[1] as number,
-      enqueuedAtMs: values[2] as number,
-      atFront: values[3] as boolean,
-      priority: values[4] as number,
-      timeoutMs: values[5] as number,
-      attemptsMax: values[6] as number,
-      backoff: backoffPacking.unpack(values[7]),
-      jobName: values[8] as string | null,
-      softTimeoutMs: values[9] as number | null
-    }
-  }
-}
+/** The order of the fields is the format. */
+const kindPacking = listPacking<SpecKind>(
+  {
+    method: '',
+    queue: 0,
+    enqueuedAtMs: 0,
+    atFront: false,
+    priority: 0,
+    timeoutMs: 0,
+    attemptsMax: 1,
+    backoff: backoffDefault,
+    jobName: null,
+    softTimeoutMs: null
+  },
+  { backoff: backoffPacking }
+)
 
 export const standingCodec = codec<Standing>(untouched, { state: statePacking })
 
