@@ -53,10 +53,7 @@ export function findSpec(reader: Reader, seq: number): FoundSpec | undefined {
 
 /** The bytes of the record that a job has, alone or with others. */
 export function findSpecRecord(reader: Reader, seq: number): Buffer | undefined {
-  const own = reader.get(jobKey(seq))
-  if (own !== undefined) return own
-  for (const { value } of reader.entries({ ...before(seq), reverse: true, limit: 1 })) return value
-  return undefined
+  return findEntry(reader, seq)?.value
 }
 
 /** The jobs of a range of keys one by one, in order. @param range all of {@link jobRange}, or what is before a job */
@@ -83,19 +80,21 @@ export function jobsOfSpecRecord(key: Buffer, value: Buffer): number {
 }
 
 function findRecord(reader: Reader, seq: number): Run | FoundSpec | undefined {
-  const key = jobKey(seq)
-  const own = reader.get(key)
-  if (own !== undefined) return open(key, own)
-  for (const { key: other, value } of reader.entries({ ...before(seq), reverse: true, limit: 1 })) {
-    const opened = open(other, value)
-    return 'spec' in opened || !holds(opened, seq) ? undefined : opened
-  }
-  return undefined
+  const entry = findEntry(reader, seq)
+  if (entry === undefined) return undefined
+  const opened = open(entry.key, entry.value)
+  const isOfJob = 'spec' in opened ? seqOfKey(entry.key) === seq : holds(opened, seq)
+  return isOfJob ? opened : undefined
 }
 
-/** Where a record begins that a job is in, if it is not the first. */
-function before(seq: number): KeyRange {
-  return { start: jobKey(Math.max(seq - specRunMax + 1, 0)), end: jobKey(seq) }
+/** The entry in which the job is if it is there: its own, or the one before. */
+function findEntry(reader: Reader, seq: number): { key: Buffer; value: Buffer } | undefined {
+  const key = jobKey(seq)
+  const value = reader.get(key)
+  if (value !== undefined) return { key, value }
+  const before = { start: jobKey(Math.max(seq - specRunMax + 1, 0)), end: key, reverse: true, limit: 1 }
+  for (const entry of reader.entries(before)) return entry
+  return undefined
 }
 
 /** Neighbours ask for the same record one after the other. */
