@@ -25,6 +25,7 @@
  * destroyed after its last frame.
  */
 import { strict as assert } from 'node:assert'
+import { EventEmitter } from 'node:events'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { type MessagePort, receiveMessageOnPort, type Worker } from 'node:worker_threads'
@@ -64,6 +65,8 @@ interface Thread {
   readonly id: number
   readonly piscina: Piscina
   readonly ended: Promise<void>
+  /** Emits `abort`: Piscina takes that for a signal of its task, as it does an AbortSignal, which costs more than a small job. */
+  readonly abort: EventEmitter
   /** Piscina has said that it gives it tasks. */
   isCreated: boolean
   /** Its modules are loaded. */
@@ -95,7 +98,6 @@ interface Frame {
   readonly runs: Run[]
   /** Jobs that the thread knows of. */
   readonly size: number
-  readonly abort: AbortController
   readonly beganMs: number
   /** What the thread had not begun was taken back: `runs` are those that it has begun. */
   isCut: boolean
@@ -299,7 +301,6 @@ export class ThreadPool implements Pool {
       thread,
       runs,
       size: runs.length,
-      abort: new AbortController(),
       beganMs: performance.now(),
       isCut: false,
       read: 0,
@@ -318,7 +319,7 @@ export class ThreadPool implements Pool {
     const task: FrameTask =
       runs.length === 1 ? { number, job: runs[0]!.job } : { number, jobs: packJobs(runs.map(({ job }) => job)) }
     Object.assign(task, { [queueOptionsSymbol]: thread.id })
-    const over: Promise<unknown> = piscina.run(task, { signal: frame.abort.signal })
+    const over: Promise<unknown> = piscina.run(task, { signal: thread.abort })
     over.then(
       () => this.#over(frame),
       (reason) => this.#lost(frame, reason)
@@ -368,10 +369,10 @@ export class ThreadPool implements Pool {
 
   /** Kills the thread of the frame and has it replaced. */
   #endThread(frame: Frame): void {
-    const { thread, abort } = frame
+    const { thread } = frame
     if (thread.hello.taskId !== null) killChildrenOfThread(thread.hello.taskId)
     this.#gone(thread)
-    abort.abort()
+    thread.abort.emit('abort')
     this.#close(frame)
   }
 
@@ -587,6 +588,7 @@ export class ThreadPool implements Pool {
         id: worker.threadId,
         piscina,
         ended,
+        abort: new EventEmitter(),
         isCreated: false,
         loaded,
         hello: undefined,
@@ -626,7 +628,7 @@ export class ThreadPool implements Pool {
     else
       setImmediate(() => {
         if (frame.isOver) return
-        frame.abort.abort()
+        thread.abort.emit('abort')
         this.#lost(frame, reason)
       })
   }

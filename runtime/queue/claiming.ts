@@ -70,6 +70,13 @@ function isSimple({ spec }: StoredJob, paramsBytes: number): boolean {
 
 /** While no key has its turn, the jobs without one need not be looked at one by one. */
 function nextCandidates(commit: QueueCommit, queue: number, room: number): Candidate[] {
+  const { ready } = commit.counts(queue)
+  if (ready === 0) return []
+  const fresh = commit.transaction.ready.unwritten(queue, ready)
+  if (fresh !== undefined) {
+    const { first } = fresh
+    return Array.from({ length: Math.min(ready, room) }, (_, at) => ({ seq: first + at, hasStanding: false, isTurn: false }))
+  }
   const keyed = commit.groups.next(queue)
   const limit = keyed === undefined ? room : 1
   const unkeyed: Candidate[] = []

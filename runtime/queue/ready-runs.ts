@@ -4,7 +4,8 @@
  * lies under the key of its first job.
  *
  * While a commit goes on, the run that grows by what is enqueued and the rest of the one that jobs are taken from are held
- * here; {@link ReadyRuns.flush} writes them.
+ * here; {@link ReadyRuns.flush} writes them. Where the run that grows is all that is ready of a queue, its jobs are claimed
+ * without having been written: one that a free thread takes at once leaves no trace among the ready.
  */
 import { type KeyRange, placeOfReadyKey, type ReadyPlace, readyKey, readyRange } from '../store/keys.ts'
 import type { Reader, Transaction } from '../store/store.ts'
@@ -119,14 +120,20 @@ export class ReadyRuns {
     this.#growing = { queue, rank, first: seq, count: 1 }
   }
 
+  /** @returns the run that grows, where it is all of the `ready` jobs of the queue: none of them is written */
+  unwritten(queue: number, ready: number): Readonly<Run> | undefined {
+    const run = this.#growing
+    return run?.queue === queue && run.count === ready ? run : undefined
+  }
+
   take(queue: number, place: ReadyPlace, hasStanding: boolean): void {
     const { atFront, rank, seq } = place
     if (atFront || hasStanding) {
       this.#transaction.remove(readyKey(queue, place))
       return
     }
-    const run = this.#shrinking
-    if (run !== undefined && run.count > 0 && run.first === seq && run.queue === queue && run.rank === rank) {
+    for (const run of [this.#shrinking, this.#growing]) {
+      if (run === undefined || run.count === 0 || run.first !== seq || run.queue !== queue || run.rank !== rank) continue
       this.#transaction.willWrite()
       run.first++
       run.count--

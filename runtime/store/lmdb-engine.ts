@@ -4,8 +4,9 @@
  * Each process that opens the files, if only to read them, notes in the memory that all share which commit is the last one, as it
  * found it in the file a moment before, and without a lock (mdb_env_open2 in lmdb 3.5.6). Where another process has committed
  * meanwhile, the next transaction would begin from the commit before that and write over it. So a transaction begins with a
- * look: its number follows that of the last commit in the file, or it is **set back**. Then nothing is written, the files are
- * opened once more by a process that finds the last commit, and it is tried again.
+ * look: its number follows that of the last commit here, which is the only process that writes, or else that in the file; or it is
+ * **set back**. Then nothing is written, the files are opened once more by a process that finds the last commit, and it is tried
+ * again.
  */
 import { spawnSync } from 'node:child_process'
 import { statfsSync } from 'node:fs'
@@ -58,6 +59,8 @@ class SetBack extends Error {
 export class LmdbEngine implements Engine {
   readonly #path: string
   #commits = 0
+  /** Number of the last transaction that has written; undefined after one that failed. */
+  #lastTransaction: number | undefined
   readonly #database: RootDatabase<Buffer, Buffer>
   readonly #room: RoomAhead
   /** Of the transaction that is open. */
@@ -123,17 +126,22 @@ export class LmdbEngine implements Engine {
   /** @returns false: it was set back, and nothing was done */
   #hasBegunAndDone(write: () => void): boolean {
     let isSetBack = false
+    let number = 0
+    this.#writes = 0
+    const before = this.#lastTransaction
+    this.#lastTransaction = undefined
     // Without braces it could return a promise, and LMDB would wait for that with the commit.
     this.#database.transactionSync(() => {
-      const { lastTxnId } = this.#database.getStats() as LmdbStats
-      isSetBack = this.#database.getWriteTxnId() !== lastTxnId + 1
+      number = this.#database.getWriteTxnId()
+      // What wrote nothing, such as the removal of what is not there, has not used up its number.
+      isSetBack = number - 1 !== before && number - 1 !== (this.#database.getStats() as LmdbStats).lastTxnId
       // Without a write LMDB commits nothing, and leaves everything as it is.
       if (isSetBack) return
-      this.#writes = 0
       this.#bytes = 0
       write()
       this.#room.make(this.#writes, this.#bytes)
     })
+    this.#lastTransaction = this.#writes > 0 ? number : before
     return !isSetBack
   }
 
