@@ -71,11 +71,12 @@ export class RoomAhead {
    */
   make(writes: number, bytes: number): void {
     if (writes === 0) return
-    if (this.#needOf(writes, bytes) + this.#keptBytes() > this.#leftBytes || this.#isScarce) this.#look()
+    const isSure = this.#needOf(writes, bytes) + this.#keptBytes() <= this.#leftBytes && !this.#isScarce
+    if (!isSure) this.#look()
     const needBytes = this.#needOf(writes, bytes)
     const keptBytes = this.#keptBytes()
     if (needBytes > madeBytesMax) this.#askFor(needBytes)
-    else {
+    else if (!isSure) {
       // More than must be, so that it is not looked up again at once.
       if (this.#leftBytes < needBytes + 1.5 * keptBytes) this.#append(needBytes + 2 * keptBytes)
       const usableBytes = Math.max(this.#leftBytes, this.#freeBytes)
