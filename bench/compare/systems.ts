@@ -2,7 +2,7 @@
 import type { System } from './system.ts'
 import { bullmqAlways, bullmqEachSecond, bullmqThreads } from './systems/bullmq.ts'
 import { graphileWorker } from './systems/graphile-worker.ts'
-import { barePiscina, flush, lmdbPut, socketEcho } from './systems/limits.ts'
+import { barePiscina, flush, lmdbAndPiscina, lmdbPut, socketEcho } from './systems/limits.ts'
 import { ours, oursInline, oursOverSocket } from './systems/ours.ts'
 import { pgBoss } from './systems/pg-boss.ts'
 import { plainjobFull, plainjobNormal } from './systems/plainjob.ts'
@@ -20,6 +20,7 @@ const all: readonly System[] = [
   pgBoss,
   barePiscina,
   lmdbPut,
+  lmdbAndPiscina,
   flush,
   socketEcho
 ]

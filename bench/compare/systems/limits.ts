@@ -9,6 +9,7 @@ import { open } from 'lmdb'
 import { Piscina } from 'piscina'
 import { openCaller } from '../../../runtime/rpc/caller.ts'
 import type { BenchJob, StartedSystem, System } from '../system.ts'
+import { Unfinished } from './unfinished.ts'
 
 const nothing: StartedSystem = {
   enqueue: () => Promise.reject(new Error('This limit is not asked that.')),
@@ -56,37 +57,61 @@ export const lmdbPut: System = {
   name: 'limit: LMDB put',
   about: 'one record per job, flushed; those of one turn of the event loop in one commit',
   async start({ folder }) {
-    const db = open({
-      path: join(folder, 'limit.mdb'),
-      overlappingSync: false,
-      eventTurnBatching: false,
-      encoding: 'binary'
-    })
-    let next = 0
-    let waiting: { bytes: Buffer; done: () => void }[] = []
-    const commit = () => {
-      const group = waiting
-      waiting = []
-      db.transactionSync(() => {
-        for (const { bytes } of group) db.putSync(next++, bytes)
-      })
-      for (const { done } of group) done()
-    }
+    const { put, putMany, close } = openRecords(folder)
+    return { ...nothing, enqueue: put, enqueueMany: async (jobs) => putMany(jobs), stop: close }
+  }
+}
+
+export const lmdbAndPiscina: System = {
+  name: 'limit: LMDB put, piscina',
+  about: 'one flushed record per job, then one call of a thread of the same process; of its end nothing is stored',
+  async start({ folder, handlersFile, concurrency }) {
+    const { put, close } = openRecords(folder)
+    const piscina = new Piscina({ filename: handlersFile, minThreads: concurrency, maxThreads: concurrency })
+    const unfinished = new Unfinished()
     return {
       ...nothing,
-      enqueue: (job) =>
-        new Promise<void>((resolve) => {
-          if (waiting.length === 0) setImmediate(commit)
-          waiting.push({ bytes: bytesOf(job), done: resolve })
-        }),
-      async enqueueMany(jobs) {
-        db.transactionSync(() => {
-          for (const job of jobs) db.putSync(next++, bytesOf(job))
-        })
+      async enqueue(job) {
+        unfinished.add(1)
+        await put(job)
+        void piscina.run(job.params, { name: job.method }).then(() => unfinished.finish())
       },
-      stop: () => db.close()
+      completed: () => unfinished.none(),
+      async stop() {
+        await piscina.destroy()
+        await close()
+      }
     }
   }
+}
+
+/** Records in LMDB, flushed when the promise resolves; those of one turn of the event loop are one commit. */
+function openRecords(folder: string) {
+  const db = open({
+    path: join(folder, 'limit.mdb'),
+    overlappingSync: false,
+    eventTurnBatching: false,
+    encoding: 'binary'
+  })
+  let next = 0
+  let waiting: { job: BenchJob; done: () => void }[] = []
+  const putMany = (jobs: readonly BenchJob[]) => {
+    db.transactionSync(() => {
+      for (const job of jobs) db.putSync(next++, Buffer.from(JSON.stringify(job)))
+    })
+  }
+  const commit = () => {
+    const group = waiting
+    waiting = []
+    putMany(group.map(({ job }) => job))
+    for (const { done } of group) done()
+  }
+  const put = (job: BenchJob) =>
+    new Promise<void>((resolve) => {
+      if (waiting.length === 0) setImmediate(commit)
+      waiting.push({ job, done: resolve })
+    })
+  return { put, putMany, close: () => db.close() }
 }
 
 export const flush: System = {
@@ -136,8 +161,4 @@ export const socketEcho: System = {
       }
     }
   }
-}
-
-function bytesOf(job: BenchJob): Buffer {
-  return Buffer.from(JSON.stringify(job))
 }
