@@ -21,9 +21,12 @@ if (files.length === 0) {
 const limit = process.env.LONG === undefined && !isLong ? ['--test-timeout=600000'] : []
 // Tests wait for processes and timers as much as they compute.
 const concurrency = availableParallelism() + 1
+// Where it is set each process of Node reads all certificates as it starts. Of what tests do only npm speaks TLS.
+const { NODE_EXTRA_CA_CERTS: certificates, ...others } = process.env
+const environment = { ...others, ...(certificates === undefined ? {} : { CERTIFICATES_FOR_NPM: certificates }) }
 const { status } = spawnSync(
   process.execPath,
   ['--enable-source-maps', '--test', `--test-concurrency=${concurrency}`, '--test-reporter=spec', ...limit, ...files],
-  { stdio: 'inherit', env: { ...process.env, ...(isLong ? { LONG: '1' } : {}) } }
+  { stdio: 'inherit', env: { ...environment, ...(isLong ? { LONG: '1' } : {}) } }
 )
 process.exit(status ?? 1)

@@ -75,7 +75,11 @@ function nextCandidates(commit: QueueCommit, queue: number, room: number): Candi
   const fresh = commit.transaction.ready.unwritten(queue, ready)
   if (fresh !== undefined) {
     const { first } = fresh
-    return Array.from({ length: Math.min(ready, room) }, (_, at) => ({ seq: first + at, hasStanding: false, isTurn: false }))
+    return Array.from({ length: Math.min(ready, room) }, (_, at) => ({
+      seq: first + at,
+      hasStanding: false,
+      isTurn: false
+    }))
   }
   const keyed = commit.groups.next(queue)
   const limit = keyed === undefined ? room : 1

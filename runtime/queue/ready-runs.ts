@@ -132,11 +132,11 @@ export class ReadyRuns {
       this.#transaction.remove(readyKey(queue, place))
       return
     }
-    for (const run of [this.#shrinking, this.#growing]) {
-      if (run === undefined || run.count === 0 || run.first !== seq || run.queue !== queue || run.rank !== rank) continue
+    const held = [this.#shrinking, this.#growing].find((run) => run !== undefined && isFirstOf(run, queue, rank, seq))
+    if (held !== undefined) {
       this.#transaction.willWrite()
-      run.first++
-      run.count--
+      held.first++
+      held.count--
       return
     }
     this.flush()
@@ -160,6 +160,10 @@ export class ReadyRuns {
     const { queue, rank, first, count } = run
     this.#transaction.put(readyKey(queue, { atFront: false, rank, seq: first }), readyRunValue(count))
   }
+}
+
+function isFirstOf(run: Run, queue: number, rank: number, seq: number): boolean {
+  return run.count > 0 && run.first === seq && run.queue === queue && run.rank === rank
 }
 
 /** Whether `key` may be one of a ready job without a key or document. */

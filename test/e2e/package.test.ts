@@ -15,6 +15,12 @@ import { TestProject } from '../support/supervisor-process.ts'
 const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm'
 const npx = process.platform === 'win32' ? 'npx.cmd' : 'npx'
 
+/** `.dev/test.mjs` keeps these certificates from all processes but npm. */
+function npmEnvironment(): NodeJS.ProcessEnv {
+  const { CERTIFICATES_FOR_NPM: certificates, ...others } = process.env
+  return certificates === undefined ? others : { ...others, NODE_EXTRA_CA_CERTS: certificates }
+}
+
 const program = `
 import { type Context, connect, createRuntime, type JobView, RetryLater, type Runtime } from 'actor-runtime'
 
@@ -40,7 +46,7 @@ test('the packed package serves, runs an actor, and has types', { timeout: 180_0
   const project = new TestProject(t)
   const { folder } = project
   const execute = (command: string, args: string[], cwd = folder) =>
-    execFileSync(command, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+    execFileSync(command, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], env: npmEnvironment() })
 
   const packed = execute(npm, ['pack', '--json', '--ignore-scripts', '--pack-destination', folder], root)
   const [{ filename, files }] = JSON.parse(packed) as [{ filename: string; files: { path: string }[] }]

@@ -99,6 +99,16 @@ describe('runs of ready jobs', () => {
             case 'flush':
               runs.flush()
           }
+          for (const queue of [1, 2]) {
+            const all = jobs.filter((job) => job.queue === queue).sort(byPlace)
+            const unwritten = runs.unwritten(queue, all.length)
+            if (unwritten === undefined) continue
+            const { first, count } = unwritten
+            assert.deepEqual(
+              all.map(({ place, hasStanding }) => [place.seq, hasStanding]),
+              Array.from({ length: count }, (_, at) => [first + at, false])
+            )
+          }
         }
         runs.flush()
         for (const queue of [1, 2]) {
@@ -129,6 +139,18 @@ describe('runs of ready jobs', () => {
       }),
       { numRuns: 150 }
     )
+  })
+
+  it('that are taken in the commit that made them leave nothing, and are known without a look', () => {
+    const transaction = new PlainTransaction()
+    const runs = new ReadyRuns(transaction)
+    for (let seq = 1; seq <= 5; seq++) runs.place(1, { atFront: false, rank: 0, seq }, false)
+    assert.deepEqual(runs.unwritten(1, 5), { queue: 1, rank: 0, first: 1, count: 5 })
+    assert.equal(runs.unwritten(1, 6), undefined, 'another one is ready')
+    assert.equal(runs.unwritten(2, 5), undefined, 'it is another queue')
+    for (let seq = 1; seq <= 5; seq++) runs.take(1, { atFront: false, rank: 0, seq }, false)
+    runs.flush()
+    assert.deepEqual([...transaction.entries({ start: Buffer.of(0), end: Buffer.of(255) })], [])
   })
 
   it('that follow each other in one commit are one entry', () => {
