@@ -3,6 +3,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { ownEnvironment } from '../../runtime/core/own-environment.ts'
 import { memoryFolder, writeHandlers } from './bench-actor.ts'
 import { initialPostgres, startPostgres } from './postgres.ts'
 import type { Extent, Figures, Question } from './question.ts'
@@ -63,7 +64,7 @@ export function makeWorkplace(parent: string): Workplace {
     child = fork(new URL('./measured-run.js', import.meta.url), {
       detached: true,
       stdio: ['ignore', 2, 2, 'ipc'],
-      env: usualEnvironment()
+      env: ownEnvironment()
     })
     const ended = once(child, 'exit')
     const tooLong = setTimeout(() => killGroup(child!), runMsMax[request.extent])
@@ -93,12 +94,6 @@ export function makeWorkplace(parent: string): Workplace {
       for (const path of [folder, inMemory]) rmSync(path, { recursive: true, force: true })
     }
   }
-}
-
-/** Where this variable is set each process of Node reads all certificates as it starts, which takes longer than all else. */
-function usualEnvironment(): NodeJS.ProcessEnv {
-  const { NODE_EXTRA_CA_CERTS: _, ...others } = process.env
-  return others
 }
 
 function killGroup({ pid }: ChildProcess): void {

@@ -5,6 +5,7 @@
  */
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { ownEnvironment } from '../core/own-environment.ts'
 import type { ExitCode } from './exit-code.ts'
 
 const killerEntry = fileURLToPath(new URL('./killer.js', import.meta.url))
@@ -13,6 +14,7 @@ const killerEntry = fileURLToPath(new URL('./killer.js', import.meta.url))
 export function killAfter(delayMs: number): void {
   const child = fork(killerEntry, [String(process.pid), String(delayMs)], {
     execArgv: [],
+    env: ownEnvironment(),
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     // A signal to the group of this process must not end the one that waits for it.
     detached: true

@@ -72,6 +72,7 @@ function isSimple({ spec }: StoredJob, paramsBytes: number): boolean {
 function nextCandidates(commit: QueueCommit, queue: number, room: number): Candidate[] {
   const { ready } = commit.counts(queue)
   if (ready === 0) return []
+  // Enqueued in this commit, and nothing besides: not even written yet.
   const fresh = commit.transaction.ready.unwritten(queue, ready)
   if (fresh !== undefined) {
     const { first } = fresh

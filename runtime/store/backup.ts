@@ -12,6 +12,7 @@ import { basename, dirname, isAbsolute, join, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { BackupView } from '../core/api.ts'
 import { RuntimeError } from '../core/errors.ts'
+import { ownEnvironment } from '../core/own-environment.ts'
 import type { CopyReport } from './copy-store.ts'
 import { isAlive, type Marker, markerFile, storeFolder } from './data-directory.ts'
 import { syncPath, writeSynced } from './synced-files.ts'
@@ -68,7 +69,8 @@ export class Backups {
     const program = fileURLToPath(new URL('./copy-store.js', import.meta.url))
     const child = fork(program, [storeFolder(this.#dataDir), target], {
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
-      execArgv: []
+      execArgv: [],
+      env: ownEnvironment()
     })
     this.#children.add(child)
     const report = await new Promise<CopyReport>((resolve) => {

@@ -14,6 +14,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { open, type RootDatabase } from 'lmdb'
 import { commitBytesMax } from '../core/limits.ts'
+import { ownEnvironment } from '../core/own-environment.ts'
 import { type Engine, keyBytesMax, type Scan } from './engine.ts'
 import { NoRoom, RoomAhead, RoomFailed } from './room-ahead.ts'
 
@@ -118,7 +119,11 @@ export class LmdbEngine implements Engine {
   transact(write: () => void): void {
     for (let tries = 1; !this.#hasBegunAndDone(write); tries++) {
       if (tries === setBackTriesMax) throw new SetBack()
-      spawnSync(process.execPath, [...runFlags, openOnce, this.#path], { stdio: 'ignore', timeout: openOnceMsMax })
+      spawnSync(process.execPath, [...runFlags, openOnce, this.#path], {
+        stdio: 'ignore',
+        timeout: openOnceMsMax,
+        env: ownEnvironment()
+      })
     }
     if (++this.#commits % commitsPerLookAtReaders === 0) this.#database.readerCheck()
   }

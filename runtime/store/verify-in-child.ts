@@ -1,6 +1,7 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { ownEnvironment } from '../core/own-environment.ts'
 import type { Progress, Verification } from './verification.ts'
 
 /** A reader that says nothing for so long is caught in damage. */
@@ -31,7 +32,7 @@ export async function verifyInChild(
   const child = fork(fileURLToPath(verifier), [storePath, String(timeMs), isLive ? 'live' : 'still'], {
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     execArgv: [],
-    env: environment()
+    env: ownEnvironment()
   })
   const closed = once(child, 'close')
   const silence = setTimeout(() => child.kill('SIGKILL'), silenceMsMax)
@@ -50,12 +51,6 @@ export async function verifyInChild(
   // What it reads is not freed for as long as LMDB takes it for alive, which it finds out when the store is opened.
   await closed
   return verification
-}
-
-/** A start waits for it: where this variable is set, Node reads all certificates as it starts, which takes longer than all else. */
-function environment(): NodeJS.ProcessEnv {
-  const { NODE_EXTRA_CA_CERTS: _, ...others } = process.env
-  return others
 }
 
 function unreadable(how: string): Verification {
