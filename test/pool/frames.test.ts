@@ -117,8 +117,10 @@ for (const kind of ['threads', 'hosts'] as const) {
       const ids = give(methods)
       const others = await outcomes(ids.toSpliced(place, 1))
       await heard.startOf(ids[place]!)
-      assert.ok(others.filter(({ type }) => type === 'completed').length > place, 'on the other thread')
       assertUnharmed(others.toSpliced(place, 0, others[0]!), begun(), place)
+      // On the other thread. Where the machine keeps that from running for 20 ms they are given back, and the next one shows it.
+      let hasRun = others.filter(({ type }) => type === 'completed').length > place
+      while (!hasRun) hasRun = (await outcomes(give(['quick'])))[0]!.type === 'completed'
       pool.kill(ids[place]!)
       assert.deepEqual((await outcomes(give(['quick'])))[0]!.type, 'completed')
       assert.equal(heard.of(ids[place]!).at(-1)?.type, 'started')
